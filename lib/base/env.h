@@ -1,0 +1,129 @@
+/*
+ * The seams: everything in which two runs of the same code can differ. A `struct env` is made once
+ * in main() by env_real() and handed to constructors as `const struct env *`; the simulation hands
+ * in its own. lib/base/env.c is the only file that calls clock_gettime, getrandom, open, fsync,
+ * rename and their kin; the linter bans them elsewhere.
+ *
+ * (The fourth seam, the exchange with object stores, is the interface of lib/storage/storage.h.)
+ *
+ * The tables hold raw operations that answer like system calls do in the kernel: a result >= 0, or
+ * -errno. The env_*() functions below are what the code calls: they report by struct error, with
+ * the path in the text. All are thread-safe as far as their arguments are.
+ */
+#ifndef WALFERRY_LIB_BASE_ENV_H
+#define WALFERRY_LIB_BASE_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "lib/base/attr.h"
+#include "lib/base/error.h"
+
+struct env_clock {
+    uint64_t (*wall_ns)(void *ctx);      /* moment since 1970; may jump */
+    uint64_t (*monotonic_ns)(void *ctx); /* stops in suspend; for delays and durations */
+    uint64_t (*boot_ns)(void *ctx);      /* goes on in suspend; for expiry of ownership */
+    void *ctx;
+};
+
+struct env_random {
+    void (*fill)(void *ctx, void *p, size_t n);
+    void *ctx;
+};
+
+struct env_file {
+    int (*open)(void *ctx, const char *path, int flags, mode_t mode);
+    int (*close)(void *ctx, int fd);
+    ssize_t (*pread)(void *ctx, int fd, void *p, size_t n, int64_t offset);
+    ssize_t (*pwrite)(void *ctx, int fd, const void *p, size_t n, int64_t offset);
+    int (*fsync)(void *ctx, int fd);
+    int (*fdatasync)(void *ctx, int fd);
+    int (*ftruncate)(void *ctx, int fd, int64_t size);
+    int (*fallocate)(void *ctx, int fd, int64_t size);
+    int (*fstat)(void *ctx, int fd, struct stat *out);
+    int (*stat)(void *ctx, const char *path, struct stat *out);
+    int (*rename)(void *ctx, const char *from, const char *to);
+    int (*link)(void *ctx, const char *from, const char *to);
+    int (*unlink)(void *ctx, const char *path);
+    int (*mkdir)(void *ctx, const char *path, mode_t mode);
+    int (*fchown)(void *ctx, int fd, uid_t uid, gid_t gid);
+    int (*fchmod)(void *ctx, int fd, mode_t mode);
+    int64_t (*free_bytes)(void *ctx, const char *path, int64_t *out_total_bytes);
+    void *ctx;
+};
+
+struct env {
+    struct env_clock clock;
+    struct env_random random;
+    struct env_file file;
+};
+
+/* The real thing: Linux. Constant; valid for ever. */
+const struct env *env_real(void);
+
+/* Moments and times in nanoseconds, see struct env_clock. */
+uint64_t env_wall_ns(const struct env *env);
+uint64_t env_monotonic_ns(const struct env *env);
+uint64_t env_boot_ns(const struct env *env);
+
+/* Fills p with n unpredictable bytes (never fails: the process aborts if the kernel has none). */
+void env_random_fill(const struct env *env, void *p, size_t n);
+
+/* A number below limit (> 0), for jitter: not for secrets. */
+uint64_t env_random_below(const struct env *env, uint64_t limit);
+
+/*
+ * Files. Each reports by the code of its errno (ERR_NOT_FOUND, ERR_EXISTS, ERR_NO_SPACE, ...) and
+ * names the operation and the path. O_CLOEXEC is added to flags.
+ */
+MUST_USE int env_open(const struct env *env, const char *path, int flags, mode_t mode, int *out_fd,
+                      struct error *err);
+/* Closing can lose data: checked on the way to success, env_close_quietly() on the failure path. */
+MUST_USE int env_close(const struct env *env, int fd, const char *path, struct error *err);
+void env_close_quietly(const struct env *env, int fd);
+
+/* Reads until n bytes or the end of the file; *out_n tells how many. Restarts after signals. */
+MUST_USE int env_pread(const struct env *env, int fd, void *p, size_t n, int64_t offset,
+                       const char *path, size_t *out_n, struct error *err);
+/* Exactly n bytes; the end of the file before is ERR_CORRUPT. */
+MUST_USE int env_pread_exact(const struct env *env, int fd, void *p, size_t n, int64_t offset,
+                             const char *path, struct error *err);
+/* All n bytes or an error. */
+MUST_USE int env_pwrite(const struct env *env, int fd, const void *p, size_t n, int64_t offset,
+                        const char *path, struct error *err);
+MUST_USE int env_fsync(const struct env *env, int fd, const char *path, struct error *err);
+MUST_USE int env_fdatasync(const struct env *env, int fd, const char *path, struct error *err);
+MUST_USE int env_ftruncate(const struct env *env, int fd, int64_t size, const char *path,
+                           struct error *err);
+/* Reserves blocks for size bytes so that later writes cannot meet a full disk. A file system that
+ * cannot do it (ERR_UNSUPPORTED at the kernel) counts as success. */
+MUST_USE int env_fallocate(const struct env *env, int fd, int64_t size, const char *path,
+                           struct error *err);
+MUST_USE int env_fstat(const struct env *env, int fd, const char *path, struct stat *out,
+                       struct error *err);
+MUST_USE int env_stat(const struct env *env, const char *path, struct stat *out, struct error *err);
+/* True if the path names something; false on ERR_NOT_FOUND; other failures are errors. */
+MUST_USE int env_exists(const struct env *env, const char *path, bool *out_exists,
+                        struct error *err);
+MUST_USE int env_rename(const struct env *env, const char *from, const char *to, struct error *err);
+MUST_USE int env_link(const struct env *env, const char *from, const char *to, struct error *err);
+/* A path that is already gone counts as success. */
+MUST_USE int env_unlink(const struct env *env, const char *path, struct error *err);
+/* Creates the folder and its missing parents; one that is there counts as success. */
+MUST_USE int env_mkdir_all(const struct env *env, const char *path, mode_t mode, struct error *err);
+MUST_USE int env_fchown(const struct env *env, int fd, uid_t uid, gid_t gid, const char *path,
+                        struct error *err);
+MUST_USE int env_fchmod(const struct env *env, int fd, mode_t mode, const char *path,
+                        struct error *err);
+/* Makes entries of the folder durable (open, fsync, close). */
+MUST_USE int env_fsync_folder(const struct env *env, const char *folder, struct error *err);
+/* As env_fsync_folder() on the folder that contains path. */
+MUST_USE int env_fsync_parent(const struct env *env, const char *path, struct error *err);
+/* Bytes that an unprivileged process may still write on path's file system, and its size. */
+MUST_USE int env_free_bytes(const struct env *env, const char *path, uint64_t *out_free,
+                            uint64_t *out_total, struct error *err);
+
+#endif

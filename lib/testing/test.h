@@ -1,0 +1,67 @@
+/*
+ * What every test file includes, and the only place that knows in which order cmocka wants its
+ * headers. A test's name is a sentence about behaviour; one behaviour a test:
+ *
+ *     static void test_duration_refuses_a_number_without_unit(void **state) { ... }
+ *     int main(void)
+ *     {
+ *         static const struct CMUnitTest tests[] = {TEST(test_duration_refuses_...)};
+ *         return TEST_MAIN(tests);
+ *     }
+ *
+ * Tables: a row has name, input, and expected value or error text; call test_row(row->name) first,
+ * so that a failure prints which row it was.
+ */
+#ifndef WALFERRY_LIB_TESTING_TEST_H
+#define WALFERRY_LIB_TESTING_TEST_H
+
+/* clang-format off: cmocka needs these four before its own header */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "lib/base/base.h"
+
+#define TEST(fn) cmocka_unit_test(fn)
+
+/* Runs the table of tests with TAP output; the exit status counts the failures. */
+#define TEST_MAIN(tests) test_main_run((tests), ARRAY_LEN(tests), #tests)
+
+int test_main_run(const struct CMUnitTest *tests, size_t count, const char *name);
+
+/* Names the row of a table that the following assertions are about. */
+void test_row(const char *name);
+
+/* Fails with the text of err unless rc is 0 (or positive, for iterators). */
+#define assert_ok(rc, err) test_assert_ok((rc), (err), #rc, __FILE__, __LINE__)
+void test_assert_ok(int rc, const struct error *err, const char *what, const char *file, int line);
+
+/* Asserts that rc is -1, the code is as wanted and the text contains part. */
+#define assert_error(rc, err, wanted_code, part)                                                   \
+    test_assert_error((rc), (err), (wanted_code), (part), #rc, __FILE__, __LINE__)
+void test_assert_error(int rc, const struct error *err, enum error_code wanted_code,
+                       const char *part, const char *what, const char *file, int line);
+
+/*
+ * A fresh folder for this test below TMPDIR (or /tmp); removed with everything in it by
+ * test_folder_remove(). The caller frees nothing: the path is in out.
+ */
+void test_folder_make(char out[static 256]);
+void test_folder_remove(const char *path);
+
+/* Writes or reads a whole file; fails the test on any error. The caller frees what is read. */
+void test_file_write(const char *path, struct slice content);
+uint8_t *test_file_read(const char *path, size_t *out_n);
+
+/* Prints why and marks the test as skipped, never as passed. */
+#define test_skip(...)                                                                             \
+    do {                                                                                           \
+        print_message(__VA_ARGS__);                                                                \
+        print_message("\n");                                                                       \
+        skip();                                                                                    \
+    } while (0)
+
+#endif
