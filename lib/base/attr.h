@@ -7,6 +7,9 @@
 /* The caller must look at the result: an error that nobody reads is a lost error. */
 #define MUST_USE __attribute__((warn_unused_result))
 
+/* Says aloud that the result of a MUST_USE call is not needed here; the reason stands beside it. */
+#define IGNORE(call) ((void)((call) == 0))
+
 /* The local is destroyed by fn(&local) at every way out of its scope. */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 

@@ -3,6 +3,7 @@
  */
 #include "lib/base/env.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -111,6 +112,26 @@ static int real_stat(void *ctx UNUSED, const char *path, struct stat *out)
     return result_of(stat(path, out));
 }
 
+static int real_lstat(void *ctx UNUSED, const char *path, struct stat *out)
+{
+    return result_of(lstat(path, out));
+}
+
+static int real_set_mtime(void *ctx UNUSED, int fd, uint64_t mtime_ns)
+{
+    const struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(mtime_ns / UINT64_C(1000000000)),
+         .tv_nsec = (long)(mtime_ns % UINT64_C(1000000000))},
+    };
+    return result_of(futimens(fd, times));
+}
+
+static int real_rename_noreplace(void *ctx UNUSED, const char *from, const char *to)
+{
+    return result_of(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+}
+
 static int real_rename(void *ctx UNUSED, const char *from, const char *to)
 {
     return result_of(rename(from, to));
@@ -129,6 +150,29 @@ static int real_unlink(void *ctx UNUSED, const char *path)
 static int real_mkdir(void *ctx UNUSED, const char *path, mode_t mode)
 {
     return result_of(mkdir(path, mode));
+}
+
+static int real_list_folder(void *ctx UNUSED, const char *path,
+                            int (*on_name)(void *arg, const char *name), void *arg)
+{
+    DIR *folder = opendir(path);
+    int rc = 0;
+
+    if (!folder)
+        return -errno;
+    while (rc == 0) {
+        errno = 0; /* the only way to tell the end from a failure */
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
+        const struct dirent *entry = readdir(folder);
+        if (!entry) {
+            rc = -errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = on_name(arg, entry->d_name);
+    }
+    (void)closedir(folder); /* nothing was written through it */
+    return rc;
 }
 
 static int real_fchown(void *ctx UNUSED, int fd, uid_t uid, gid_t gid)
@@ -163,10 +207,14 @@ static const struct env real = {
              .fallocate = real_fallocate,
              .fstat = real_fstat,
              .stat = real_stat,
+             .lstat = real_lstat,
+             .set_mtime = real_set_mtime,
              .rename = real_rename,
+             .rename_noreplace = real_rename_noreplace,
              .link = real_link,
              .unlink = real_unlink,
              .mkdir = real_mkdir,
+             .list_folder = real_list_folder,
              .fchown = real_fchown,
              .fchmod = real_fchmod,
              .free_bytes = real_free_bytes},
@@ -316,6 +364,17 @@ int env_stat(const struct env *env, const char *path, struct stat *out, struct e
     return report(env->file.stat(env->file.ctx, path, out), "stat", path, err);
 }
 
+int env_lstat(const struct env *env, const char *path, struct stat *out, struct error *err)
+{
+    return report(env->file.lstat(env->file.ctx, path, out), "stat", path, err);
+}
+
+int env_set_mtime(const struct env *env, int fd, uint64_t mtime_ns, const char *path,
+                  struct error *err)
+{
+    return report(env->file.set_mtime(env->file.ctx, fd, mtime_ns), "set time of", path, err);
+}
+
 int env_exists(const struct env *env, const char *path, bool *out_exists, struct error *err)
 {
     struct stat st;
@@ -332,6 +391,15 @@ int env_rename(const struct env *env, const char *from, const char *to, struct e
     return rc < 0 ? error_set_errno(err, -rc, "rename %s to %s", from, to) : 0;
 }
 
+int env_rename_noreplace(const struct env *env, const char *from, const char *to, struct error *err)
+{
+    int rc = env->file.rename_noreplace(env->file.ctx, from, to);
+    /* EINVAL: the file system does not know the flag. */
+    return rc < 0 ? error_set_errno(err, rc == -EINVAL ? EOPNOTSUPP : -rc,
+                                    "rename without replacing %s to %s", from, to)
+                  : 0;
+}
+
 int env_link(const struct env *env, const char *from, const char *to, struct error *err)
 {
     int rc = env->file.link(env->file.ctx, from, to);
@@ -342,6 +410,42 @@ int env_unlink(const struct env *env, const char *path, struct error *err)
 {
     int rc = env->file.unlink(env->file.ctx, path);
     return report(rc == -ENOENT ? 0 : rc, "remove", path, err);
+}
+
+int env_mkdir(const struct env *env, const char *path, mode_t mode, bool *out_is_new,
+              struct error *err)
+{
+    int rc = env->file.mkdir(env->file.ctx, path, mode);
+    if (rc < 0 && rc != -EEXIST)
+        return report(rc, "create folder", path, err);
+    *out_is_new = rc >= 0;
+    return 0;
+}
+
+struct folder_listing {
+    int (*on_name)(void *arg, const char *name, struct error *err);
+    void *arg;
+    struct error *err;
+    bool was_stopped; /* by on_name, which has filled err */
+};
+
+static int folder_on_name(void *arg, const char *name)
+{
+    struct folder_listing *l = arg;
+    if (l->on_name(l->arg, name, l->err) >= 0)
+        return 0;
+    l->was_stopped = true;
+    return -ECANCELED;
+}
+
+int env_list_folder(const struct env *env, const char *path,
+                    int (*on_name)(void *arg, const char *name, struct error *err), void *arg,
+                    struct error *err)
+{
+    struct folder_listing l = {.on_name = on_name, .arg = arg, .err = err};
+    int rc = env->file.list_folder(env->file.ctx, path, folder_on_name, &l);
+
+    return l.was_stopped ? -1 : report(rc, "list folder", path, err);
 }
 
 int env_mkdir_all(const struct env *env, const char *path, mode_t mode, struct error *err)

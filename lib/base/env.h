@@ -45,10 +45,16 @@ struct env_file {
     int (*fallocate)(void *ctx, int fd, int64_t size);
     int (*fstat)(void *ctx, int fd, struct stat *out);
     int (*stat)(void *ctx, const char *path, struct stat *out);
+    int (*lstat)(void *ctx, const char *path, struct stat *out);
+    int (*set_mtime)(void *ctx, int fd, uint64_t mtime_ns);
     int (*rename)(void *ctx, const char *from, const char *to);
+    int (*rename_noreplace)(void *ctx, const char *from, const char *to);
     int (*link)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
     int (*mkdir)(void *ctx, const char *path, mode_t mode);
+    /* Stops when on_name answers other than 0, which is then the result (negative: -errno). */
+    int (*list_folder)(void *ctx, const char *path, int (*on_name)(void *arg, const char *name),
+                       void *arg);
     int (*fchown)(void *ctx, int fd, uid_t uid, gid_t gid);
     int (*fchmod)(void *ctx, int fd, mode_t mode);
     int64_t (*free_bytes)(void *ctx, const char *path, int64_t *out_total_bytes);
@@ -105,13 +111,35 @@ MUST_USE int env_fallocate(const struct env *env, int fd, int64_t size, const ch
 MUST_USE int env_fstat(const struct env *env, int fd, const char *path, struct stat *out,
                        struct error *err);
 MUST_USE int env_stat(const struct env *env, const char *path, struct stat *out, struct error *err);
+/* As env_stat(), of a symbolic link itself. */
+MUST_USE int env_lstat(const struct env *env, const char *path, struct stat *out,
+                       struct error *err);
+/* Sets the modification time, a moment since 1970 in nanoseconds; the access time stays. */
+MUST_USE int env_set_mtime(const struct env *env, int fd, uint64_t mtime_ns, const char *path,
+                           struct error *err);
 /* True if the path names something; false on ERR_NOT_FOUND; other failures are errors. */
 MUST_USE int env_exists(const struct env *env, const char *path, bool *out_exists,
                         struct error *err);
 MUST_USE int env_rename(const struct env *env, const char *from, const char *to, struct error *err);
+/* As env_rename(), but a taken name is ERR_EXISTS; ERR_UNSUPPORTED where the file system cannot. */
+MUST_USE int env_rename_noreplace(const struct env *env, const char *from, const char *to,
+                                  struct error *err);
 MUST_USE int env_link(const struct env *env, const char *from, const char *to, struct error *err);
 /* A path that is already gone counts as success. */
 MUST_USE int env_unlink(const struct env *env, const char *path, struct error *err);
+/*
+ * Creates one folder; *out_is_new tells whether it was missing. Whatever else has the name counts
+ * as there.
+ */
+MUST_USE int env_mkdir(const struct env *env, const char *path, mode_t mode, bool *out_is_new,
+                       struct error *err);
+/*
+ * Calls on_name for each entry of a folder but "." and "..", in no particular order; the name is
+ * borrowed for the call. -1 with err filled ends the listing with that error.
+ */
+MUST_USE int env_list_folder(const struct env *env, const char *path,
+                             int (*on_name)(void *arg, const char *name, struct error *err),
+                             void *arg, struct error *err);
 /* Creates the folder and its missing parents; one that is there counts as success. */
 MUST_USE int env_mkdir_all(const struct env *env, const char *path, mode_t mode, struct error *err);
 MUST_USE int env_fchown(const struct env *env, int fd, uid_t uid, gid_t gid, const char *path,

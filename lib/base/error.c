@@ -164,7 +164,7 @@ static const struct code_row {
     [ERR_UNAVAILABLE] = {"unavailable", true, 1},
     [ERR_TIMEOUT] = {"timeout", true, 1},
     [ERR_CANCELED] = {"canceled", false, 1},
-    [ERR_STATE] = {"state", false, 1},
+    [ERR_WRONG_STATE] = {"state", false, 1},
     [ERR_UNSUPPORTED] = {"unsupported", false, 1},
 };
 

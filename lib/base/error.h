@@ -37,7 +37,7 @@ enum error_code {
     ERR_UNAVAILABLE, /* the other side is away, overloaded or answered 5xx */
     ERR_TIMEOUT,     /* a deadline passed */
     ERR_CANCELED,    /* somebody asked to stop */
-    ERR_STATE,       /* the thing is in a named state in which this cannot be done */
+    ERR_WRONG_STATE, /* the thing is in a named state in which this cannot be done */
     ERR_UNSUPPORTED, /* valid, but this version or this store cannot do it */
 };
 

@@ -1,0 +1,457 @@
+/*
+ * The HTTP client: libcurl's multi handle between the sockets and timers of the event loop.
+ *
+ * libcurl asks for sockets to be watched (on_socket_wish) and for one timer (on_timer_wish); we
+ * tell it what happened (curl_multi_socket_action) and afterwards collect what is finished. libcurl
+ * must not be entered again from its own callbacks, so nothing that our callers do there reaches
+ * it at once:
+ *
+ *   1. http_start() puts the exchange into the queue `waiting` and arms the timer `sweep`.
+ *   2. http_cancel() fills its error and moves it to `waiting` (decided), arms `sweep`.
+ *   3. sweep, from the loop: gives new exchanges to libcurl (queue `running`), takes decided ones
+ *      from it and finishes them.
+ *   4. Sockets and libcurl's timer, from the loop: enter libcurl, then finish what it reports.
+ *
+ * Hence done runs only from steps 3 and 4, on top of the loop, never inside http_start(),
+ * http_cancel() or a callback; and it may call both for any exchange.
+ *
+ * Sockets. A watched socket is a heap-allocated uv_poll_t, stopped at once when libcurl no longer
+ * wants it (the number may be used again immediately) and freed by its close callback.
+ */
+#include "lib/http/client.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/http/exchange_internal.h"
+
+enum {
+    HTTP_CONNECTIONS_DEFAULT = 16,  /* per host */
+    HTTP_CONNECTIONS_KEPT_MAX = 64, /* idle ones, all hosts */
+};
+
+static const uint64_t connect_timeout_ns_default = 10 * NS_PER_SEC;
+
+struct http_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct exchange_settings settings;
+    struct loop_timer curl_timer; /* what libcurl asked for */
+    struct loop_timer sweep;      /* step 3 */
+    struct exchange_queue waiting;
+    struct exchange_queue running;
+    unsigned done_depth;         /* done callbacks on the stack */
+    enum error_code refuse_code; /* of http_start() while all exchanges are being ended */
+};
+
+struct http_socket {
+    uv_poll_t poll;
+    struct http_client *client;
+    curl_socket_t fd;
+};
+
+/* ---- queues ---- */
+
+static void queue_push(struct exchange_queue *q, struct http_exchange *x)
+{
+    ASSERT(!x->queue);
+    x->queue = q;
+    x->next = NULL;
+    x->prev = q->last;
+    if (q->last)
+        q->last->next = x;
+    else
+        q->first = x;
+    q->last = x;
+}
+
+static void queue_remove(struct http_exchange *x)
+{
+    struct exchange_queue *q = x->queue;
+
+    ASSERT(q);
+    if (x->prev)
+        x->prev->next = x->next;
+    else
+        q->first = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    else
+        q->last = x->prev;
+    x->queue = NULL;
+}
+
+/* ---- finishing ---- */
+
+/* Takes x from libcurl, if it has it, and calls done. */
+static void client_finish(struct http_client *c, struct http_exchange *x, CURLcode result)
+{
+    queue_remove(x);
+    /* Harmless for a handle that was never added. */
+    CURLMcode rc = curl_multi_remove_handle(c->multi, x->easy);
+    ASSERT(rc == CURLM_OK);
+    c->done_depth++;
+    exchange_finish(x, result);
+    c->done_depth--;
+}
+
+/* Finishes all exchanges, those that are decided with their own error. None can start meanwhile. */
+static void client_finish_all(struct http_client *c, enum error_code code, const char *why)
+{
+    c->refuse_code = code;
+    while (c->waiting.first || c->running.first) {
+        struct http_exchange *x = c->waiting.first ? c->waiting.first : c->running.first;
+        if (x->err.code == ERR_NONE)
+            (void)error_set(&x->err, code, 0, "%s", why);
+        client_finish(c, x, CURLE_OK);
+    }
+    c->refuse_code = ERR_NONE;
+}
+
+/* Step 4, second half. */
+static void client_collect(struct http_client *c)
+{
+    int left;
+
+    for (CURLMsg *msg = curl_multi_info_read(c->multi, &left); msg;
+         msg = curl_multi_info_read(c->multi, &left)) {
+        struct http_exchange *x = NULL;
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        CURLcode result = msg->data.result; /* msg is gone once the handle is removed */
+        CURLcode rc = curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &x);
+        ASSERT(rc == CURLE_OK && x);
+        client_finish(c, x, result);
+    }
+}
+
+/* Step 4. */
+static void client_enter(struct http_client *c, curl_socket_t fd, int flags)
+{
+    int running;
+
+    CURLMcode rc = curl_multi_socket_action(c->multi, fd, flags, &running);
+    if (rc == CURLM_ABORTED_BY_CALLBACK) {
+        /* on_socket_wish() had no memory. libcurl goes on once it has lost all its transfers. */
+        client_finish_all(c, ERR_NO_MEMORY, "out of memory for a socket");
+        return;
+    }
+    ASSERT(rc == CURLM_OK || rc == CURLM_BAD_SOCKET); /* the latter: closed meanwhile */
+    client_collect(c);
+}
+
+/* Step 3. */
+static void on_sweep(void *arg)
+{
+    struct http_client *c = arg;
+
+    while (c->waiting.first) {
+        struct http_exchange *x = c->waiting.first;
+        if (x->state == EXCHANGE_DECIDED) {
+            client_finish(c, x, CURLE_OK);
+            continue;
+        }
+        CURLMcode rc = curl_multi_add_handle(c->multi, x->easy);
+        if (rc != CURLM_OK) {
+            (void)error_set(&x->err, ERR_NO_MEMORY, (int)rc, "%s", curl_multi_strerror(rc));
+            client_finish(c, x, CURLE_OK);
+            continue;
+        }
+        queue_remove(x);
+        x->state = EXCHANGE_RUNNING;
+        queue_push(&c->running, x);
+    }
+}
+
+/* ---- what libcurl wants from the loop ---- */
+
+static void on_curl_timer(void *arg)
+{
+    client_enter(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timer_wish(CURLM *multi UNUSED, long timeout_ms, void *arg)
+{
+    struct http_client *c = arg;
+
+    if (timeout_ms < 0)
+        loop_timer_stop(&c->curl_timer);
+    else
+        loop_timer_start(&c->curl_timer, (uint64_t)timeout_ms * NS_PER_MS);
+    return 0;
+}
+
+static void on_socket_event(uv_poll_t *poll, int status, int events)
+{
+    struct http_socket *s = poll->data;
+    int flags = 0;
+
+    if (status < 0)
+        flags = CURL_CSELECT_ERR;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    client_enter(s->client, s->fd, flags); /* s may be closed when this returns */
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static struct http_socket *socket_new(struct http_client *c, curl_socket_t fd)
+{
+    struct http_socket *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    if (uv_poll_init(loop_uv(c->loop), &s->poll, fd) < 0) {
+        free(s);
+        return NULL;
+    }
+    s->poll.data = s;
+    s->client = c;
+    s->fd = fd;
+    return s;
+}
+
+static void socket_close(struct http_socket *s)
+{
+    uv_close((uv_handle_t *)&s->poll, on_socket_closed);
+}
+
+/* -1 makes client_enter() see CURLM_ABORTED_BY_CALLBACK. */
+static int on_socket_wish(CURL *easy UNUSED, curl_socket_t fd, int what, void *client, void *socket)
+{
+    struct http_client *c = client;
+    struct http_socket *s = socket;
+    int events = 0;
+
+    if (what == CURL_POLL_REMOVE) {
+        if (s)
+            socket_close(s);
+        return 0;
+    }
+    if (!s) {
+        s = socket_new(c, fd);
+        if (!s)
+            return -1;
+        CURLMcode rc = curl_multi_assign(c->multi, fd, s);
+        ASSERT(rc == CURLM_OK);
+    }
+    if (what & CURL_POLL_IN)
+        events |= UV_READABLE;
+    if (what & CURL_POLL_OUT)
+        events |= UV_WRITABLE;
+    return uv_poll_start(&s->poll, events, on_socket_event) < 0 ? -1 : 0;
+}
+
+/* ---- requests ---- */
+
+int http_start(struct http_client *c, const struct http_request *req, http_done_fn *done, void *arg,
+               struct http_exchange **out, struct error *err)
+{
+    struct http_exchange *x;
+
+    loop_assert_owner(c->loop);
+    ASSERT(done);
+    if (c->refuse_code != ERR_NONE)
+        return error_set(err, c->refuse_code, 0, "the HTTP client is ending its requests");
+    if (exchange_new(c->loop, &c->settings, req, &x, err) < 0)
+        return -1;
+    x->client = c;
+    x->done = done;
+    x->arg = arg;
+    queue_push(&c->waiting, x);
+    if (x->deadline_ns > 0)
+        loop_timer_start(&x->deadline, x->deadline_ns);
+    loop_timer_start(&c->sweep, 0);
+    if (out)
+        *out = x;
+    return 0;
+}
+
+void http_cancel(struct http_exchange *x)
+{
+    struct http_client *c = x->client;
+
+    loop_assert_owner(c->loop);
+    if (x->state == EXCHANGE_DECIDED || x->state == EXCHANGE_DONE)
+        return;
+    (void)error_set(&x->err, ERR_CANCELED, 0, "canceled");
+    x->state = EXCHANGE_DECIDED;
+    queue_remove(x);
+    queue_push(&c->waiting, x);
+    loop_timer_start(&c->sweep, 0);
+}
+
+void exchange_on_timeout(struct http_exchange *x)
+{
+    client_finish(x->client, x, CURLE_OK);
+}
+
+struct wait {
+    struct buf *body;
+    int status;
+    struct error err;
+    bool is_done;
+};
+
+static void wait_on_done(void *arg, const struct http_response *response)
+{
+    struct wait *w = arg;
+
+    w->is_done = true;
+    w->status = response->status;
+    w->err = *response->err;
+    if (w->err.code == ERR_NONE && buf_append_slice(w->body, response->body, &w->err) < 0)
+        (void)error_wrap(&w->err, "answer"); /* http_wait() looks at w->err */
+}
+
+int http_wait(struct http_client *c, const struct http_request *req, int *out_status,
+              struct buf *body, struct error *err)
+{
+    struct wait w = {.body = body, .err = ERROR_INIT};
+    struct http_request mine = *req;
+
+    ASSERT(!req->on_data);
+    if (mine.body_bytes_max == 0)
+        mine.body_bytes_max = body->max - body->n;
+    if (http_start(c, &mine, wait_on_done, &w, NULL, err) < 0)
+        return -1;
+    bool is_done = loop_run_until(c->loop, &w.is_done);
+    ASSERT(is_done);
+    if (w.err.code != ERR_NONE) {
+        *err = w.err;
+        return -1;
+    }
+    *out_status = w.status;
+    return 0;
+}
+
+/* ---- the client itself ---- */
+
+/*
+ * Once a process. With NOSIGNAL libcurl leaves SIGPIPE to us: a peer that closes must be an error
+ * of that one exchange. A handler somebody installed stays.
+ */
+static void global_init(void)
+{
+    struct sigaction old;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    ASSERT(rc == CURLE_OK);
+    if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        (void)sigaction(SIGPIPE, &ignore, NULL); /* fails only for signals that do not exist */
+}
+
+static void store_free(X509_STORE **store)
+{
+    X509_STORE_free(*store);
+}
+
+/* Reads the bundle once, so that a mistake is told now and not at the first request. */
+static int ca_file_check(const char *path, struct error *err)
+{
+    CLEANUP(store_free) X509_STORE *store = X509_STORE_new();
+
+    if (!store)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for CA certificates");
+    errno = 0;
+    if (X509_STORE_load_file(store, path) == 1)
+        return 0;
+    unsigned long reason = ERR_peek_last_error();
+    int errnum = errno;
+    ERR_clear_error();
+    const char *text = ERR_reason_error_string(reason);
+    (void)(errnum == ENOENT || errnum == EACCES ? error_set_errno(err, errnum, "CA file %s", path)
+                                                : error_set(err, ERR_USAGE, 0, "CA file %s: %s",
+                                                            path, text ? text : "cannot be read"));
+    err->code = ERR_USAGE;
+    return error_hint(err, "it must hold certificates in PEM form (BEGIN CERTIFICATE)");
+}
+
+static int settings_copy(struct exchange_settings *s, const struct http_client_config *config,
+                         struct error *err)
+{
+    s->skip_verify = config->skip_verify;
+    s->connect_timeout_ns =
+        config->connect_timeout_ns ? config->connect_timeout_ns : connect_timeout_ns_default;
+    s->user_agent = str_dup(config->user_agent ? config->user_agent : "walferry", err);
+    if (!s->user_agent)
+        return -1;
+    if (!config->ca_file)
+        return 0;
+    if (ca_file_check(config->ca_file, err) < 0)
+        return -1;
+    s->ca_file = str_dup(config->ca_file, err);
+    return s->ca_file ? 0 : -1;
+}
+
+static int multi_make(struct http_client *c, unsigned connections_max, struct error *err)
+{
+    long per_host = connections_max ? (long)connections_max : HTTP_CONNECTIONS_DEFAULT;
+
+    c->multi = curl_multi_init();
+    if (!c->multi)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for the HTTP client");
+    if (curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish) != CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host) != CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_CONNECTIONS_KEPT_MAX) !=
+            CURLM_OK ||
+        curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) != CURLM_OK) {
+        return error_set(err, ERR_UNSUPPORTED, 0, "libcurl %s lacks an option that we need",
+                         curl_version());
+    }
+    return 0;
+}
+
+int http_client_new(struct loop *loop, const struct http_client_config *config,
+                    struct http_client **out, struct error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct http_client *c;
+
+    loop_assert_owner(loop);
+    (void)pthread_once(&once, global_init); /* cannot fail with a valid once */
+    c = mem_new(1, sizeof(*c), err);
+    if (!c)
+        return -1;
+    c->loop = loop;
+    loop_timer_init(&c->curl_timer, loop, on_curl_timer, c);
+    loop_timer_init(&c->sweep, loop, on_sweep, c);
+    if (settings_copy(&c->settings, config, err) < 0 ||
+        multi_make(c, config->connections_max, err) < 0) {
+        http_client_free(c);
+        return -1;
+    }
+    *out = c;
+    return 0;
+}
+
+void http_client_free(struct http_client *c)
+{
+    if (!c)
+        return;
+    loop_assert_owner(c->loop);
+    ASSERT(c->done_depth == 0); /* not from within a done */
+    client_finish_all(c, ERR_CANCELED, "canceled");
+    /* Closes the kept connections: the last wishes about sockets and timer come from here. */
+    CURLMcode rc = curl_multi_cleanup(c->multi); /* NULL: CURLM_BAD_HANDLE, harmless */
+    ASSERT(rc == CURLM_OK || !c->multi);
+    loop_timer_stop(&c->curl_timer);
+    loop_timer_stop(&c->sweep);
+    free(c->settings.ca_file);
+    free(c->settings.user_agent);
+    free(c);
+}

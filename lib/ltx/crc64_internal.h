@@ -1,0 +1,23 @@
+/*
+ * The ways to compute CRC-64/GO-ISO, for the test that compares them. Stays in its folder.
+ */
+#ifndef WALFERRY_LIB_LTX_CRC64_INTERNAL_H
+#define WALFERRY_LIB_LTX_CRC64_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/base.h"
+
+enum crc64_impl {
+    CRC64_TABLES, /* slicing by 16: everywhere */
+    CRC64_CLMUL,  /* x86-64 with PCLMULQDQ and SSE 4.1 */
+};
+
+/* Whether this processor can do it. */
+bool crc64_impl_is_available(enum crc64_impl impl);
+
+/* crc64() by a given way, which must be available (asserted). */
+uint64_t crc64_with(enum crc64_impl impl, uint64_t crc, struct slice bytes);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * Writes an LTX file: header, pages in ascending order, index, trailer.
+ *
+ *     CLEANUP(ltx_writer_close) struct ltx_writer w = {0};
+ *     if (ltx_writer_open(&w, &(struct ltx_writer_args){.header = h, .out = &blob}, err) < 0) ...
+ *     for each page: ltx_writer_page(&w, pgno, page, err)
+ *     ltx_writer_finish(&w, 0, &trailer, err); then blob_writer_finish(&blob, ...)
+ *
+ * The header is covered by the file checksum and comes first, so it must be complete at open, with
+ * db_checksum. For a snapshot (MinTXID 1) the writer sees every page: it computes the checksum of
+ * the database again and refuses to finish a file whose header promised another one.
+ *
+ * Threads: one at a time. Memory: one compressed page, LZ4's state (16 KiB), and the index, which
+ * goes to a temporary file like the blob itself when it grows beyond LTX_WRITER_INDEX_BYTES.
+ */
+#ifndef WALFERRY_LIB_LTX_WRITER_H
+#define WALFERRY_LIB_LTX_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/base.h"
+#include "lib/io/blob.h"
+#include "lib/ltx/ltx.h"
+#include "lib/ltx/page_order.h"
+
+enum {
+    LTX_WRITER_INDEX_BYTES = 1 << 20, /* of the index kept in memory */
+};
+
+struct ltx_writer_args {
+    struct ltx_header header;
+    struct blob_writer
+        *out;              /* where the file goes; borrowed until finish or close, empty at open */
+    uint32_t pending_byte; /* 0: DB_PENDING_BYTE; tests of the lock page move it */
+};
+
+struct ltx_writer {
+    struct ltx_header header;
+    struct blob_writer *out;
+    struct blob_writer index;
+    struct page_order order;
+    uint8_t *scratch;     /* LZ4's state, then one frame */
+    uint64_t crc;         /* of the file so far */
+    uint64_t db_checksum; /* of the pages so far; snapshots only */
+    bool is_open;
+};
+
+/*
+ * Checks and writes the header. args is read, not kept, except args->out.
+ * ERR_CORRUPT: ltx_header_check(). ERR_NO_MEMORY, ERR_NO_SPACE, ERR_IO.
+ */
+MUST_USE int ltx_writer_open(struct ltx_writer *w, const struct ltx_writer_args *args,
+                             struct error *err);
+
+/*
+ * Adds a page.
+ *
+ * pgno  greater than the one before, at most header.commit, never the lock page; in a snapshot
+ *       the next one that is not the lock page
+ * page  exactly page_size bytes (asserted)
+ *
+ * ERR_CORRUPT: pgno breaks one of these rules (merged input can make it so). ERR_NO_SPACE, ERR_IO,
+ * ERR_NO_MEMORY. After a failure only ltx_writer_close() may follow.
+ */
+MUST_USE int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page,
+                             struct error *err);
+
+/*
+ * Writes index and trailer. The blob then holds the whole file; the writer is closed.
+ *
+ * post_apply_checksum  of the database, if header.has_checksums; else 0 (asserted)
+ * out_trailer          what was written; may be NULL
+ *
+ * ERR_CORRUPT: a snapshot lacks pages, or the pages do not have the checksum that the header's
+ * extension (or post_apply_checksum) promises. ERR_NO_SPACE, ERR_IO, ERR_NO_MEMORY.
+ */
+MUST_USE int ltx_writer_finish(struct ltx_writer *w, uint64_t post_apply_checksum,
+                               struct ltx_trailer *out_trailer, struct error *err);
+
+/* Bytes of the file so far; after finish its length. */
+uint64_t ltx_writer_bytes(const struct ltx_writer *w);
+
+/* Frees what the writer holds; the blob keeps what was written. Accepts zeroed and finished ones.
+ */
+void ltx_writer_close(struct ltx_writer *w);
+
+#endif

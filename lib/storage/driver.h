@@ -1,0 +1,41 @@
+/*
+ * What a driver implements, and nobody else includes. storage.c checks keys, counts, and calls
+ * through this table; a driver embeds `struct storage` as its first member and is made by its own
+ * constructor (storage_file_new() in file/file.h, storage_s3_new() in s3/s3.h).
+ */
+#ifndef WALFERRY_LIB_STORAGE_DRIVER_H
+#define WALFERRY_LIB_STORAGE_DRIVER_H
+
+#include "lib/storage/storage.h"
+
+struct storage_driver {
+    const char *type;
+    /* As the functions of storage.h, on checked arguments. */
+    int (*put)(struct storage *st, const struct storage_put *args, storage_done_fn *done, void *arg,
+               struct storage_op **out_op, struct error *err);
+    int (*get)(struct storage *st, const struct storage_get *args, storage_done_fn *done, void *arg,
+               struct storage_op **out_op, struct error *err);
+    int (*list)(struct storage *st, const struct storage_list *args, storage_done_fn *done,
+                void *arg, struct storage_op **out_op, struct error *err);
+    int (*del)(struct storage *st, const struct storage_delete *args, storage_done_fn *done,
+               void *arg, struct storage_op **out_op, struct error *err);
+    int (*head)(struct storage *st, const char *key, storage_done_fn *done, void *arg,
+                struct storage_op **out_op, struct error *err);
+    void (*cancel)(struct storage_op *op);
+    void (*free)(struct storage *st);
+};
+
+struct storage {
+    const struct storage_driver *driver;
+    struct loop *loop;
+    struct storage_caps caps;
+    struct storage_counters counters; /* the driver counts requests, storage.c nothing */
+    char *url;                        /* owned; without credentials */
+};
+
+/* A driver's struct storage_op begins with this. */
+struct storage_op_base {
+    struct storage *st;
+};
+
+#endif

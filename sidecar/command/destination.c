@@ -1,0 +1,146 @@
+/*
+ * Destinations by configuration: the typed settings become a driver's.
+ */
+#include "sidecar/command/destination.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/config/sse_key.h"
+#include "lib/storage/file/file.h"
+#include "lib/storage/s3/s3.h"
+
+static enum s3_choice choice_of(enum config_tristate t)
+{
+    return t == CONFIG_YES ? S3_CHOICE_YES : t == CONFIG_NO ? S3_CHOICE_NO : S3_CHOICE_AUTO;
+}
+
+static int s3_open(struct loop *loop, const struct config_replica *r, struct storage **out,
+                   struct error *err)
+{
+    const struct config_s3 *s3 = &r->s3;
+    uint8_t sse_key[SSE_KEY_BYTES];
+    bool has_sse_c = false;
+
+    if (sse_key_load(loop_env(loop), s3, &has_sse_c, sse_key, err) < 0)
+        return -1;
+    const struct storage_s3_config config = {
+        .endpoint = s3->endpoint,
+        .region = s3->region,
+        .bucket = s3->bucket,
+        .prefix = r->path,
+        .force_path_style = choice_of(s3->path_style),
+        .sign_payload = choice_of(s3->sign_payload),
+        .require_content_md5 = choice_of(s3->content_md5),
+        .access_key_id = s3->access_key_id,
+        .secret_access_key = s3->secret_access_key,
+        .session_token = s3->session_token,
+        .storage_class = s3->storage_class,
+        .part_bytes = s3->part_bytes,
+        .concurrency = s3->concurrency,
+        .sse_c_key = has_sse_c ? sse_key : NULL,
+        .sse_kms_key_id = s3->sse_kms_key_id,
+        .ca_file = s3->ca_file,
+        .skip_verify = s3->skip_verify,
+    };
+    int rc = storage_s3_new(loop, &config, out, err);
+    explicit_bzero(sse_key, sizeof(sse_key));
+    return rc;
+}
+
+int destination_open(struct loop *loop, const struct config_replica *replica, struct storage **out,
+                     struct error *err)
+{
+    int rc = -1;
+
+    if (replica->backend == CONFIG_BACKEND_FILE)
+        rc = storage_file_new(loop, loop_env(loop), replica->path, out, err);
+    else if (replica->backend == CONFIG_BACKEND_S3)
+        rc = s3_open(loop, replica, out, err);
+    else
+        (void)error_set(err, ERR_UNSUPPORTED, 0, "this version has no %s backend",
+                        config_backend_name(replica->backend));
+    return rc < 0 ? error_wrap(err, "destination %s", replica->url) : 0;
+}
+
+int config_choose(const struct env *env, const struct config_choice *choice, struct config **out,
+                  struct error *err)
+{
+    const char *from_env = getenv("LITESTREAM_CONFIG");
+    const char *path = choice->path ? choice->path
+                       : from_env && *from_env ? from_env
+                                               : "/etc/litestream.yml";
+    const struct config_options options = {.no_expand_env = choice->no_expand_env};
+
+    if (config_load(env, path, &options, out, err) < 0) {
+        if (err->code == ERR_NOT_FOUND && !choice->path)
+            (void)error_hint(err, "name a configuration by -config PATH, or give DB_PATH and "
+                                  "REPLICA_URL");
+        return -1;
+    }
+    for (size_t i = 0; i < (*out)->warning_count; i++)
+        (void)fprintf(stderr, "Warning: %s\n", (*out)->warnings[i]); /* nowhere else to go */
+    return 0;
+}
+
+bool argument_is_url(const char *arg)
+{
+    const char *scheme_end = strstr(arg, "://");
+    return scheme_end && strncmp(arg, "sqlite", 6) != 0 && scheme_end != arg;
+}
+
+static int target_open_url(struct loop *loop, const char *url, struct target *t, struct error *err)
+{
+    if (config_replica_new(NULL, url, &t->replica, err) < 0 ||
+        destination_open(loop, t->replica, &t->storages[0], err) < 0)
+        return -1;
+    t->names[0] = t->replica->name;
+    t->count = 1;
+    return 0;
+}
+
+static int target_open_db(struct loop *loop, const char *path, struct target *t, struct error *err)
+{
+    t->db = config_db_find(t->config, path);
+    if (!t->db)
+        return error_set(err, ERR_USAGE, 0, "%s has no database %s", t->config->name, path);
+    for (; t->count < t->db->replica_count; t->count++) {
+        const struct config_replica *r = &t->db->replicas[t->count];
+        if (destination_open(loop, r, &t->storages[t->count], err) < 0)
+            return -1;
+        t->names[t->count] = r->name;
+    }
+    return 0;
+}
+
+int target_open(struct loop *loop, const struct config_choice *choice, const char *arg,
+                struct target *out, struct error *err)
+{
+    struct target t = {.count = 0};
+    int rc = -1;
+
+    if (argument_is_url(arg)) {
+        if (choice->path)
+            (void)error_set(err, ERR_USAGE, 0, "-config goes with a DB_PATH, not with a URL");
+        else
+            rc = target_open_url(loop, arg, &t, err);
+    } else if (config_choose(loop_env(loop), choice, &t.config, err) == 0) {
+        rc = target_open_db(loop, arg, &t, err);
+    }
+    if (rc < 0) {
+        target_close(&t);
+        return -1;
+    }
+    *out = t;
+    return 0;
+}
+
+void target_close(struct target *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        storage_free(t->storages[i]);
+    config_replica_free(t->replica);
+    config_free(t->config);
+    *t = (struct target){.count = 0};
+}

@@ -1,0 +1,50 @@
+/*
+ * From configuration to storage: opening the destinations that a command works on.
+ */
+#ifndef WALFERRY_SIDECAR_COMMAND_DESTINATION_H
+#define WALFERRY_SIDECAR_COMMAND_DESTINATION_H
+
+#include "lib/base/base.h"
+#include "lib/config/config.h"
+#include "lib/io/loop.h"
+#include "lib/storage/storage.h"
+
+/*
+ * Opens one destination; the caller frees it by storage_free(). ERR_USAGE names the setting;
+ * ERR_UNSUPPORTED for a backend that this version lacks; ERR_NO_MEMORY.
+ */
+MUST_USE int destination_open(struct loop *loop, const struct config_replica *replica,
+                              struct storage **out, struct error *err);
+
+/* Which configuration a command reads, from its flags. */
+struct config_choice {
+    const char *path;   /* -config; NULL: $LITESTREAM_CONFIG or /etc/litestream.yml */
+    bool no_expand_env; /* -no-expand-env */
+};
+
+/* Reads the configuration file of the choice. Warnings are printed to standard error. */
+MUST_USE int config_choose(const struct env *env, const struct config_choice *choice,
+                           struct config **out, struct error *err);
+
+/*
+ * What a DB_PATH or REPLICA_URL argument stands for: the database (NULL for a URL) and its
+ * destinations, opened.
+ */
+struct target {
+    struct config *config;             /* owned; NULL for a URL */
+    const struct config_db *db;        /* inside config; NULL for a URL */
+    struct config_replica *replica;    /* owned; for a URL */
+    struct storage *storages[CONFIG_REPLICAS_MAX];
+    const char *names[CONFIG_REPLICAS_MAX]; /* inside config or replica */
+    size_t count;
+};
+
+/* Resolves the argument. ERR_USAGE: no such database in the configuration; -config with a URL. */
+MUST_USE int target_open(struct loop *loop, const struct config_choice *choice, const char *arg,
+                         struct target *out, struct error *err);
+void target_close(struct target *t);
+
+/* Whether the argument is a URL rather than the path of a database. */
+bool argument_is_url(const char *arg);
+
+#endif

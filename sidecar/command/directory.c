@@ -1,0 +1,111 @@
+/*
+ * Scans, and scans again: inotify on the top folder wakes us (a quarter of a second later, since
+ * files come in groups); a timer finds what inotify cannot see (subfolders, lost events).
+ */
+#include "sidecar/command/directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/config/dir_scan.h"
+#include "lib/io/watch.h"
+
+static const uint64_t settle_ns = 250 * NS_PER_MS;
+static const uint64_t rescan_ns = 30 * NS_PER_SEC;
+
+struct directory {
+    struct replication *r;
+    const struct config_db *entry; /* inside the configuration */
+    struct watch *watch;
+    struct watch_entry folder;
+    struct loop_timer timer;
+    struct directory *next;
+    struct log_repeat repeat;
+};
+
+static bool is_known(void *arg, const char *path, const struct stat *st UNUSED)
+{
+    const struct replication *r = arg;
+    return engine_has_database(r->engine, path);
+}
+
+static int scan(struct replication *r, const struct config_db *entry, size_t *out_found,
+                struct error *err)
+{
+    CLEANUP(dir_scan_destroy) struct dir_scan found = {.dbs = NULL};
+    const struct dir_scan_guard guard = {.is_known = is_known, .arg = r};
+
+    if (dir_scan(loop_env(r->loop), entry, &guard, &found, err) < 0)
+        return -1;
+    for (size_t i = 0; i < found.db_count; i++) {
+        if (replicate_add(r, &found.dbs[i], err) < 0)
+            return -1;
+    }
+    *out_found = found.db_count + found.known_count;
+    return 0;
+}
+
+static void scan_again(void *arg)
+{
+    struct directory *d = arg;
+    struct error err = ERROR_INIT;
+    size_t found = 0;
+    uint64_t count = 0;
+
+    if (scan(d->r, d->entry, &found, &err) < 0 &&
+        log_repeat_is_due(&d->repeat, &err, env_monotonic_ns(loop_env(d->r->loop)), &count))
+        LOG_ERROR(d->r->log, "folder cannot be scanned", LOG_STR("dir", d->entry->dir),
+                  LOG_ERR(&err), LOG_U64("count", count));
+    loop_timer_start(&d->timer, rescan_ns);
+}
+
+static void folder_changed(void *arg, uint32_t events UNUSED, const char *name UNUSED)
+{
+    struct directory *d = arg;
+    loop_timer_start(&d->timer, settle_ns);
+}
+
+static int directory_watch(struct replication *r, const struct config_db *entry, struct error *err)
+{
+    struct directory *d = mem_new(1, sizeof(*d), err);
+
+    if (!d)
+        return -1;
+    d->r = r;
+    d->entry = entry;
+    d->next = r->directories;
+    r->directories = d;
+    loop_timer_init(&d->timer, r->loop, scan_again, d);
+    loop_timer_start(&d->timer, rescan_ns);
+    if (watch_new(r->loop, &d->watch, err) < 0 ||
+        watch_add(d->watch, &d->folder, entry->dir, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE,
+                  folder_changed, d, err) < 0)
+        return error_wrap(err, "dir %s", entry->dir);
+    return 0;
+}
+
+int directory_add(struct replication *r, const struct config_db *entry, struct error *err)
+{
+    size_t found = 0;
+
+    if (entry->is_watched && directory_watch(r, entry, err) < 0)
+        return -1;
+    if (scan(r, entry, &found, err) < 0)
+        return error_wrap(err, "dir %s", entry->dir);
+    if (found == 0 && !entry->is_watched)
+        return error_set(err, ERR_USAGE, 0, "dir %s: no database matches \"%s\"", entry->dir,
+                         entry->pattern);
+    return 0;
+}
+
+void directory_stop(struct replication *r)
+{
+    while (r->directories) {
+        struct directory *d = r->directories;
+        r->directories = d->next;
+        loop_timer_stop(&d->timer);
+        watch_remove(&d->folder);
+        watch_free(d->watch);
+        free(d);
+    }
+}

@@ -1,0 +1,296 @@
+/*
+ * walferry replicate: from configuration or command line to a running engine.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/config/dir_scan.h"
+#include "lib/io/loop.h"
+#include "sidecar/command/command.h"
+#include "sidecar/command/destination.h"
+#include "sidecar/command/directory.h"
+#include "sidecar/command/replicate.h"
+#include "sidecar/command/serve.h"
+#include "sidecar/command/supervise.h"
+#include "sidecar/command/version.h"
+#include "sidecar/restore/restore.h"
+
+enum {
+    WORKERS = 4,
+};
+
+struct replicate_args {
+    struct config_choice config;
+    const char *exec;
+    const char *log_level;
+    bool once;
+    bool force_snapshot;
+    bool enforce_retention;
+    bool restore_if_db_not_exists;
+    bool adopt;
+};
+
+#define AT(field) offsetof(struct replicate_args, field)
+
+static const struct flag flags[] = {
+    {"config", FLAG_TEXT, AT(config.path), "PATH", "configuration file",
+     "$LITESTREAM_CONFIG or /etc/litestream.yml"},
+    {"no-expand-env", FLAG_SWITCH, AT(config.no_expand_env), NULL,
+     "do not expand $NAME in the configuration", NULL},
+    {"exec", FLAG_TEXT, AT(exec), "COMMAND",
+     "run the application as a child; signals are passed on, its exit status is ours", NULL},
+    {"once", FLAG_SWITCH, AT(once), NULL, "ship what is committed now, then end", NULL},
+    {"force-snapshot", FLAG_SWITCH, AT(force_snapshot), NULL,
+     "with -once: write a snapshot of every database", NULL},
+    {"enforce-retention", FLAG_SWITCH, AT(enforce_retention), NULL,
+     "with -once: delete what retention allows", NULL},
+    {"restore-if-db-not-exists", FLAG_SWITCH, AT(restore_if_db_not_exists), NULL,
+     "restore databases that are missing before replicating", NULL},
+    {"adopt", FLAG_SWITCH, AT(adopt), NULL,
+     "continue whatever lies at the destination with this database", NULL},
+    {"log-level", FLAG_TEXT, AT(log_level), "LEVEL", "trace, debug, info, warn or error",
+     "$LOG_LEVEL, the configuration, info"},
+};
+
+static const char detail[] =
+    "Without arguments the databases come from the configuration. With DB_PATH and\n"
+    "one or more REPLICA_URLs that one database is replicated to each of them.\n"
+    "Exit status 1 means that something committed here did not reach a destination.\n";
+
+/* ---- options of the engine, from the configuration ---- */
+
+static uint64_t reserve_bytes(const struct env *env, const struct config_db *db)
+{
+    char folder[4096];
+    uint64_t free_bytes = 0;
+    uint64_t total = 0;
+    struct error ignored = ERROR_INIT; /* the folder may not be there yet: then the bytes count */
+    const char *slash = strrchr(db->path, '/');
+    int n = snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - db->path) : 0, db->path);
+
+    if (n <= 0 || env_free_bytes(env, folder, &free_bytes, &total, &ignored) < 0)
+        return db->free_space_reserve.bytes;
+    uint64_t share = total / 100 * db->free_space_reserve.percent;
+    return share > db->free_space_reserve.bytes ? share : db->free_space_reserve.bytes;
+}
+
+static struct destination_options destination_options_of(const struct config *c,
+                                                         const struct config_replica *r, bool adopt)
+{
+    struct destination_options o = {
+        .name = r->name,
+        .sync_interval_ns = r->sync_interval_ns,
+        .snapshot_interval_ns = r->snapshot_interval_ns,
+        .snapshot_retention_ns = r->snapshot_retention_ns,
+        .l0_retention_ns = c->l0_retention_ns,
+        .is_retention_enabled = c->retention_enabled,
+        .require_fencing = r->require_fencing,
+        .adopt = adopt,
+    };
+
+    for (size_t i = 0; i < c->level_count; i++)
+        o.level_interval_ns[i] = c->level_interval_ns[i];
+    return o;
+}
+
+int replicate_add(const struct replication *r, const struct config_db *db, struct error *err)
+{
+    const struct env *env = loop_env(r->loop);
+    struct destination_options to[CONFIG_REPLICAS_MAX];
+    const struct database_options options = {
+        .path = db->path,
+        .meta_path = db->meta_path,
+        .enable_wal = db->journal_mode == CONFIG_JOURNAL_ENABLE,
+        .may_seal = db->seal,
+        .monitor_interval_ns = db->monitor_interval_ns,
+        .checkpoint_interval_ns = db->checkpoint_interval_ns,
+        .busy_timeout_ns = db->busy_timeout_ns,
+        .checkpoint_frames = db->min_checkpoint_page_count,
+        .wal_keep_bytes = 4U << 20,
+        .reserve_bytes = reserve_bytes(env, db),
+        .destinations = to,
+        .destination_count = db->replica_count,
+    };
+
+    if (db->replica_count == 0)
+        return error_set(err, ERR_USAGE, 0, "%s has no destination", db->path);
+    for (size_t i = 0; i < db->replica_count; i++) {
+        to[i] = destination_options_of(r->config, &db->replicas[i], r->adopt);
+        if (destination_open(r->loop, &db->replicas[i], &to[i].storage, err) < 0) {
+            for (size_t j = 0; j < i; j++)
+                storage_free(to[j].storage);
+            return -1;
+        }
+    }
+    return engine_add_database(r->engine, &options, err);
+}
+
+/* ---- restoring what is missing ---- */
+
+static int restore_missing(struct loop *loop, const struct log *log, const struct config_db *db,
+                           struct error *err)
+{
+    struct target t = {.db = db};
+    struct restore_destination from[CONFIG_REPLICAS_MAX];
+    const struct restore_options options = {
+        .output = db->path,
+        .if_db_not_exists = true,
+        .if_replica_exists = true,
+        .want_page_map = true,
+        .meta_path = db->meta_path,
+        .integrity = RESTORE_INTEGRITY_QUICK,
+    };
+    struct restore_result result = {.outcome = RESTORE_FAILED};
+    int rc = 0;
+
+    for (; rc == 0 && t.count < db->replica_count; t.count++) {
+        rc = destination_open(loop, &db->replicas[t.count], &t.storages[t.count], err);
+        if (rc < 0)
+            break;
+        from[t.count] = (struct restore_destination){.storage = t.storages[t.count],
+                                                     .name = db->replicas[t.count].name};
+    }
+    if (rc == 0) {
+        const struct restore_args args = {.loop = loop,
+                                          .env = loop_env(loop),
+                                          .log = log,
+                                          .destinations = from,
+                                          .destination_count = t.count,
+                                          .options = &options};
+        rc = restore_run(&args, &result, err);
+    }
+    if (rc == 0 && result.outcome == RESTORE_DONE)
+        LOG_INFO(log, "restored", LOG_STR("db", db->path), LOG_U64("txid", result.txid));
+    restore_result_destroy(&result);
+    target_close(&t);
+    return rc < 0 ? error_wrap(err, "restore %s", db->path) : 0;
+}
+
+static int restore_all_missing(const struct replication *r, bool is_asked, struct error *err)
+{
+    for (size_t i = 0; i < r->config->db_count; i++) {
+        const struct config_db *db = &r->config->dbs[i];
+        if (db->path && (is_asked || db->restore_if_db_not_exists) &&
+            restore_missing(r->loop, r->log, db, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+static int log_prepare(const struct replicate_args *a, const struct config *c, struct log *log,
+                       struct error *err)
+{
+    const char *level = a->log_level ? a->log_level : getenv("LOG_LEVEL");
+
+    log->level = c->logging.level;
+    log->format = c->logging.format;
+    log->fd = c->logging.to_stderr ? STDERR_FILENO : STDOUT_FILENO;
+    return level && *level ? log_level_parse(level, &log->level, err) : 0;
+}
+
+static int arguments_check(const struct invocation *inv, struct error *err)
+{
+    const struct replicate_args *a = inv->args;
+
+    if (inv->positional_count == 1)
+        return error_set(err, ERR_USAGE, 0, "DB_PATH needs at least one REPLICA_URL behind it");
+    if (inv->positional_count > 1 && a->config.path)
+        return error_set(err, ERR_USAGE, 0, "DB_PATH REPLICA_URL and -config exclude each other");
+    if (a->once && a->exec)
+        return error_set(err, ERR_USAGE, 0, "-once and -exec exclude each other");
+    if ((a->force_snapshot || a->enforce_retention) && !a->once)
+        return error_set(err, ERR_USAGE, 0, "-force-snapshot and -enforce-retention go with -once");
+    return 0;
+}
+
+static int config_read(const struct invocation *inv, struct config **out, struct error *err)
+{
+    const struct replicate_args *a = inv->args;
+
+    if (inv->positional_count == 0)
+        return config_choose(inv->env, &a->config, out, err);
+    return config_from_args(inv->positional[0], (const char *const *)&inv->positional[1],
+                            (size_t)inv->positional_count - 1, out, err);
+}
+
+static int databases_add(struct replication *r, struct error *err)
+{
+    for (size_t i = 0; i < r->config->db_count; i++) {
+        const struct config_db *db = &r->config->dbs[i];
+        int rc = db->dir ? directory_add(r, db, err) : replicate_add(r, db, err);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int replicate_run(struct replication *r, const struct replicate_args *a, int *out_status,
+                         struct error *err)
+{
+    const struct engine_options options = {.loop = r->loop,
+                                           .log = r->log,
+                                           .version = walferry_version(),
+                                           .shutdown_timeout_ns =
+                                               r->config->shutdown_sync_timeout_ns};
+    struct server *server = NULL;
+    int rc = -1;
+
+    if (restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
+        engine_new(&options, &r->engine, err) < 0)
+        return -1;
+    if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0) {
+        const struct supervise_options supervise = {
+            .loop = r->loop,
+            .log = r->log,
+            .engine = r->engine,
+            .exec = a->exec ? a->exec : a->once ? NULL : r->config->exec,
+            .is_once = a->once,
+            .force_snapshot = a->force_snapshot,
+            .enforce_retention = a->enforce_retention,
+            .timeout_ns = r->config->shutdown_sync_timeout_ns,
+        };
+        rc = supervise_run(&supervise, out_status, err);
+    }
+    serve_stop(server);
+    directory_stop(r);
+    engine_free(r->engine);
+    return rc;
+}
+
+static int run(const struct invocation *inv, struct error *err)
+{
+    const struct replicate_args *a = inv->args;
+    CLEANUP(config_cleanup) struct config *config = NULL;
+    struct log log = {.env = inv->env};
+    struct replication r = {.log = &log, .adopt = a->adopt};
+    int status = 0;
+
+    if (arguments_check(inv, err) < 0 || config_read(inv, &config, err) < 0 ||
+        log_prepare(a, config, &log, err) < 0 || loop_new(inv->env, WORKERS, &r.loop, err) < 0)
+        return -1;
+    r.config = config;
+    LOG_INFO(&log, "walferry", LOG_STR("version", walferry_version()),
+             LOG_STR("sqlite", follow_sqlite_version()),
+             LOG_BOOL("sqlite_has_wal_reset_bug", follow_sqlite_has_wal_reset_bug()));
+    int rc = replicate_run(&r, a, &status, err);
+    loop_run(r.loop); /* what the storages still close */
+    loop_free(r.loop);
+    return rc < 0 ? -1 : status;
+}
+
+const struct command command_replicate = {
+    .name = "replicate",
+    .summary = "Replicate databases continuously",
+    .usage = "walferry replicate [flags] [DB_PATH REPLICA_URL...]",
+    .example = "  walferry replicate /data/app.db s3://bucket/app\n"
+               "  walferry replicate -config /etc/litestream.yml -exec \"myapp -port 8080\"",
+    .detail = detail,
+    .flags = flags,
+    .flag_count = ARRAY_LEN(flags),
+    .args_bytes = sizeof(struct replicate_args),
+    .positional_max = 1 + CONFIG_REPLICAS_MAX,
+    .run = run,
+};

@@ -1,0 +1,171 @@
+/*
+ * A small state machine: RUNNING -> (child told) -> STOPPING -> DONE.
+ */
+#include "sidecar/command/supervise.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/io/child.h"
+#include "lib/io/shellwords.h"
+#include "lib/io/signals.h"
+
+static const char termination_log[] = "/dev/termination-log";
+
+struct supervisor {
+    const struct supervise_options *opt;
+    struct signals *signals;
+    struct reaper *reaper;
+    struct child *child;
+    int child_status;
+    bool is_ending;   /* a signal came, or the child ended */
+    bool is_stopping; /* engine_stop() was called */
+    int status;
+};
+
+static void termination_message(const struct supervisor *s, const char *text)
+{
+    const struct env *env = loop_env(s->opt->loop);
+    struct error ignored = ERROR_INIT; /* outside of a container there is no such file */
+    int fd = -1;
+
+    if (env_open(env, termination_log, O_WRONLY, 0, &fd, &ignored) < 0)
+        return;
+    IGNORE(env_pwrite(env, fd, text, strlen(text), 0, termination_log, &ignored)); /* best effort */
+    env_close_quietly(env, fd);
+}
+
+static void tell_unshipped(struct supervisor *s, const struct engine_outcome *o)
+{
+    char text[1536];
+
+    (void)snprintf(text, sizeof(text), "%zu databases have unshipped commits; first %s (%s): %s\n",
+                   o->unshipped_databases, o->first_path,
+                   o->first_destination ? o->first_destination : "not followed",
+                   o->first_error->code != ERR_NONE ? o->first_error->text : "no time was left");
+    LOG_ERROR(s->opt->log, "ended with unshipped commits",
+              LOG_U64("databases", o->unshipped_databases), LOG_STR("first", o->first_path),
+              LOG_STR("destination", o->first_destination),
+              LOG_STR("error", o->first_error->code != ERR_NONE ? o->first_error->text : NULL));
+    termination_message(s, text);
+}
+
+static void stopped(void *arg, const struct engine_outcome *outcome)
+{
+    struct supervisor *s = arg;
+
+    s->status = s->child_status;
+    if (outcome->unshipped_databases > 0) {
+        tell_unshipped(s, outcome);
+        if (s->status == 0)
+            s->status = outcome->first_error->code == ERR_FENCED ? 5 : 1;
+    } else {
+        LOG_INFO(s->opt->log, "ended, everything is shipped");
+    }
+    loop_stop(s->opt->loop);
+}
+
+static void stop(struct supervisor *s)
+{
+    if (s->is_stopping)
+        return;
+    s->is_stopping = true;
+    engine_stop(s->opt->engine, stopped, s);
+}
+
+static void child_ended(void *arg, const struct child_exit *exit)
+{
+    struct supervisor *s = arg;
+
+    s->child = NULL;
+    s->child_status = child_exit_status(exit);
+    LOG_INFO(s->opt->log, "application ended", LOG_I64("status", s->child_status));
+    s->is_ending = true;
+    stop(s);
+}
+
+static void signaled(void *arg, int signum)
+{
+    struct supervisor *s = arg;
+    char name[16];
+
+    LOG_INFO(s->opt->log, "signal", LOG_STR("signal", signal_name(signum, name)),
+             LOG_BOOL("is_second", s->is_ending));
+    if (s->is_ending) {
+        termination_message(s, "aborted by a second signal\n");
+        if (s->child)
+            child_signal(s->child, SIGKILL);
+        _exit(1);
+    }
+    s->is_ending = true;
+    if (s->child) {
+        engine_drain(s->opt->engine);
+        child_signal(s->child, signum);
+        return;
+    }
+    stop(s);
+}
+
+static int child_begin(struct supervisor *s, struct error *err)
+{
+    CLEANUP(shellwords_destroy) struct shellwords words = {.argv = NULL};
+
+    if (shellwords_split(s->opt->exec, &words, err) < 0 || reaper_new(s->opt->loop, &s->reaper, err) < 0)
+        return error_wrap(err, "-exec");
+    const struct child_config config = {.argv = words.argv};
+    if (child_start(s->reaper, &config, child_ended, s, &s->child, err) < 0)
+        return error_wrap(err, "-exec");
+    return 0;
+}
+
+/* ---- once: sync, snapshot, retention, end ---- */
+
+static void once_expired(void *arg, const struct engine_outcome *outcome UNUSED)
+{
+    stop(arg);
+}
+
+static void once_snapshotted(void *arg, const struct engine_outcome *outcome UNUSED)
+{
+    struct supervisor *s = arg;
+
+    if (s->opt->enforce_retention)
+        engine_expire(s->opt->engine, s->opt->timeout_ns, once_expired, s);
+    else
+        stop(s);
+}
+
+static void once_synced(void *arg, const struct engine_outcome *outcome)
+{
+    struct supervisor *s = arg;
+
+    if (s->opt->force_snapshot && !s->is_stopping)
+        engine_snapshot(s->opt->engine, s->opt->timeout_ns, once_snapshotted, s);
+    else
+        once_snapshotted(s, outcome);
+}
+
+int supervise_run(const struct supervise_options *options, int *out_status, struct error *err)
+{
+    struct supervisor s = {.opt = options};
+    static const int stops[] = {SIGTERM, SIGINT};
+
+    if (signals_new(options->loop, stops, ARRAY_LEN(stops), signaled, &s, &s.signals, err) < 0)
+        return -1;
+    if (options->exec && child_begin(&s, err) < 0) {
+        signals_free(s.signals);
+        reaper_free(s.reaper);
+        return -1;
+    }
+    if (options->is_once)
+        engine_sync(options->engine, options->timeout_ns, once_synced, &s);
+    loop_run(options->loop);
+    signals_free(s.signals);
+    reaper_free(s.reaper);
+    *out_status = s.status;
+    return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * The life of `walferry replicate` once everything is configured: the engine, the child process
+ * (-exec), signals, and how it all ends.
+ *
+ *   first SIGTERM or SIGINT   the child is told and waited for; then the tail of all databases is
+ *                             shipped in parallel under one deadline; then everything closes
+ *   second                    ends at once, with exit status 1
+ *   the child ends by itself  as after the first signal; its exit status is ours
+ *
+ * Exit status: the child's if that is not 0; 5 if fenced; 1 if something committed here has not
+ * reached a destination; else 0. The reason also goes into the termination message
+ * (/dev/termination-log where the container runtime made one).
+ */
+#ifndef WALFERRY_SIDECAR_COMMAND_SUPERVISE_H
+#define WALFERRY_SIDECAR_COMMAND_SUPERVISE_H
+
+#include "lib/base/base.h"
+#include "lib/io/loop.h"
+#include "sidecar/engine/engine.h"
+
+struct supervise_options {
+    struct loop *loop;
+    const struct log *log;
+    struct engine *engine;
+    const char *exec;            /* command line of the child; NULL: none */
+    bool is_once;                /* sync, then end */
+    bool force_snapshot;         /* with is_once */
+    bool enforce_retention;      /* with is_once */
+    uint64_t timeout_ns;         /* of each step of is_once */
+};
+
+/* Runs until the end. *out_status is the exit status. -1: the child cannot be started. */
+MUST_USE int supervise_run(const struct supervise_options *options, int *out_status,
+                           struct error *err);
+
+#endif

@@ -1,0 +1,704 @@
+/*
+ * Attaching: where does the bucket end, and may this database go on from there?
+ *
+ *   PROBE  once a process: can the store create-if-absent?              (requests)
+ *   LIST   the inventory of the prefix                                   (one listing)
+ *   HEAD   header of the tip, TAIL its trailer                           (two small reads)
+ *   JUDGE  facts from map, log and database; the verdict of lineage.h    (task)
+ *   COVER  heal and rewind: the objects, or page indexes, in between     (reads)
+ *   APPLY  the map is healed, the dirty set filled                       (task)
+ *
+ * From JUDGE (or APPLY) on the chain tracks: what is noted goes into its dirty set. Nothing is
+ * written to the bucket before the end. Any failure ends in a back-off and a new start from LIST;
+ * a refusal stays until a person decides.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ltx/ltx.h"
+#include "lib/ltx/reader.h"
+#include "lib/sqlite/wal_format.h"
+#include "lib/storage/probe.h"
+#include "sidecar/engine/cover.h"
+#include "sidecar/engine/engine_internal.h"
+
+static const uint64_t attach_retry_base_ns = 500 * NS_PER_MS;
+static const uint64_t attach_retry_ceiling_ns = 30 * NS_PER_SEC;
+static const uint64_t quiet_wait_ns = 5 * NS_PER_MS;
+
+struct attach {
+    struct chain *c;
+    struct storage_op *op;
+    struct storage_probe *probe;
+    struct cover *cover;
+    bool is_canceled;
+    struct buf reply;
+    char tip_key[STORAGE_KEY_BYTES_MAX];
+    uint64_t tip_bytes;
+    struct ltx_header tip_header;
+    struct lineage_facts facts;
+    enum lineage_verdict verdict;
+    const char *reason;
+    bool is_applying; /* the next run of the task applies what cover fetched */
+    struct cover_result fetched;
+    struct error err; /* of the task */
+};
+
+static void fetched_destroy(struct cover_result *r)
+{
+    for (size_t i = 0; i < r->blob_count; i++)
+        blob_destroy(&r->blobs[i]);
+    free(r->blobs);
+    page_set_destroy(&r->pages);
+    *r = (struct cover_result){.blobs = NULL};
+}
+
+static void attach_free(struct attach *a)
+{
+    fetched_destroy(&a->fetched);
+    buf_destroy(&a->reply);
+    free(a);
+}
+
+/* ---- ends ---- */
+
+static void attach_fail(struct attach *a, const char *what, const struct error *err)
+{
+    struct chain *c = a->c;
+    struct engine *e = c->db->engine;
+    uint64_t delay = attach_retry_base_ns;
+
+    c->attach = NULL;
+    if (!a->is_canceled) {
+        fault_note(e, &c->fault, what, c->db->path, c->name, err);
+        for (unsigned i = 0; i < c->attach_failures && delay < attach_retry_ceiling_ns; i++)
+            delay *= 2;
+        c->attach_failures++;
+        loop_timer_start(&c->attach_timer, delay / 2 + env_random_below(e->env, delay / 2 + 1));
+    }
+    attach_free(a);
+    engine_check_waits(e);
+}
+
+static void attach_refuse(struct attach *a)
+{
+    struct chain *c = a->c;
+    struct engine *e = c->db->engine;
+    const char *hint = a->verdict == LINEAGE_STALE
+                           ? "run walferry restore for this database to roll it forward"
+                           : "restore the replica, use another prefix, or start with -adopt to "
+                             "continue it with this database";
+
+    chain_set_state(c, CHAIN_REFUSED, a->reason);
+    (void)error_set(&c->fault.last, ERR_WRONG_STATE, 0, "%s", a->reason);
+    (void)error_hint(&c->fault.last, "%s", hint);
+    c->fault.last_at_ns = env_wall_ns(e->env);
+    LOG_ERROR(e->log, "replication refused", LOG_STR("db", c->db->path),
+              LOG_STR("destination", c->name), LOG_STR("url", storage_url(c->storage)),
+              LOG_STR("verdict", lineage_verdict_name(a->verdict)), LOG_STR("reason", a->reason),
+              LOG_STR("hint", hint));
+    c->attach = NULL;
+    attach_free(a);
+    engine_check_waits(e);
+}
+
+static uint32_t next_epoch(const struct chain *c, const struct attach *a)
+{
+    uint32_t epoch = a->facts.has_tip ? a->facts.tip.epoch : 0;
+
+    if (a->facts.has_map && a->facts.map.epoch > epoch)
+        epoch = a->facts.map.epoch;
+    for (size_t i = 0; i < c->inv.fenced_count; i++) {
+        if (c->inv.fenced[i].epoch > epoch)
+            epoch = c->inv.fenced[i].epoch;
+    }
+    return epoch + 1;
+}
+
+static void attach_succeed(struct attach *a)
+{
+    struct chain *c = a->c;
+    struct engine *e = c->db->engine;
+
+    c->epoch = next_epoch(c, a);
+    env_random_fill(e->env, &c->owner, sizeof(c->owner));
+    c->has_accepted = false;
+    c->attach_failures = 0;
+    c->has_adopted = true;
+    c->proof_boot_ns = env_boot_ns(e->env);
+    c->timestamp_ms = a->facts.has_tip ? a->facts.tip.timestamp_ms : 0;
+    c->attach = NULL;
+    chain_set_state(c, CHAIN_FOLLOWING, a->reason);
+    fault_end(e, &c->fault, "attaching recovered", c->db->path, c->name);
+    LOG_INFO(e->log, "attached", LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
+             LOG_STR("url", storage_url(c->storage)),
+             LOG_STR("verdict", lineage_verdict_name(a->verdict)), LOG_U64("txid", c->at.txid),
+             LOG_U64("epoch", c->epoch), LOG_STR("reason", a->reason));
+    attach_free(a);
+    level_arm(c);
+    expire_arm(c);
+    c->commit_count++; /* whatever the verdict found is shipped by the first encode */
+    chain_ship_soon(c);
+    engine_check_waits(e);
+}
+
+/* ---- JUDGE: task ---- */
+
+/* The tip's position from its header: where its log stood. */
+static struct log_end end_of_header(const struct ltx_header *h)
+{
+    struct log_end end = {
+        .salt = {h->wal_salt.s[0], h->wal_salt.s[1]},
+        .page_size = h->page_size,
+        .page_count = h->commit,
+    };
+    int64_t frame_bytes = (int64_t)h->page_size + WAL_FRAME_HEADER_BYTES;
+    int64_t end_offset = h->wal_offset + h->wal_bytes;
+
+    if (h->wal_offset >= WAL_HEADER_BYTES && end_offset > WAL_HEADER_BYTES &&
+        (end_offset - WAL_HEADER_BYTES) % frame_bytes == 0)
+        end.frame = (uint32_t)((end_offset - WAL_HEADER_BYTES) / frame_bytes);
+    if (h->has_ext) {
+        end.cksum[0] = h->wal_cksum.s[0];
+        end.cksum[1] = h->wal_cksum.s[1];
+    }
+    return end;
+}
+
+static int log_contains(struct database *db, const struct log_end *end, bool *out,
+                        struct error *err)
+{
+    const struct log_end *now = follower_end(db->follower);
+
+    *out = false;
+    if (end->frame == 0 || memcmp(end->salt, now->salt, sizeof(now->salt)) != 0 ||
+        end->page_size != now->page_size || end->frame > now->frame)
+        return 0;
+    if (end->cksum[0] == 0 && end->cksum[1] == 0) {
+        *out = true; /* Litestream's object: the log is the one that it was made from */
+        return 0;
+    }
+    return follower_contains(db->follower, end, out, err);
+}
+
+/* The map as far as it can be trusted. Damage is not an error: the verdict takes it for no map. */
+static int map_load(struct chain *c, struct lineage_facts *facts, struct error *err)
+{
+    struct error open_err = ERROR_INIT;
+    bool is_sound = false;
+
+    page_map_close(&c->map);
+    facts->has_map = false;
+    if (page_map_open(c->db->engine->env, c->map_path, &c->map, &open_err) < 0) {
+        if (open_err.code == ERR_NOT_FOUND || open_err.code == ERR_CORRUPT)
+            return 0;
+        *err = open_err;
+        return -1;
+    }
+    /* A map that is one object behind may hold some of that object's entries already; then only
+     * healing makes its sum right. So soundness is asked where the map is used as it is. */
+    if (page_map_verify(&c->map, &is_sound, err) < 0)
+        return -1;
+    facts->has_map = is_sound || c->map.state.pending_txid == c->map.state.txid + 1;
+    facts->map = c->map.state;
+    if (!is_sound && facts->has_tip && facts->tip.txid == c->map.state.txid)
+        facts->has_map = false;
+    return 0;
+}
+
+static int facts_gather(struct attach *a, struct error *err)
+{
+    struct chain *c = a->c;
+    struct database *db = c->db;
+    struct lineage_facts *f = &a->facts;
+    enum advance_result proof;
+
+    if (follower_advance(db->follower, database_note, db, &proof, err) < 0)
+        return -1;
+    if (proof == ADVANCE_UNPROVEN)
+        database_mark_unproven(db);
+    if (map_load(c, f, err) < 0)
+        return -1;
+    f->is_same_file = f->has_map && f->map.file_id != 0 && f->map.file_id == db->file_id;
+    if (f->has_tip && log_contains(db, &f->tip.end, &f->log_contains_tip, err) < 0)
+        return -1;
+    if (f->has_map && log_contains(db, &f->map.end, &f->log_contains_map, err) < 0)
+        return -1;
+    f->content_is_map = LINEAGE_UNKNOWN;
+    f->content_is_tip = LINEAGE_UNKNOWN;
+    return 0;
+}
+
+static int content_compare(struct attach *a, struct task *task, struct entry_list *entries,
+                           struct error *err)
+{
+    struct database *db = a->c->db;
+    struct lineage_facts *f = &a->facts;
+    const struct log_end *end = follower_end(db->follower);
+    uint64_t sum = 0;
+
+    if (encode_db_checksum(db, task, entries, &sum, err) < 0)
+        return -1;
+    f->content_is_map = f->has_map && sum == f->map.db_checksum &&
+                                end->page_count == f->map.page_count &&
+                                end->page_size == f->map.page_size
+                            ? LINEAGE_YES
+                            : LINEAGE_NO;
+    f->content_is_tip = f->has_tip && f->tip.has_ext && sum == f->tip.db_checksum &&
+                                end->page_count == f->tip.page_count &&
+                                end->page_size == f->tip.page_size
+                            ? LINEAGE_YES
+                            : LINEAGE_NO;
+    return 0;
+}
+
+/* The state at the tip, as the map will have it. */
+static struct map_state state_of_tip(const struct attach *a)
+{
+    const struct lineage_tip *tip = &a->facts.tip;
+
+    return (struct map_state){
+        .page_size = tip->page_size,
+        .page_count = tip->page_count,
+        .txid = tip->txid,
+        .file_checksum = tip->file_checksum,
+        .db_checksum = tip->db_checksum,
+        .epoch = tip->epoch,
+        .owner = tip->owner,
+        .end = tip->end,
+        .file_id = a->c->db->file_id,
+    };
+}
+
+/* From here on what is noted counts; what came between the map's state and now comes first. */
+static int track_from_map(struct chain *c, bool is_in_log, struct error *err)
+{
+    c->is_tracking = true;
+    if (!is_in_log) {
+        c->needs_difference = true;
+        return 0;
+    }
+    return follower_note_since(c->db->follower, c->at.end.frame, chain_note, c, err);
+}
+
+static int apply_rebuild(struct attach *a, const struct entry_list *entries, struct error *err)
+{
+    struct chain *c = a->c;
+    struct map_state state = state_of_tip(a);
+
+    page_map_close(&c->map);
+    if (page_map_create(c->db->engine->env, c->map_path, c->db->path, state.page_size, &c->map,
+                        err) < 0 ||
+        page_map_write(&c->map, entries->entry, entries->count, err) < 0)
+        return -1;
+    state.end = *follower_end(c->db->follower); /* the content is this very state */
+    if (page_map_publish(&c->map, &state, err) < 0)
+        return -1;
+    c->at = state;
+    c->is_tracking = true;
+    return 0;
+}
+
+static void apply_new(struct attach *a)
+{
+    struct chain *c = a->c;
+
+    page_map_close(&c->map);
+    c->at = a->facts.has_tip ? state_of_tip(a) : (struct map_state){.txid = 0};
+    c->at.page_size = follower_end(c->db->follower)->page_size;
+    c->needs_all = true;
+    c->is_tracking = true;
+}
+
+/* Verdicts that need nothing more from the bucket are carried out in the same task. */
+static int verdict_apply(struct attach *a, const struct entry_list *entries, struct error *err)
+{
+    struct chain *c = a->c;
+
+    switch (a->verdict) {
+    case LINEAGE_NEW:
+    case LINEAGE_FULL:
+        apply_new(a);
+        return 0;
+    case LINEAGE_CONTINUE:
+        c->at = c->map.state;
+        return track_from_map(c, a->facts.log_contains_map, err);
+    case LINEAGE_REBUILD:
+        return apply_rebuild(a, entries, err);
+    case LINEAGE_HEAL:
+    case LINEAGE_REWIND:
+    case LINEAGE_STALE:
+    case LINEAGE_DIVERGED:
+    case LINEAGE_FOREIGN:
+    case LINEAGE_NEEDS_CONTENT:
+    default:
+        return 0;
+    }
+}
+
+static void chain_reset(struct chain *c)
+{
+    c->is_tracking = false;
+    c->needs_all = false;
+    c->needs_difference = false;
+    c->must_send_dirty = false;
+    page_set_clear(&c->dirty);
+}
+
+static int judge(struct attach *a, struct task *task, struct error *err)
+{
+    CLEANUP(entry_list_destroy) struct entry_list entries = {.entry = NULL};
+
+    chain_reset(a->c);
+    if (facts_gather(a, err) < 0)
+        return -1;
+    a->verdict = lineage_judge(&a->facts, &a->reason);
+    if (a->verdict == LINEAGE_NEEDS_CONTENT) {
+        if (content_compare(a, task, &entries, err) < 0)
+            return -1;
+        a->verdict = lineage_judge(&a->facts, &a->reason);
+    }
+    return verdict_apply(a, &entries, err);
+}
+
+/* ---- APPLY: task ---- */
+
+static int heal_from(struct chain *c, const struct blob *object, struct error *err)
+{
+    CLEANUP(ltx_reader_close) struct ltx_reader r = {.blob = NULL};
+    const struct ltx_reader_args args = {.blob = object};
+    uint32_t pgno;
+    struct slice page;
+    int rc;
+
+    if (ltx_reader_open(&r, &args, err) < 0)
+        return -1;
+    while ((rc = ltx_reader_next(&r, &pgno, &page, err)) > 0) {
+        const struct map_entry entry = {.pgno = pgno, .checksum = ltx_page_checksum(pgno, page)};
+        if (page_map_write(&c->map, &entry, 1, err) < 0)
+            return -1;
+    }
+    return rc;
+}
+
+static int apply_heal(struct attach *a, struct error *err)
+{
+    struct chain *c = a->c;
+    struct map_state state = state_of_tip(a);
+    bool is_sound = false;
+
+    for (size_t i = 0; i < a->fetched.blob_count; i++) {
+        if (heal_from(c, &a->fetched.blobs[i], err) < 0)
+            return -1;
+    }
+    if (page_map_commit(&c->map, &state, err) < 0 || page_map_verify(&c->map, &is_sound, err) < 0)
+        return -1;
+    if (!is_sound) {
+        a->reason = "the page map could not be healed: all pages are sent once";
+        apply_new(a);
+        return 0;
+    }
+    c->at = state;
+    return track_from_map(c, a->facts.log_contains_tip, err);
+}
+
+static int apply_rewind(struct attach *a, struct error *err)
+{
+    struct chain *c = a->c;
+
+    c->at = state_of_tip(a);
+    c->at.end = (struct log_end){.page_size = a->facts.tip.page_size}; /* not in this log */
+    c->is_tracking = true;
+    c->needs_difference = true;
+    c->must_send_dirty = true;
+    return page_set_add_all(&c->dirty, &a->fetched.pages, err);
+}
+
+static int apply(struct attach *a, struct error *err)
+{
+    struct database *db = a->c->db;
+    enum advance_result proof;
+
+    chain_reset(a->c);
+    if (follower_advance(db->follower, database_note, db, &proof, err) < 0)
+        return -1;
+    if (proof == ADVANCE_UNPROVEN)
+        database_mark_unproven(db);
+    if (a->verdict == LINEAGE_REWIND)
+        return apply_rewind(a, err);
+    if (a->verdict == LINEAGE_FULL) {
+        apply_new(a);
+        return 0;
+    }
+    /* The log may have moved on since the verdict. */
+    if (log_contains(db, &a->facts.tip.end, &a->facts.log_contains_tip, err) < 0)
+        return -1;
+    return apply_heal(a, err);
+}
+
+static void attach_work(struct task *task)
+{
+    struct chain *c = CONTAINER_OF(task, struct chain, attach_task);
+    struct attach *a = c->attach;
+
+    if (!a)
+        return;
+    error_clear(&a->err);
+    if (!c->db->follower)
+        (void)error_set(&a->err, ERR_WRONG_STATE, 0, "the database is not followed");
+    else
+        (void)(a->is_applying ? apply(a, &a->err) : judge(a, task, &a->err)); /* see done */
+}
+
+/* ---- COVER ---- */
+
+static void cover_on_done(void *arg, struct cover_result *result, const struct error *err)
+{
+    struct attach *a = arg;
+
+    a->cover = NULL;
+    if (err->code == ERR_NONE) {
+        a->fetched = *result;
+        *result = (struct cover_result){.blobs = NULL};
+    } else if (err->code == ERR_CORRUPT || err->code == ERR_LIMIT || err->code == ERR_NOT_FOUND) {
+        /* Damaged, or gone meanwhile: all pages make up for it. */
+        a->verdict = LINEAGE_FULL;
+    } else {
+        attach_fail(a, "objects behind the page map", err);
+        return;
+    }
+    a->is_applying = true;
+    task_queue_push(&a->c->db->queue, &a->c->attach_task);
+}
+
+static void cover_begin(struct attach *a)
+{
+    struct chain *c = a->c;
+    struct error err = ERROR_INIT;
+    const struct cover_args args = {
+        .storage = c->storage,
+        .inventory = &c->inv,
+        .after_txid = a->facts.map.txid,
+        .to_txid = a->facts.tip.txid,
+        .kind = a->verdict == LINEAGE_HEAL ? COVER_OBJECTS : COVER_PAGES,
+        .env = c->db->engine->env,
+        .work_folder = c->db->work_folder,
+    };
+
+    if (cover_start(&args, cover_on_done, a, &a->cover, &err) == 0)
+        return;
+    a->cover = NULL;
+    if (err.code == ERR_NO_MEMORY) {
+        attach_fail(a, "objects behind the page map", &err);
+        return;
+    }
+    a->verdict = LINEAGE_FULL; /* what lies between is gone: all pages are sent once */
+    a->is_applying = true;
+    task_queue_push(&c->db->queue, &c->attach_task);
+}
+
+static void attach_done(struct task *task)
+{
+    struct chain *c = CONTAINER_OF(task, struct chain, attach_task);
+    struct attach *a = c->attach;
+
+    if (!a)
+        return;
+    if (a->is_canceled || c->state != CHAIN_ATTACHING) {
+        c->attach = NULL;
+        attach_free(a);
+        return;
+    }
+    database_refresh(c->db);
+    if (a->err.code == ERR_WRONG_STATE && c->db->follower) {
+        struct error why = a->err;
+        c->attach = NULL;
+        attach_free(a);
+        database_reopen(c->db, &why);
+        return;
+    }
+    if (a->err.code != ERR_NONE)
+        attach_fail(a, "attaching", &a->err);
+    else if (lineage_is_refusal(a->verdict))
+        attach_refuse(a);
+    else if (!a->is_applying && (a->verdict == LINEAGE_HEAL || a->verdict == LINEAGE_REWIND))
+        cover_begin(a);
+    else
+        attach_succeed(a);
+}
+
+/* ---- LIST, HEAD, TAIL ---- */
+
+static int reply_collect(void *arg, struct slice chunk, struct error *err)
+{
+    struct attach *a = arg;
+    return buf_append_slice(&a->reply, chunk, err);
+}
+
+static void judge_start(struct attach *a)
+{
+    task_queue_push(&a->c->db->queue, &a->c->attach_task);
+}
+
+static void tail_on_done(void *arg, const struct storage_result *result)
+{
+    struct attach *a = arg;
+    struct error err = *result->err;
+    struct lineage_tip *tip = &a->facts.tip;
+    const struct ltx_header *h = &a->tip_header;
+
+    a->op = NULL;
+    if (err.code == ERR_NONE && a->reply.n != LTX_TRAILER_BYTES)
+        (void)error_set(&err, ERR_CORRUPT, 0, "%s is too short", a->tip_key);
+    if (err.code != ERR_NONE || a->is_canceled) {
+        attach_fail(a, "newest object cannot be read", &err);
+        return;
+    }
+    a->facts.has_tip = true;
+    *tip = (struct lineage_tip){
+        .txid = h->max_txid,
+        .file_checksum = be64_load(a->reply.p + 8),
+        .has_ext = h->has_ext,
+        .db_checksum = h->db_checksum,
+        .epoch = h->epoch,
+        .owner = h->owner,
+        .timestamp_ms = h->timestamp_ms > 0 ? (uint64_t)h->timestamp_ms : 0,
+        .page_size = h->page_size,
+        .page_count = h->commit,
+        .end = end_of_header(h),
+    };
+    judge_start(a);
+}
+
+static void head_on_done(void *arg, const struct storage_result *result)
+{
+    struct attach *a = arg;
+    struct error err = *result->err;
+
+    a->op = NULL;
+    if (err.code == ERR_NONE && !a->is_canceled &&
+        ltx_header_decode(buf_slice(&a->reply), &a->tip_header, &err) == 0) {
+        const struct storage_get get = {.key = a->tip_key,
+                                        .offset = a->tip_bytes - LTX_TRAILER_BYTES,
+                                        .bytes = LTX_TRAILER_BYTES,
+                                        .on_data = reply_collect};
+        buf_clear(&a->reply);
+        if (storage_get_start(a->c->storage, &get, tail_on_done, a, &a->op, &err) == 0)
+            return;
+    }
+    if (err.code != ERR_NONE)
+        (void)error_wrap(&err, "%s", a->tip_key);
+    attach_fail(a, "newest object cannot be read", &err);
+}
+
+static void inventory_on_done(void *arg, const struct error *list_err)
+{
+    struct attach *a = arg;
+    struct error err = *list_err;
+    unsigned level = 0;
+
+    a->op = NULL;
+    if (err.code != ERR_NONE || a->is_canceled) {
+        attach_fail(a, "prefix cannot be listed", &err);
+        return;
+    }
+    const struct inventory_object *tip = inventory_tip(&a->c->inv, &level);
+    if (!tip) {
+        if (a->c->inv.has_generations) {
+            (void)error_set(&err, ERR_WRONG_STATE, 0, "%s holds a replica of Litestream 0.3",
+                            storage_url(a->c->storage));
+            (void)error_hint(&err, "use another prefix; the old replica stays restorable there");
+            attach_fail(a, "prefix is in use", &err);
+            return;
+        }
+        judge_start(a);
+        return;
+    }
+    (void)inventory_object_key(level, tip, a->tip_key); /* returns tip_key */
+    a->tip_bytes = tip->bytes;
+    if (tip->bytes < LTX_FILE_BYTES_MIN) {
+        (void)error_set(&err, ERR_CORRUPT, 0, "%s has only %" PRIu64 " bytes", a->tip_key,
+                        tip->bytes);
+        attach_fail(a, "newest object cannot be read", &err);
+        return;
+    }
+    const struct storage_get get = {
+        .key = a->tip_key, .offset = 0, .bytes = LTX_HEADER_BYTES, .on_data = reply_collect};
+    if (storage_get_start(a->c->storage, &get, head_on_done, a, &a->op, &err) < 0)
+        attach_fail(a, "newest object cannot be read", &err);
+}
+
+static void list_start(struct attach *a)
+{
+    struct error err = ERROR_INIT;
+
+    if (inventory_load_start(a->c->storage, &a->c->inv, false, inventory_on_done, a, &a->op, &err) <
+        0)
+        attach_fail(a, "prefix cannot be listed", &err);
+}
+
+/* ---- start ---- */
+
+static void attach_begin(void *chain)
+{
+    struct chain *c = chain;
+    struct error err = ERROR_INIT;
+
+    if (c->state != CHAIN_ATTACHING || c->attach)
+        return;
+    /* Requests and tasks of the chain's life before must be over: their answers would mix. */
+    if (c->op || c->is_put_under_way || level_is_busy(c) || task_is_pending(&c->encode_task) ||
+        task_is_pending(&c->difference_task) || task_is_pending(&c->commit_task) ||
+        task_is_pending(&c->attach_task)) {
+        loop_timer_start(&c->attach_timer, quiet_wait_ns);
+        return;
+    }
+    chain_forget_object(c);
+    struct attach *a = mem_new(1, sizeof(*a), &err);
+    if (!a) {
+        fault_note(c->db->engine, &c->fault, "attaching", c->db->path, c->name, &err);
+        loop_timer_start(&c->attach_timer, attach_retry_base_ns);
+        return;
+    }
+    a->c = c;
+    a->reply = (struct buf)BUF_INIT(4096);
+    a->facts.adopt = c->opt.adopt && !c->has_adopted;
+    c->attach = a;
+    list_start(a);
+}
+
+void attach_init(struct chain *c)
+{
+    c->attach_task =
+        (struct task){.work = attach_work, .done = attach_done, .urgency = TASK_NORMAL};
+    loop_timer_init(&c->attach_timer, c->db->engine->loop, attach_begin, c);
+}
+
+void attach_start(struct chain *c)
+{
+    loop_timer_stop(&c->ship_timer);
+    chain_set_state(c, CHAIN_ATTACHING, "looking at the newest object of the bucket");
+    loop_timer_start(&c->attach_timer, 0);
+}
+
+void attach_cancel(struct chain *c)
+{
+    struct attach *a = c->attach;
+
+    loop_timer_stop(&c->attach_timer);
+    if (!a)
+        return;
+    a->is_canceled = true;
+    if (a->op) {
+        storage_cancel(a->op); /* its done frees a */
+    } else if (a->cover) {
+        cover_cancel(a->cover);
+        c->attach = NULL;
+        attach_free(a);
+    } else if (!task_is_pending(&c->attach_task)) {
+        c->attach = NULL;
+        attach_free(a);
+    }
+}

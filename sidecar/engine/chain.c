@@ -1,0 +1,199 @@
+/*
+ * A chain: what one destination of one database has, lacks, and may do. Its states:
+ *
+ *   WAITING --database followed--> ATTACHING --lineage proven--> FOLLOWING
+ *      ^                              |  ^                          |
+ *      +------database lost-----------+  +---bucket moved on--------+
+ *                                     |                             |
+ *                              not proven: REFUSED      another writer: FENCED
+ *
+ * A slow or absent destination never holds up another: each chain has its own dirty set, map, TXIDs
+ * and pace. While the store is away the set of dirty pages is all that grows.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sidecar/engine/engine_internal.h"
+
+static const char *chain_state_text(enum chain_state state)
+{
+    static const char *const texts[] = {"waiting", "attaching", "following",
+                                        "fenced",  "refused",   "stopped"};
+    return texts[state];
+}
+
+int chain_init(struct chain *c, struct database *db, const struct destination_options *opt,
+               size_t ordinal, struct error *err)
+{
+    struct loop *loop = db->engine->loop;
+
+    c->db = db;
+    c->opt = *opt;
+    c->storage = opt->storage;
+    c->ordinal = ordinal;
+    c->map.fd = -1;
+    c->out.blob.fd = -1;
+    c->reply = (struct buf)BUF_INIT(1 << 16);
+    c->upload_seconds = (struct metrics_histogram)METRICS_HISTOGRAM_INIT(&metrics_buckets_request);
+    inventory_init(&c->inv);
+    c->encode_task =
+        (struct task){.work = encode_work, .done = ship_encoded, .urgency = TASK_URGENT};
+    c->commit_task =
+        (struct task){.work = commit_work, .done = ship_committed, .urgency = TASK_URGENT};
+    c->difference_task =
+        (struct task){.work = difference_work, .done = ship_differenced, .urgency = TASK_NORMAL};
+    loop_timer_init(&c->ship_timer, loop, ship_on_timer, c);
+    level_init(c);
+    expire_init(c);
+    attach_init(c);
+    c->name = str_dup(opt->name, err);
+    c->map_path = c->name ? page_map_path(db->path, db->meta_path, c->name, err) : NULL;
+    c->opt.name = c->name;
+    return c->map_path ? 0 : -1;
+}
+
+void chain_destroy(struct chain *c)
+{
+    chain_forget_object(c);
+    level_destroy(c);
+    page_map_close(&c->map);
+    page_set_destroy(&c->dirty);
+    inventory_destroy(&c->inv);
+    buf_destroy(&c->reply);
+    storage_free(c->storage);
+    free(c->name);
+    free(c->map_path);
+}
+
+void chain_set_state(struct chain *c, enum chain_state state, const char *detail)
+{
+    struct engine *e = c->db->engine;
+
+    (void)snprintf(c->state_detail, sizeof(c->state_detail), "%s", detail); /* may be cut */
+    if (c->state == state)
+        return;
+    LOG_DEBUG(e->log, "destination state", LOG_STR("db", c->db->path),
+              LOG_STR("destination", c->name), LOG_STR("from", chain_state_text(c->state)),
+              LOG_STR("to", chain_state_text(state)), LOG_STR("detail", detail));
+    c->state = state;
+    c->state_since_ns = env_monotonic_ns(e->env);
+}
+
+void chain_forget_object(struct chain *c)
+{
+    blob_destroy(&c->out.blob);
+    entry_list_destroy(&c->out.entries);
+    page_set_destroy(&c->out.pages);
+    c->out = (struct outgoing){.blob = BLOB_INIT};
+}
+
+void chain_start(struct chain *c)
+{
+    if (c->state == CHAIN_WAITING)
+        attach_start(c);
+}
+
+/* Ends what is under way; the database side must be idle or about to be dropped. */
+static void chain_cancel(struct chain *c)
+{
+    loop_timer_stop(&c->ship_timer);
+    attach_cancel(c);
+    level_stop(c);
+    expire_stop(c);
+    if (c->op)
+        storage_cancel(c->op);
+}
+
+void chain_suspend(struct chain *c)
+{
+    if (c->state == CHAIN_STOPPED)
+        return;
+    chain_set_state(c, CHAIN_WAITING, "the database is not followed");
+    chain_cancel(c);
+    c->is_tracking = false;
+    c->needs_difference = false;
+    c->needs_all = false;
+    c->oldest_commit_ns = 0;
+    c->commit_count = 0;
+}
+
+void chain_stop(struct chain *c)
+{
+    chain_set_state(c, CHAIN_STOPPED, "stopping");
+    chain_cancel(c);
+}
+
+bool chain_is_quiet(const struct chain *c)
+{
+    return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&
+           !expire_is_busy(c) && !task_is_pending(&c->encode_task) &&
+           !task_is_pending(&c->commit_task) && !task_is_pending(&c->difference_task);
+}
+
+int chain_note(void *chain, uint32_t pgno, struct error *err)
+{
+    struct chain *c = chain;
+    return page_set_add(&c->dirty, pgno, err);
+}
+
+bool chain_has_unshipped(const struct chain *c)
+{
+    switch (c->state) {
+    case CHAIN_FOLLOWING:
+        return c->out.is_full || c->out.oldest_commit_ns || c->out.commit_count ||
+               c->oldest_commit_ns || c->commit_count || task_is_pending(&c->encode_task) ||
+               task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task);
+    case CHAIN_ATTACHING:
+    case CHAIN_FENCED:
+    case CHAIN_REFUSED:
+        return true; /* not known to be there: that counts as not there */
+    case CHAIN_WAITING:
+    case CHAIN_STOPPED:
+    default:
+        return false;
+    }
+}
+
+void chain_commit_noticed(struct chain *c, uint64_t commits)
+{
+    if (!c->oldest_commit_ns)
+        c->oldest_commit_ns = env_monotonic_ns(c->db->engine->env);
+    c->commit_count += commits;
+    if (c->state == CHAIN_FOLLOWING)
+        chain_ship_soon(c);
+}
+
+/* How long sync-interval still asks us to wait. The first commit after a pause goes at once. */
+static uint64_t wait_ns(const struct chain *c)
+{
+    const struct engine *e = c->db->engine;
+    uint64_t since = env_monotonic_ns(e->env) - c->last_ship_ns;
+
+    if (e->is_draining || e->is_stopping || !c->last_ship_ns || since >= c->opt.sync_interval_ns)
+        return 0;
+    return c->opt.sync_interval_ns - since;
+}
+
+void chain_ship_soon(struct chain *c)
+{
+    loop_assert_owner(c->db->engine->loop);
+    if (c->state != CHAIN_FOLLOWING || c->out.is_full || c->is_put_under_way || c->is_resolving ||
+        task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
+        task_is_pending(&c->difference_task) || !database_is_following(c->db))
+        return;
+    uint64_t delay = wait_ns(c);
+    if (delay > 0) {
+        if (!loop_timer_is_armed(&c->ship_timer))
+            loop_timer_start(&c->ship_timer, delay);
+        return;
+    }
+    loop_timer_stop(&c->ship_timer);
+    if (!c->out.oldest_commit_ns) /* an encoding that failed has left its own there */
+        c->out.oldest_commit_ns = c->oldest_commit_ns;
+    c->out.commit_count += c->commit_count;
+    c->oldest_commit_ns = 0;
+    c->commit_count = 0;
+    level_reserve_pin(c);
+    task_queue_push(&c->db->queue, &c->encode_task);
+}

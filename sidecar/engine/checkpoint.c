@@ -1,0 +1,136 @@
+/*
+ * A checkpoint without a gap: nothing gets into the database file before it is noted, and the log
+ * is given free for its restart only in a moment when everything of it is noted and copied.
+ *
+ *   1. Hand over: note everything; the fresh holder's mark is what was noted.
+ *   2. PASSIVE on a connection of its own copies the frames up to that mark. Writers go on.
+ *      If it stopped short of the end, it did not fsync the database: do that now, so that the
+ *      fsync of the last step is short.
+ *   3. Hand over again. Everything was copied and nothing came: the fresh holder sits on slot 0,
+ *      done. Otherwise its mark is newer, and there may be only little left: again from 2.
+ *   4. Writers that never pause: the few frames left are copied under the write lock (seal.c).
+ *
+ * While the holder sits on slot >= 1 the log cannot restart, so SQLite's WAL-reset bug cannot
+ * happen to our checkpoint whatever version the library has.
+ *
+ * What holds a checkpoint back is a reader of the application with an older mark. If it is the same
+ * mark twice, that reader stays longer than we want to try.
+ */
+#include "sidecar/engine/follow_internal.h"
+
+enum {
+    PASSES_MAX = 6,
+    SEAL_BYTES_MAX = 1024 * 1024, /* under the write lock: below a millisecond of copying */
+};
+
+struct checkpoint_run {
+    bool may_seal;
+    note_fn *note;
+    void *arg;
+    enum advance_result result;
+    struct checkpoint_outcome outcome;
+    bool is_blocked; /* the last pass was held back by another reader */
+};
+
+/* The last frame that the holder lets be backfilled. */
+static uint32_t holder_mark(const struct follower *f)
+{
+    int slot = connection_slot(f->holder);
+    ASSERT(slot >= 1 && slot < WAL_INDEX_READ_MARKS);
+    return follow_checkpoint_info(f).read_mark[slot];
+}
+
+static bool is_over(const struct follower *f, const struct checkpoint_run *run)
+{
+    return run->result == ADVANCE_UNPROVEN || f->now.is_backfilled;
+}
+
+/* So little is left that it can be copied under the write lock. */
+static bool is_little_left(const struct follower *f)
+{
+    uint32_t backfill = follow_checkpoint_info(f).backfill;
+    uint64_t frames = f->now.end.frame > backfill ? f->now.end.frame - backfill : 0;
+    return frames * f->now.end.page_size <= SEAL_BYTES_MAX;
+}
+
+/* Step 2. */
+static int pass_once(struct follower *f, struct checkpoint_run *run, struct error *err)
+{
+    uint32_t before = follow_checkpoint_info(f).backfill;
+    uint32_t mark = holder_mark(f);
+    uint32_t log_frames;
+    uint32_t backfilled;
+
+    if (follow_connect(f, &f->checkpointer, err) < 0 ||
+        connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0)
+        return -1;
+    run->is_blocked = backfilled < mark;
+    run->outcome.backfilled_frames = backfilled;
+    run->outcome.blocking_frame = run->is_blocked ? backfilled : 0;
+    f->backfill_seen = backfilled;
+    if (backfilled > before && backfilled < log_frames)
+        return connection_db_sync(f->checkpointer, err);
+    return 0;
+}
+
+/* Steps 1 to 3. */
+static int passes_run(struct follower *f, struct checkpoint_run *run, struct error *err)
+{
+    if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < PASSES_MAX && !is_over(f, run); i++) {
+        bool was_blocked = run->is_blocked;
+        uint32_t blocked_at = run->outcome.blocking_frame;
+        if (pass_once(f, run, err) < 0 ||
+            follow_hand_over(f, run->note, run->arg, &run->result, err) < 0)
+            return -1;
+        if (run->is_blocked && was_blocked && run->outcome.blocking_frame == blocked_at)
+            break; /* a reader that stays */
+        if (run->may_seal && !run->is_blocked && is_little_left(f))
+            break;
+    }
+    return 0;
+}
+
+static int checkpoint_run(struct follower *f, struct checkpoint_run *run, struct error *err)
+{
+    if (follow_locks_check(f, err) < 0 ||
+        follow_advance(f, run->note, run->arg, &run->result, err) < 0)
+        return -1;
+    run->outcome.log_frames = f->now.end.frame;
+    run->outcome.backfilled_frames = follow_checkpoint_info(f).backfill;
+    if (!is_over(f, run) && passes_run(f, run, err) < 0)
+        return -1;
+    /* Step 4. */
+    if (is_over(f, run) || !run->may_seal || run->is_blocked || !is_little_left(f))
+        return 0;
+    return follow_seal(f, run->note, run->arg, &run->outcome, err);
+}
+
+int follower_checkpoint(struct follower *f, bool may_seal, note_fn *note, void *arg,
+                        enum advance_result *out_result, struct checkpoint_outcome *out_outcome,
+                        struct error *err)
+{
+    struct checkpoint_run run = {.may_seal = may_seal, .note = note, .arg = arg};
+    uint64_t began_ns = env_monotonic_ns(f->env);
+
+    if (follow_check_usable(f, err) < 0)
+        return -1;
+    if (f->has_pin)
+        return error_set(err, ERR_BUSY, 0, "%s: checkpoint: a state of the database is pinned",
+                         f->path);
+    int rc = checkpoint_run(f, &run, err);
+    follow_settle(f);
+    if (rc < 0)
+        return -1;
+    run.outcome.is_complete = f->now.is_backfilled;
+    if (run.outcome.is_complete) {
+        run.outcome.backfilled_frames = f->now.end.frame;
+        run.outcome.blocking_frame = 0;
+    }
+    f->backfill_seen = follow_checkpoint_info(f).backfill;
+    run.outcome.total_ns = env_monotonic_ns(f->env) - began_ns;
+    *out_result = run.result;
+    *out_outcome = run.outcome;
+    return 0;
+}

@@ -1,0 +1,373 @@
+/*
+ * All databases together: the poll, and waiting for something to be true of all of them.
+ *
+ * A *wait* (sync, stop, snapshot, expire) is a condition over all databases with one deadline. It
+ * is looked at whenever something ends (engine_check_waits()), never by polling, and its callback
+ * runs from a timer of its own, so never inside the call that made it true.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sidecar/engine/engine_internal.h"
+
+enum wait_kind {
+    WAIT_SYNC,
+    WAIT_SNAPSHOT,
+    WAIT_EXPIRE,
+    WAIT_CLOSE,
+};
+
+struct engine_wait {
+    struct engine *e;
+    struct engine_wait *next;
+    enum wait_kind kind;
+    bool is_stop;   /* a sync that is followed by closing everything */
+    bool has_asked; /* snapshot, expire: the work was asked for, after the sync */
+    bool is_due;    /* decided; the callback is on its way */
+    bool is_late;   /* the deadline decided */
+    struct loop_timer deadline;
+    struct loop_timer call;
+    struct engine_outcome outcome;
+    struct error error; /* what outcome.first_error points at */
+    engine_done_fn *done;
+    void *arg;
+};
+
+/* ---- the condition ---- */
+
+/* A chain that cannot get anywhere by waiting. */
+static bool chain_is_stuck(const struct chain *c)
+{
+    return c->state == CHAIN_FENCED || c->state == CHAIN_REFUSED;
+}
+
+/* Whether the database has been looked at: until then it is not known to have nothing to ship. */
+static bool database_is_settled(const struct database *db)
+{
+    return db->state != STATUS_DB_OPENING && !task_is_pending(&db->open_task);
+}
+
+static void outcome_count(struct engine_wait *w, const struct database *db, const struct chain *c)
+{
+    if (w->outcome.unshipped_databases == 0) {
+        w->outcome.first_path = db->path;
+        w->outcome.first_destination = c ? c->name : NULL;
+        w->error = c ? c->fault.last : db->fault.last;
+        w->outcome.first_error = &w->error;
+    }
+}
+
+/* Fills in the outcome; true if nothing that is missing could still come. */
+static bool sync_is_over(struct engine_wait *w)
+{
+    bool is_over = true;
+
+    w->outcome = (struct engine_outcome){.unshipped_databases = 0};
+    w->outcome.first_error = &w->error;
+    error_clear(&w->error);
+    for (size_t i = 0; i < w->e->db_count; i++) {
+        const struct database *db = w->e->dbs[i];
+        bool is_unshipped = false;
+        if (!database_is_settled(db))
+            is_over = false;
+        for (size_t j = 0; j < db->chain_count; j++) {
+            const struct chain *c = &db->chains[j];
+            if (!chain_has_unshipped(c))
+                continue;
+            if (!is_unshipped)
+                outcome_count(w, db, c);
+            is_unshipped = true;
+            is_over = is_over && chain_is_stuck(c);
+        }
+        bool is_lost = !db->follower && db->state != STATUS_DB_ABSENT &&
+                       db->state != STATUS_DB_OPENING && db->state != STATUS_DB_STOPPED;
+        if (is_lost && !is_unshipped) {
+            outcome_count(w, db, NULL);
+            is_unshipped = true;
+        }
+        w->outcome.unshipped_databases += is_unshipped;
+    }
+    return is_over;
+}
+
+static bool work_is_over(const struct engine_wait *w)
+{
+    for (size_t i = 0; i < w->e->db_count; i++) {
+        const struct database *db = w->e->dbs[i];
+        for (size_t j = 0; j < db->chain_count; j++) {
+            const struct chain *c = &db->chains[j];
+            if (w->kind == WAIT_SNAPSHOT && level_is_wanted_or_busy(c, LTX_LEVEL_SNAPSHOT))
+                return false;
+            if (w->kind == WAIT_EXPIRE && expire_is_busy(c))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void work_ask(struct engine_wait *w)
+{
+    w->has_asked = true;
+    for (size_t i = 0; i < w->e->db_count; i++) {
+        struct database *db = w->e->dbs[i];
+        for (size_t j = 0; j < db->chain_count; j++) {
+            if (w->kind == WAIT_SNAPSHOT)
+                level_want(&db->chains[j], LTX_LEVEL_SNAPSHOT);
+            else
+                expire_start(&db->chains[j]);
+        }
+    }
+}
+
+static bool all_closed(const struct engine *e)
+{
+    for (size_t i = 0; i < e->db_count; i++) {
+        if (!database_is_closed(e->dbs[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool wait_is_over(struct engine_wait *w)
+{
+    if (w->kind == WAIT_CLOSE)
+        return all_closed(w->e);
+    bool is_synced = sync_is_over(w);
+    if (w->kind == WAIT_SYNC || !is_synced)
+        return is_synced;
+    if (!w->has_asked)
+        work_ask(w);
+    return work_is_over(w);
+}
+
+/* ---- the end of a wait ---- */
+
+static void wait_decide(struct engine_wait *w)
+{
+    w->is_due = true;
+    loop_timer_stop(&w->deadline);
+    loop_timer_start(&w->call, 0);
+}
+
+static void wait_unlink(struct engine_wait *w)
+{
+    for (struct engine_wait **at = &w->e->waits; *at; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            return;
+        }
+    }
+}
+
+static void close_all(struct engine_wait *w)
+{
+    struct engine *e = w->e;
+
+    w->kind = WAIT_CLOSE;
+    w->is_due = false;
+    loop_timer_stop(&e->poll_timer);
+    for (size_t i = 0; i < e->db_count; i++)
+        database_close(e->dbs[i]);
+    engine_check_waits(e);
+}
+
+static void wait_call(void *arg)
+{
+    struct engine_wait *w = arg;
+
+    if (w->is_stop && w->kind != WAIT_CLOSE) {
+        close_all(w); /* with the outcome as it is now */
+        return;
+    }
+    wait_unlink(w);
+    w->done(w->arg, &w->outcome);
+    free(w);
+}
+
+static void wait_is_late(void *arg)
+{
+    struct engine_wait *w = arg;
+
+    if (w->is_due)
+        return;
+    (void)sync_is_over(w); /* for the outcome */
+    w->is_late = true;
+    wait_decide(w);
+}
+
+void engine_check_waits(struct engine *e)
+{
+    for (struct engine_wait *w = e->waits; w; w = w->next) {
+        if (!w->is_due && wait_is_over(w))
+            wait_decide(w);
+    }
+}
+
+static void wait_start(struct engine *e, enum wait_kind kind, bool is_stop, uint64_t timeout_ns,
+                       engine_done_fn *done, void *arg)
+{
+    struct error err = ERROR_INIT;
+    struct engine_wait *w = mem_new(1, sizeof(*w), &err);
+
+    ASSERT(w); /* a process that cannot allocate this cannot end well anyway */
+    w->e = e;
+    w->kind = kind;
+    w->is_stop = is_stop;
+    w->done = done;
+    w->arg = arg;
+    loop_timer_init(&w->deadline, e->loop, wait_is_late, w);
+    loop_timer_init(&w->call, e->loop, wait_call, w);
+    w->next = e->waits;
+    e->waits = w;
+    loop_timer_start(&w->deadline, timeout_ns);
+    /* What was committed before this moment counts: every chain looks once more. */
+    for (size_t i = 0; i < e->db_count; i++) {
+        struct database *db = e->dbs[i];
+        for (size_t j = 0; j < db->chain_count; j++) {
+            if (db->chains[j].state == CHAIN_FOLLOWING)
+                chain_commit_noticed(&db->chains[j], 1);
+        }
+    }
+    engine_check_waits(e);
+}
+
+/* ---- the door ---- */
+
+static void engine_poll(void *arg)
+{
+    struct engine *e = arg;
+
+    for (size_t i = 0; i < e->db_count; i++)
+        database_poll(e->dbs[i]);
+    loop_timer_start(&e->poll_timer, e->poll_interval_ns);
+}
+
+int engine_new(const struct engine_options *options, struct engine **out, struct error *err)
+{
+    if (follow_process_init(err) < 0)
+        return -1;
+    struct engine *e = mem_new(1, sizeof(*e), err);
+    if (!e)
+        return -1;
+    e->opt = *options;
+    e->loop = options->loop;
+    e->env = loop_env(e->loop);
+    e->log = options->log;
+    e->started_at_ns = env_wall_ns(e->env);
+    if (watch_new(e->loop, &e->watch, err) < 0) {
+        free(e);
+        return -1;
+    }
+    loop_timer_init(&e->poll_timer, e->loop, engine_poll, e);
+    *out = e;
+    return 0;
+}
+
+static int database_list_grow(struct engine *e, struct error *err)
+{
+    if (e->db_count < e->db_cap)
+        return 0;
+    size_t cap = e->db_cap ? e->db_cap * 2 : 8;
+    struct database **dbs = realloc(e->dbs, cap * sizeof(struct database *));
+    if (!dbs)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for %zu databases", cap);
+    e->dbs = dbs;
+    e->db_cap = cap;
+    return 0;
+}
+
+bool engine_has_database(const struct engine *e, const char *path)
+{
+    for (size_t i = 0; i < e->db_count; i++) {
+        if (strcmp(e->dbs[i]->path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The storages are ours also when nothing comes of it. */
+static int refuse(const struct database_options *options)
+{
+    for (size_t i = 0; i < options->destination_count; i++)
+        storage_free(options->destinations[i].storage);
+    return -1;
+}
+
+int engine_add_database(struct engine *e, const struct database_options *options, struct error *err)
+{
+    struct database *db = NULL;
+
+    loop_assert_owner(e->loop);
+    if (engine_has_database(e, options->path)) {
+        (void)error_set(err, ERR_EXISTS, 0, "%s is replicated already", options->path);
+        return refuse(options);
+    }
+    if (database_list_grow(e, err) < 0)
+        return refuse(options);
+    if (database_new(e, options, &db, err) < 0)
+        return error_wrap(err, "%s", options->path);
+    e->dbs[e->db_count++] = db;
+    if (!e->poll_interval_ns || options->monitor_interval_ns < e->poll_interval_ns)
+        e->poll_interval_ns = options->monitor_interval_ns;
+    if (!loop_timer_is_armed(&e->poll_timer))
+        loop_timer_start(&e->poll_timer, e->poll_interval_ns);
+    database_start(db);
+    return 0;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    loop_timer_stop(&e->poll_timer);
+    while (e->waits) {
+        struct engine_wait *w = e->waits;
+        e->waits = w->next;
+        loop_timer_stop(&w->deadline);
+        loop_timer_stop(&w->call);
+        free(w);
+    }
+    for (size_t i = 0; i < e->db_count; i++)
+        database_close(e->dbs[i]);
+    while (!all_closed(e)) /* cancelled requests and the running job of each database */
+        (void)uv_run(loop_uv(e->loop), UV_RUN_ONCE);
+    for (size_t i = 0; i < e->db_count; i++)
+        database_free(e->dbs[i]);
+    watch_free(e->watch);
+    free(e->dbs);
+    free(e->status_dbs);
+    free(e->status_destinations);
+    free(e);
+}
+
+void engine_sync(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
+{
+    wait_start(e, WAIT_SYNC, false, timeout_ns, done, arg);
+}
+
+void engine_snapshot(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
+{
+    wait_start(e, WAIT_SNAPSHOT, false, timeout_ns, done, arg);
+}
+
+void engine_expire(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
+{
+    wait_start(e, WAIT_EXPIRE, false, timeout_ns, done, arg);
+}
+
+void engine_stop(struct engine *e, engine_done_fn *done, void *arg)
+{
+    e->is_stopping = true;
+    wait_start(e, WAIT_SYNC, true, e->opt.shutdown_timeout_ns, done, arg);
+}
+
+void engine_drain(struct engine *e)
+{
+    e->is_draining = true;
+    for (size_t i = 0; i < e->db_count; i++) {
+        for (size_t j = 0; j < e->dbs[i]->chain_count; j++) {
+            if (chain_has_unshipped(&e->dbs[i]->chains[j]))
+                chain_ship_soon(&e->dbs[i]->chains[j]);
+        }
+    }
+}

@@ -1,0 +1,382 @@
+/*
+ * The structs behind engine.h: engine, database, chain. Only files of this folder include it.
+ *
+ * Each field says who may touch it. "loop": the loop thread, at any time. "task": the database's
+ * one running task, else the loop thread while no task of the database is running; tasks hand
+ * results to the loop in their done().
+ */
+#ifndef WALFERRY_SIDECAR_ENGINE_ENGINE_INTERNAL_H
+#define WALFERRY_SIDECAR_ENGINE_ENGINE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/base.h"
+#include "lib/io/blob.h"
+#include "lib/io/loop.h"
+#include "lib/io/watch.h"
+#include "lib/ltx/ltx.h"
+#include "lib/metrics/metrics.h"
+#include "lib/storage/inventory.h"
+#include "sidecar/control/status.h"
+#include "sidecar/engine/engine.h"
+#include "sidecar/engine/follow.h"
+#include "sidecar/engine/lineage.h"
+#include "sidecar/engine/page_map.h"
+#include "sidecar/engine/page_set.h"
+#include "sidecar/engine/task_queue.h"
+
+enum {
+    CHAIN_LEVELS = ENGINE_LEVELS_MAX + 1, /* index = level; 0 is unused */
+    BLOB_MEMORY_BYTES = 1 << 20,          /* of an object under construction kept in memory */
+    LEVEL_STEP_PAGES = 4096,              /* encoded in one step of a compaction or snapshot */
+    FULL_BATCH_PAGES = 1024,              /* map entries read at a time */
+};
+
+struct engine;
+struct database;
+struct chain;
+
+/* A fault as status shows it. Owner: loop. */
+struct fault {
+    struct error last;   /* code ERR_NONE: none since the start */
+    uint64_t last_at_ns; /* wall clock */
+    uint64_t streak;
+    uint64_t total;
+    struct log_repeat repeat;
+};
+
+/* ---- chain: one destination of one database ---- */
+
+enum chain_state {
+    CHAIN_WAITING,   /* the database is not followed yet */
+    CHAIN_ATTACHING, /* finding out where the bucket ends and whether we may go on */
+    CHAIN_FOLLOWING, /* attached */
+    CHAIN_FENCED,    /* another writer won; stopped */
+    CHAIN_REFUSED,   /* descent is not proven; stopped */
+    CHAIN_STOPPED,   /* closing */
+};
+
+/* Pages and their checksums that an object carries, ascending: what the map learns when the store
+ * has acknowledged it. */
+struct entry_list {
+    struct map_entry *entry;
+    size_t count;
+    size_t cap;
+};
+
+/* An L0 object from encoding to the acknowledgement. */
+struct outgoing {
+    bool is_full;             /* encoded and not yet acknowledged */
+    bool is_page_size_change; /* the map starts anew with it */
+    bool has_every_page;
+    struct blob blob;
+    struct ltx_header header;
+    uint64_t file_checksum;
+    struct entry_list entries;
+    struct page_set pages; /* the same pages, for the levels' sets */
+    struct log_end end;    /* the state it leads to */
+    uint64_t db_checksum;
+    uint64_t oldest_commit_ns; /* monotonic: first commit in it was noticed then */
+    uint64_t commit_count;
+    uint64_t started_ns; /* monotonic: when its encoding began */
+    uint64_t put_started_ns;
+    unsigned failures; /* puts that failed so far */
+};
+
+/* Why an encode task ended. */
+enum encode_result {
+    ENCODE_NOTHING,  /* the destination has everything */
+    ENCODE_OBJECT,   /* chain->out is full */
+    ENCODE_UNPROVEN, /* history is broken: difference tasks first */
+};
+
+/* A compaction or snapshot on its way: one level of one chain. */
+struct level_work {
+    bool is_wanted;          /* due; waits for a pinned state. Owner: loop */
+    bool is_encoding;        /* pages are being written. Owner: loop */
+    bool is_uploading;       /* Owner: loop */
+    struct loop_timer timer; /* due time. Owner: loop */
+    uint64_t due_ns;
+    struct page_set changed;  /* pages since boundary. Owner: task */
+    bool is_changed_known;    /* false: changes before this process are not in `changed` yet */
+    uint64_t known_from_txid; /* changes after this TXID are in `changed` */
+    uint64_t boundary_txid;   /* where the level's newest object ends. Owner: loop */
+    struct page_set taken;    /* pages of the object under construction. Owner: task */
+    struct blob blob;         /* finished, until uploaded. Owner: loop */
+    struct ltx_header header;
+    uint64_t put_started_ns;
+    unsigned failures;
+    struct storage_op *op;
+    struct cover *cover; /* page indexes being fetched. Owner: loop */
+    struct chain *chain;
+    unsigned level;
+};
+
+struct chain {
+    struct database *db;
+    struct storage *storage;
+    char *name;
+    struct destination_options opt; /* pointers inside: name above, storage above */
+    enum chain_state state;         /* loop */
+    uint64_t state_since_ns;
+    char state_detail[512];
+    size_t ordinal; /* among the database's chains */
+
+    /* Position: what the store has acknowledged. Owner: loop; tasks read it. */
+    struct map_state at; /* txid 0: nothing yet */
+    struct page_map map; /* task */
+    char *map_path;
+    uint64_t timestamp_ms; /* of the newest object: times only grow */
+    struct inventory inv;  /* loop */
+    uint32_t epoch;
+    uint32_t owner;
+    bool has_accepted;      /* an object of this attachment was accepted */
+    uint64_t proof_boot_ns; /* boot time of the last proof that we own the prefix */
+
+    /* What the store lacks. Owner: task. */
+    bool is_tracking;      /* notes go to `dirty` */
+    bool needs_all;        /* next object has every page */
+    bool needs_difference; /* compare database and map before the next object */
+    bool must_send_dirty;  /* also pages whose checksum is the map's: after a rewind */
+    struct page_set dirty;
+
+    /* Shipping. Owner: loop (out: task while encode runs). */
+    struct outgoing out;
+    struct task encode_task;
+    enum encode_result encode_result;
+    struct task difference_task;
+    struct task commit_task;      /* the acknowledged object goes into the map */
+    struct loop_timer ship_timer; /* sync-interval, or back-off after a failure */
+    uint64_t last_ship_ns;        /* monotonic: last L0 handed to the store */
+    uint64_t oldest_commit_ns;    /* monotonic: first commit noticed and not encoded; 0 none */
+    uint64_t commit_count;        /* noticed and not encoded */
+    bool is_put_under_way;
+    bool is_resolving;     /* reading the object that refused ours */
+    struct storage_op *op; /* the L0 put, or attach's request */
+    struct buf reply;      /* bytes of a small read */
+    uint8_t conflict_head[LTX_HEADER_BYTES];
+
+    /* Attaching. */
+    struct attach *attach; /* while CHAIN_ATTACHING; attach.c */
+    struct task attach_task;
+    struct loop_timer attach_timer;
+    unsigned attach_failures;
+    bool has_adopted; /* -adopt counts once */
+
+    /* Levels: 1..8 compactions, 9 snapshots. */
+    struct level_work level[LTX_LEVELS];
+    struct task level_task;
+    struct level_job *level_job; /* the pinned encoding under way; level.c */
+    struct task unpin_task;
+    struct map_state pinned; /* the acknowledged state that is pinned */
+    bool is_pin_wanted;      /* this encode may pin its state: db->pin_holder is us */
+    bool has_pin;            /* task: the follower is pinned for us */
+
+    /* Retention. */
+    struct expire *expire; /* a pass under way; expire.c */
+    struct loop_timer expire_timer;
+
+    /* For status. Owner: loop. */
+    struct fault fault;
+    uint64_t last_success_at_ns;
+    uint64_t dirty_page_count;
+    uint64_t syncs_total, sync_ns_total, sync_pages_total, differences_total, conflicts_total;
+    uint32_t fenced_by_epoch, fenced_by_owner;
+    uint64_t retention_at_ns, retention_errors_total;
+    struct error retention_error;
+    struct status_object recent[STATUS_OBJECTS_MAX];
+    size_t recent_count;
+    struct {
+        uint64_t written, written_bytes, deleted;
+    } level_total[LTX_LEVELS];
+    struct metrics_histogram upload_seconds;
+};
+
+/* ---- database ---- */
+
+struct database {
+    struct engine *engine;
+    char *path;
+    char *meta_path;             /* NULL: default */
+    char *work_folder;           /* where temporary files go: the folder of the maps */
+    struct database_options opt; /* destinations: NULL */
+    struct chain *chains;
+    size_t chain_count;
+    struct task_queue queue;
+    enum status_db_state state;
+    uint64_t state_since_ns;
+    char state_detail[512];
+
+    struct follower *follower; /* task; the pointer changes only when no task runs */
+    struct task open_task;
+    enum follow_state open_state;
+    struct follower *opened; /* result of open_task */
+    uint64_t file_id;        /* of the open file; 0: not known */
+    struct task advance_task;
+    struct task checkpoint_task;
+    struct task shrink_task;
+    struct task release_task;
+    struct task close_task;
+    struct job final_job; /* closes the follower at the end */
+    bool is_final_done;
+    struct error task_err; /* of the task that runs or was just done. Owner: task */
+    enum advance_result task_result;
+    struct checkpoint_outcome outcome;
+    bool shrink_more;
+    struct follow_stats stats;      /* refreshed by tasks; read by the loop when none runs */
+    struct follow_stats stats_seen; /* loop's copy */
+    struct chain *pin_holder;       /* loop */
+
+    struct watch_entry wal_watch;
+    struct watch_entry folder_watch;
+    struct watch_entry file_watch;
+    struct loop_timer look_timer; /* re-looks after a wake-up */
+    unsigned look_step;
+    struct loop_timer retry_timer; /* open again, back-off */
+    unsigned open_failures;
+    struct loop_timer checkpoint_timer;
+    uint64_t torn_since_ns;
+    bool is_notified;        /* a change was noticed that no task has noted yet */
+    bool is_moved_suspected; /* the next task asks whether the path still names our file */
+    unsigned poll_count;
+    uint64_t last_checkpoint_ns;   /* monotonic */
+    uint32_t frames_at_checkpoint; /* log frames when the last one ended */
+    uint64_t space_checked_ns;
+    bool is_closing;
+    bool is_released; /* the readers were let go: below the reserve */
+
+    struct fault fault;
+    uint64_t commits_total, frames_total;
+    uint64_t last_commit_at_ns;
+    uint64_t disk_free_bytes;
+    struct status_checkpoint checkpoints[STATUS_CHECKPOINT_MODES];
+    struct metrics_histogram checkpoint_seconds;
+    uint64_t last_checkpoint_at_ns, busy_total, seals_given_up_total;
+    uint64_t blocked_since_ns;
+    struct log_end end_seen; /* loop's copy of the noted end, for status */
+};
+
+/* ---- engine ---- */
+
+struct engine_wait;
+
+struct engine {
+    const struct env *env;
+    struct loop *loop;
+    const struct log *log;
+    struct engine_options opt;
+    struct watch *watch;
+    struct database **dbs;
+    size_t db_count;
+    size_t db_cap;
+    struct loop_timer poll_timer; /* one for all databases */
+    uint64_t poll_interval_ns;
+    bool is_draining;
+    bool is_stopping;
+    uint64_t started_at_ns;
+    struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
+    struct status_db *status_dbs; /* reused by engine_status() */
+    struct status_destination *status_destinations;
+    size_t status_db_cap, status_destination_cap;
+};
+
+/* engine.c: something changed that a waiting sync or stop may have waited for. */
+void engine_check_waits(struct engine *e);
+
+/* fault.c */
+void fault_note(struct engine *e, struct fault *f, const char *what, const char *path,
+                const char *destination, const struct error *err);
+void fault_end(struct engine *e, struct fault *f, const char *what, const char *path,
+               const char *destination);
+
+/* database.c */
+MUST_USE int database_new(struct engine *e, const struct database_options *opt,
+                          struct database **out, struct error *err);
+void database_start(struct database *db);
+void database_poll(struct database *db);
+void database_close(struct database *db); /* asynchronous; database_is_closed() tells */
+bool database_is_closed(const struct database *db);
+void database_free(struct database *db);
+bool database_is_following(const struct database *db);
+/* Something was committed: looks now and tells the chains. */
+void database_look(struct database *db);
+/* Asks for a checkpoint if one is due. */
+void database_consider_checkpoint(struct database *db);
+/* History is unproven: every tracking chain takes the difference. Task side. */
+void database_mark_unproven(struct database *db);
+/* The sink of follower_advance(): adds a page to every tracking chain's set. arg: the database. */
+int database_note(void *db, uint32_t pgno, struct error *err);
+/* Copies what tasks learned for status. Loop thread, from done(). */
+void database_refresh(struct database *db);
+void database_set_state(struct database *db, enum status_db_state state, const char *detail);
+/* The follower cannot go on (moved, torn, I/O): close it and open again. Loop thread. */
+void database_reopen(struct database *db, const struct error *why);
+
+/* chain.c */
+MUST_USE int chain_init(struct chain *c, struct database *db, const struct destination_options *opt,
+                        size_t ordinal, struct error *err);
+void chain_destroy(struct chain *c);
+void chain_set_state(struct chain *c, enum chain_state state, const char *detail);
+void chain_start(struct chain *c);   /* the database is followed now: attach */
+void chain_suspend(struct chain *c); /* the database is not followed any more */
+void chain_stop(struct chain *c);    /* cancels requests and timers, for good */
+void chain_commit_noticed(struct chain *c, uint64_t commits);
+void chain_ship_soon(struct chain *c); /* encodes now, or when sync-interval allows */
+bool chain_has_unshipped(const struct chain *c);
+bool chain_is_quiet(const struct chain *c); /* no request or task under way */
+void chain_forget_object(struct chain *c);  /* drops chain->out */
+
+/* The sink of follower_note_since(): a page for this chain only. arg: the chain. Task side. */
+int chain_note(void *chain, uint32_t pgno, struct error *err);
+
+/* attach.c */
+void attach_init(struct chain *c);
+void attach_start(struct chain *c);
+void attach_cancel(struct chain *c);
+
+/* encode.c: task side */
+void encode_work(struct task *task);
+void difference_work(struct task *task);
+void commit_work(struct task *task);
+MUST_USE int entry_list_add(struct entry_list *l, uint32_t pgno, uint64_t checksum,
+                            struct error *err);
+void entry_list_destroy(struct entry_list *l);
+/* XOR of all page checksums of the database at the noted end; entries (may be NULL) collects them.
+ */
+MUST_USE int encode_db_checksum(struct database *db, struct task *task, struct entry_list *entries,
+                                uint64_t *out_checksum, struct error *err);
+
+/* ship.c */
+void ship_start(struct chain *c);         /* puts chain->out */
+void ship_encoded(struct task *task);     /* done() of encode_task */
+void ship_differenced(struct task *task); /* done() of difference_task */
+void ship_committed(struct task *task);   /* done() of commit_task */
+void ship_on_timer(void *chain);
+/* Counts and shows an object that the store has acknowledged. */
+void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *h, uint64_t bytes,
+                      uint64_t put_started_ns);
+
+/* level.c */
+void level_init(struct chain *c);
+void level_arm(struct chain *c);                 /* after attaching: boundaries, due times */
+void level_object_acknowledged(struct chain *c); /* an L0 went into the map: sets, due times */
+void level_state_pinned(struct chain *c);        /* the pinned state is acknowledged: encode */
+void level_abandon(struct chain *c);             /* drop the pin and what is under construction */
+void level_stop(struct chain *c);
+void level_want(struct chain *c, unsigned level); /* now, whatever the timer says */
+bool level_is_busy(const struct chain *c);
+bool level_is_wanted_or_busy(const struct chain *c, unsigned level);
+void level_reserve_pin(struct chain *c); /* before an encode: it may pin its state */
+void level_destroy(struct chain *c);
+
+/* expire.c */
+void expire_init(struct chain *c);
+void expire_arm(struct chain *c);
+void expire_start(struct chain *c);
+void expire_stop(struct chain *c);
+bool expire_is_busy(const struct chain *c);
+
+/* engine_status.c uses the structs above directly. */
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * Deleting what retention allows: decide on the inventory in memory; only if something is to be
+ * deleted, list the prefix again (lifecycle rules or other tools may have been there), decide
+ * again on what is really there, delete in batches, and count what could not be deleted.
+ *
+ * The inventory is of the chain; a listing replaces it, so it heals from whatever others did.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "sidecar/engine/engine_internal.h"
+#include "sidecar/engine/retain.h"
+
+static const uint64_t expire_interval_ns = 15 * NS_PER_SEC; /* between passes, when L0 age out */
+
+struct expire {
+    struct chain *c;
+    struct storage_op *op;
+    bool is_canceled;
+    struct inventory inv; /* listed again */
+    struct retain_plan plan;
+    char (*key_space)[STORAGE_KEY_BYTES_MAX];
+    const char **keys;
+    uint64_t deleted;
+    uint64_t failed;
+};
+
+static void expire_free(struct expire *x)
+{
+    inventory_destroy(&x->inv);
+    retain_plan_destroy(&x->plan);
+    free(x->key_space);
+    free(x->keys);
+    free(x);
+}
+
+static void expire_end(struct expire *x, const struct error *err)
+{
+    struct chain *c = x->c;
+    struct engine *e = c->db->engine;
+    bool is_error = err->code != ERR_NONE && err->code != ERR_CANCELED;
+
+    c->expire = NULL;
+    c->retention_error = *err;
+    if (is_error) {
+        c->retention_errors_total++;
+        LOG_WARN(e->log, "retention not enforced", LOG_STR("db", c->db->path),
+                 LOG_STR("destination", c->name), LOG_ERR(err), LOG_HINT(err));
+    } else if (!x->is_canceled) {
+        c->retention_at_ns = env_wall_ns(e->env);
+        if (x->deleted)
+            LOG_DEBUG(e->log, "retention enforced", LOG_STR("db", c->db->path),
+                      LOG_STR("destination", c->name), LOG_U64("deleted", x->deleted),
+                      LOG_U64("floor_txid", x->plan.floor_txid));
+    }
+    if (c->state == CHAIN_FOLLOWING && !x->is_canceled)
+        expire_arm(c);
+    expire_free(x);
+    engine_check_waits(e);
+}
+
+static struct retain_policy policy_of(const struct chain *c)
+{
+    return (struct retain_policy){
+        .now_ns = env_wall_ns(c->db->engine->env),
+        .snapshot_retention_ns = c->opt.snapshot_retention_ns,
+        .l0_retention_ns = c->opt.l0_retention_ns,
+    };
+}
+
+/* ---- deleting ---- */
+
+static void key_deleted(void *arg, size_t key_idx, const struct error *err)
+{
+    struct expire *x = arg;
+    const struct retain_victim *v = &x->plan.victims[key_idx];
+
+    if (err->code != ERR_NONE) {
+        x->failed++;
+        return;
+    }
+    x->deleted++;
+    x->c->level_total[v->level].deleted++;
+    (void)inventory_remove(&x->c->inv, v->level, v->object.min_txid, v->object.max_txid,
+                           v->object.layout); /* false: the listing knew it, we did not */
+}
+
+static void delete_on_done(void *arg, const struct storage_result *result)
+{
+    struct expire *x = arg;
+    struct error err = *result->err;
+
+    x->op = NULL;
+    if (err.code != ERR_NONE && x->failed)
+        (void)error_wrap(&err, "%" PRIu64 " of %zu objects not deleted", x->failed,
+                         x->plan.victim_count);
+    expire_end(x, &err);
+}
+
+static int delete_start(struct expire *x, struct error *err)
+{
+    size_t n = x->plan.victim_count;
+
+    x->key_space = mem_new(n, sizeof(*x->key_space), err);
+    x->keys = x->key_space ? mem_new(n, sizeof(*x->keys), err) : NULL;
+    if (!x->keys)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        x->keys[i] = inventory_object_key(x->plan.victims[i].level, &x->plan.victims[i].object,
+                                          x->key_space[i]);
+    const struct storage_delete args = {.keys = x->keys, .key_count = n, .on_key = key_deleted};
+    return storage_delete_start(x->c->storage, &args, delete_on_done, x, &x->op, err);
+}
+
+/* ---- listing again ---- */
+
+static void list_on_done(void *arg, const struct error *list_err)
+{
+    struct expire *x = arg;
+    struct error err = *list_err;
+    struct retain_policy policy = policy_of(x->c);
+
+    x->op = NULL;
+    if (err.code == ERR_NONE && x->is_canceled)
+        (void)error_set(&err, ERR_CANCELED, 0, "stopped");
+    if (err.code != ERR_NONE || retain_decide(&x->inv, &policy, &x->plan, &err) < 0 ||
+        x->plan.victim_count == 0 || delete_start(x, &err) < 0)
+        expire_end(x, &err);
+}
+
+void expire_start(struct chain *c)
+{
+    struct error err = ERROR_INIT;
+    struct retain_policy policy = policy_of(c);
+    struct retain_plan plan = {.victims = NULL};
+
+    if (c->expire || c->state != CHAIN_FOLLOWING || !c->opt.is_retention_enabled)
+        return;
+    if (retain_decide(&c->inv, &policy, &plan, &err) == 0 && plan.victim_count == 0) {
+        retain_plan_destroy(&plan);
+        c->retention_at_ns = env_wall_ns(c->db->engine->env);
+        expire_arm(c);
+        return;
+    }
+    retain_plan_destroy(&plan); /* decided again on what is really there */
+    struct expire *x = mem_new(1, sizeof(*x), &err);
+    if (!x) {
+        expire_arm(c);
+        return;
+    }
+    x->c = c;
+    inventory_init(&x->inv);
+    c->expire = x;
+    if (inventory_load_start(c->storage, &x->inv, false, list_on_done, x, &x->op, &err) < 0)
+        expire_end(x, &err);
+}
+
+static void expire_on_timer(void *chain)
+{
+    expire_start(chain);
+}
+
+void expire_init(struct chain *c)
+{
+    loop_timer_init(&c->expire_timer, c->db->engine->loop, expire_on_timer, c);
+}
+
+/* L0 objects age out by time alone: wake up when the next one does. What is old already waits for
+ * a compaction to cover it, which starts a pass itself. So an idle chain has no timer. */
+void expire_arm(struct chain *c)
+{
+    const struct inventory_level *l0 = &c->inv.level[LTX_LEVEL_RAW];
+    uint64_t now = env_wall_ns(c->db->engine->env);
+
+    if (!c->opt.is_retention_enabled || !c->opt.l0_retention_ns)
+        return;
+    for (size_t i = 0; i + 1 < l0->object_count; i++) {
+        uint64_t due = l0->object[i].timestamp_ns + c->opt.l0_retention_ns;
+        if (due <= now)
+            continue;
+        uint64_t delay = due - now;
+        loop_timer_start(&c->expire_timer, delay > expire_interval_ns ? delay : expire_interval_ns);
+        return;
+    }
+}
+
+void expire_stop(struct chain *c)
+{
+    loop_timer_stop(&c->expire_timer);
+    if (!c->expire)
+        return;
+    c->expire->is_canceled = true;
+    if (c->expire->op)
+        storage_cancel(c->expire->op);
+}
+
+bool expire_is_busy(const struct chain *c)
+{
+    return c->expire != NULL;
+}

@@ -1,0 +1,157 @@
+/*
+ * Are our locks still there? POSIX locks vanish in silence when any descriptor of the file is
+ * closed in this process, by whatever code. Then applications may restart the log under our read
+ * transaction. The kernel's own list is the only witness: /proc/self/fdinfo/FD has for each lock
+ *
+ *     lock:  1: POSIX  ADVISORY  READ  4711 fd:01:1835013 1073741826 1073742335
+ *
+ *   1. Go through our descriptors; keep those of the database and of -shm (by device and inode).
+ *   2. Collect from their fdinfo: SHARED on the database (bytes 1073741826 .. + 509), the dead-man
+ *      switch of -shm (byte 128), the holder's reader slot (byte 123 + slot).
+ *
+ * Lost locks come back only when SQLite has closed its last connection to the file: it believes to
+ * hold them. So the follower must be opened again; whether history is unbroken, follower_contains()
+ * then tells from the log itself.
+ *
+ * Where fdinfo shows no locks (some sandboxes), a probe at open finds that out and the check always
+ * answers yes.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sidecar/engine/follow_internal.h"
+
+enum {
+    DB_SHARED_FIRST = 1073741826,
+    SHM_READER_0 = 123,
+    SHM_DEAD_MAN_SWITCH = 128,
+    FDINFO_BYTES_MAX = 64 * 1024,
+};
+
+struct lock_witness {
+    const struct env *env;
+    struct stat db;
+    struct stat shm;
+    int slot;
+    bool has_shared;
+    bool has_dead_man_switch;
+    bool has_slot;
+};
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* One line of fdinfo. */
+static void line_judge(struct lock_witness *w, const char *line, bool is_db)
+{
+    unsigned long long first;
+    unsigned long long last;
+
+    if (sscanf(line, "lock: %*s POSIX ADVISORY %*s %*d %*s %llu %llu", &first, &last) != 2)
+        return;
+    if (is_db) {
+        w->has_shared = w->has_shared || (first <= DB_SHARED_FIRST && last >= DB_SHARED_FIRST);
+        return;
+    }
+    unsigned long long reader = SHM_READER_0 + (unsigned)w->slot;
+    w->has_dead_man_switch =
+        w->has_dead_man_switch || (first <= SHM_DEAD_MAN_SWITCH && last >= SHM_DEAD_MAN_SWITCH);
+    w->has_slot = w->has_slot || (first <= reader && last >= reader);
+}
+
+static int fdinfo_read(struct lock_witness *w, int fd, bool is_db, struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(FDINFO_BYTES_MAX);
+    char path[64];
+    int info_fd;
+    size_t got = 0;
+    uint8_t *at;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd); /* bounded by an int */
+    if (env_open(w->env, path, O_RDONLY, 0, &info_fd, err) < 0)
+        return -1;
+    int rc = buf_extend(&text, FDINFO_BYTES_MAX - 1, &at, err);
+    if (rc == 0)
+        rc = env_pread(w->env, info_fd, at, FDINFO_BYTES_MAX - 1, 0, path, &got, err);
+    env_close_quietly(w->env, info_fd); /* nothing was written */
+    if (rc < 0)
+        return -1;
+    at[got] = 0;
+    char *rest = (char *)at;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+        line_judge(w, line, is_db);
+    return 0;
+}
+
+/* One entry of /proc/self/fd. */
+static int descriptor_judge(void *witness, const char *name, struct error *err)
+{
+    struct lock_witness *w = witness;
+    struct stat st;
+    char *end;
+    long fd = strtol(name, &end, 10);
+
+    if (end == name || *end || w->env->file.fstat(w->env->file.ctx, (int)fd, &st) < 0)
+        return 0;
+    bool is_db = is_same_file(&st, &w->db);
+    if (!is_db && !is_same_file(&st, &w->shm))
+        return 0;
+    return fdinfo_read(w, (int)fd, is_db, err);
+}
+
+/* Whether all three locks are seen. An error means that it cannot be told. */
+static int locks_see(struct follower *f, bool *out_all, struct error *err)
+{
+    struct lock_witness w = {.env = f->env, .slot = connection_slot(f->holder)};
+    CLEANUP(mem_free) char *shm_path = NULL;
+
+    if (w.slot < 0) {
+        *out_all = false;
+        return 0;
+    }
+    /* "-wal" becomes "-shm": the names differ in that only. */
+    shm_path = str_dup(connection_log_path(f->holder), err);
+    if (!shm_path)
+        return -1;
+    memcpy(shm_path + strlen(shm_path) - 3, "shm", 3);
+    if (env_stat(f->env, f->path, &w.db, err) < 0 || env_stat(f->env, shm_path, &w.shm, err) < 0)
+        return -1;
+    if (env_list_folder(f->env, "/proc/self/fd", descriptor_judge, &w, err) < 0)
+        return -1;
+    *out_all = w.has_shared && w.has_dead_man_switch && w.has_slot;
+    return 0;
+}
+
+void follow_locks_probe(struct follower *f)
+{
+    struct error err = ERROR_INIT;
+    bool has_all = false;
+
+    /* An error here only means that there is no witness. */
+    f->can_see_locks = locks_see(f, &has_all, &err) == 0 && has_all;
+}
+
+bool follow_locks_ok(struct follower *f)
+{
+    struct error err = ERROR_INIT;
+    bool has_all = true;
+
+    if (!f->can_see_locks)
+        return true;
+    if (locks_see(f, &has_all, &err) < 0)
+        return true; /* it cannot be told: out of descriptors, for example */
+    return has_all;
+}
+
+int follow_locks_check(struct follower *f, struct error *err)
+{
+    if (follow_locks_ok(f))
+        return 0;
+    error_set(err, ERR_WRONG_STATE, 0, "%s: the kernel has lost our locks", f->path);
+    return error_hint(err, "some code in this process opened and closed the database or its -shm "
+                           "file; the database is opened again");
+}

@@ -1,0 +1,86 @@
+/*
+ * Lineage: does this database descend from what lies in the bucket? The one decision that keeps an
+ * empty, stale or foreign database from burying a good backup.
+ *
+ * Pure: facts in, verdict out. Some facts cost a pass over the database; the judge asks for them
+ * (LINEAGE_NEEDS_CONTENT) only when they decide.
+ *
+ *   bucket's tip (TXID N) against the page map (TXID n) and the database:
+ *
+ *   no tip                                           new: first object, all pages
+ *   n = N, same object; same file, or content, or log  continue
+ *   n < N, tip was made from this very database      heal the map by the objects between, continue
+ *     (pending record, or its position lies in our log)
+ *   n < N, restored on purpose to an earlier moment  rewind: what differs becomes N+1
+ *   n < N, database is still the state n             stale: roll it forward by a restore
+ *   n < N, database changed since n                  diverged: refused
+ *   no usable map, content is that of N              rebuild the map, continue
+ *   no usable map, N's position lies in our log      full: descends, but all pages must be sent
+ *   anything else                                    foreign: refused
+ *
+ * "Refused" always names the ways on: restore, another prefix, or -adopt.
+ */
+#ifndef WALFERRY_SIDECAR_ENGINE_LINEAGE_H
+#define WALFERRY_SIDECAR_ENGINE_LINEAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/base.h"
+#include "sidecar/engine/page_map.h"
+
+/* The newest object of the bucket, from its header and trailer. */
+struct lineage_tip {
+    uint64_t txid;
+    uint64_t file_checksum;
+    bool has_ext;         /* written by walferry: the fields below it are known */
+    uint64_t db_checksum; /* has_ext */
+    uint32_t epoch;       /* has_ext */
+    uint32_t owner;       /* has_ext */
+    uint64_t timestamp_ms;
+    uint32_t page_size;
+    uint32_t page_count;
+    struct log_end end; /* where its log stood; cksum only with has_ext; frame 0: not known */
+};
+
+enum lineage_answer {
+    LINEAGE_UNKNOWN, /* not looked at yet */
+    LINEAGE_YES,
+    LINEAGE_NO,
+};
+
+struct lineage_facts {
+    bool has_tip;
+    struct lineage_tip tip;
+    bool has_map; /* readable, and its entries agree with its header */
+    struct map_state map;
+    bool is_same_file;     /* the map was made for this very file (inode and birth time) */
+    bool log_contains_tip; /* the tip's position lies in the database's current log */
+    bool log_contains_map; /* the map's position does */
+    enum lineage_answer content_is_map; /* database checksum equals the map's */
+    enum lineage_answer content_is_tip; /* ... the tip's */
+    bool adopt; /* the user said: continue with this database whatever it is */
+};
+
+enum lineage_verdict {
+    LINEAGE_NEEDS_CONTENT, /* fill in content_is_*, ask again */
+    LINEAGE_NEW,
+    LINEAGE_CONTINUE,
+    LINEAGE_HEAL,
+    LINEAGE_REWIND,
+    LINEAGE_REBUILD,
+    LINEAGE_FULL,
+    LINEAGE_STALE,
+    LINEAGE_DIVERGED,
+    LINEAGE_FOREIGN,
+};
+
+/* *out_reason: a sentence for logs and status, constant. */
+enum lineage_verdict lineage_judge(const struct lineage_facts *facts, const char **out_reason);
+
+/* STALE, DIVERGED and FOREIGN: nothing may be shipped. */
+bool lineage_is_refusal(enum lineage_verdict verdict);
+
+const char *lineage_verdict_name(enum lineage_verdict verdict);
+
+#endif

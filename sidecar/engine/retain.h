@@ -1,0 +1,60 @@
+/*
+ * Retention: which objects may be deleted so that every moment of the window stays restorable.
+ *
+ * The window reaches from now - snapshot_retention to now. Kept are
+ *
+ *   - the newest full copy (base) made before the window's start, every later one, and always the
+ *     newest: restores of any moment in the window begin there
+ *   - every compaction that reaches beyond the oldest base that is kept
+ *   - L0 objects younger than l0_retention, those that no kept compaction or base covers, and
+ *     always the newest
+ *
+ * Before anything is named for deletion the plan is *proven*: with what is left, the tip and every
+ * boundary of a kept object from the oldest kept base on must be reachable, as a restore would
+ * reach it. A plan that cannot be proven deletes nothing and says so.
+ *
+ * Pure. Times are those of the inventory. Source of the rules: docs/architecture.md, "Retention".
+ */
+#ifndef WALFERRY_SIDECAR_ENGINE_RETAIN_H
+#define WALFERRY_SIDECAR_ENGINE_RETAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/base.h"
+#include "lib/storage/inventory.h"
+
+struct retain_policy {
+    uint64_t now_ns;
+    uint64_t snapshot_retention_ns; /* 0: keep everything */
+    uint64_t l0_retention_ns;       /* 0: L0 only go with the snapshots */
+};
+
+struct retain_victim {
+    unsigned level;
+    struct inventory_object object;
+};
+
+struct retain_plan {
+    struct retain_victim *victims;
+    size_t victim_count;
+    uint64_t bytes;
+    uint64_t floor_txid; /* of the oldest base that is kept: nothing before it is promised */
+};
+
+void retain_plan_destroy(struct retain_plan *p);
+
+/*
+ * Decides. ERR_GAP: the plan could not be proven (the text names the first TXID that would not be
+ * reachable); nothing may be deleted. ERR_NO_MEMORY.
+ */
+MUST_USE int retain_decide(const struct inventory *inv, const struct retain_policy *policy,
+                           struct retain_plan *out, struct error *err);
+
+/*
+ * The oldest moment that can be restored, and the newest: timestamps of the oldest base and of the
+ * tip. False when there is nothing.
+ */
+bool retain_window(const struct inventory *inv, uint64_t *out_oldest_ns, uint64_t *out_newest_ns);
+
+#endif

@@ -1,0 +1,506 @@
+/*
+ * L0 objects to the store: one in flight for each destination, created and never overwritten.
+ *
+ *   encode -> (proof of ownership) -> PUT If-None-Match -> acknowledged -> into the map -> next
+ *
+ * An object that was encoded stays the same until it is acknowledged: a retry sends identical
+ * bytes, so an answer that was lost can be recognised.
+ *
+ * Refused (the key is taken): read the object that is there. Ours (same owner, same file checksum):
+ * it was a retry whose answer was lost, so it is acknowledged. Another's, and nothing of ours was
+ * accepted since attaching: the bucket moved on before us, attach again. Another's otherwise: we
+ * are fenced. We stop, and leave what we could not ship in fenced/<epoch>-<owner>/.
+ *
+ * A sleeper must not wake into a gap: L0 objects are deleted after a while, so a number could be
+ * free although it was used. Proof of ownership therefore expires after half the L0 retention; then
+ * the level is listed first, and anything newer than our tip means: attach again.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/ltx/ltx.h"
+#include "sidecar/engine/engine_internal.h"
+
+static const uint64_t retry_base_ns = 500 * NS_PER_MS;
+static const uint64_t retry_ceiling_ns = 30 * NS_PER_SEC;
+
+/* ---- failures ---- */
+
+static uint64_t backoff_ns(const struct engine *e, unsigned failures)
+{
+    uint64_t ceiling = retry_base_ns;
+
+    for (unsigned i = 0; i < failures && ceiling < retry_ceiling_ns; i++)
+        ceiling *= 2;
+    if (ceiling > retry_ceiling_ns)
+        ceiling = retry_ceiling_ns;
+    return ceiling / 2 + env_random_below(e->env, ceiling / 2 + 1);
+}
+
+static void ship_fail(struct chain *c, const char *what, const struct error *err)
+{
+    struct engine *e = c->db->engine;
+
+    fault_note(e, &c->fault, what, c->db->path, c->name, err);
+    c->out.failures++;
+    level_abandon(c); /* a pinned state would hold back the log while the store is away */
+    loop_timer_start(&c->ship_timer, backoff_ns(e, c->out.failures));
+    engine_check_waits(e);
+}
+
+/* The database side failed: the follower may have to be opened again. */
+static void task_fail(struct chain *c, const char *what)
+{
+    struct database *db = c->db;
+
+    if (db->task_err.code == ERR_CANCELED)
+        return;
+    if (db->task_err.code == ERR_WRONG_STATE) {
+        database_reopen(db, &db->task_err);
+        return;
+    }
+    ship_fail(c, what, &db->task_err);
+}
+
+/* ---- acknowledged ---- */
+
+static void recent_add(struct chain *c, const struct status_object *o)
+{
+    memmove(c->recent + 1, c->recent, sizeof(c->recent[0]) * (STATUS_OBJECTS_MAX - 1));
+    c->recent[0] = *o;
+    if (c->recent_count < STATUS_OBJECTS_MAX)
+        c->recent_count++;
+}
+
+void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *h, uint64_t bytes,
+                      uint64_t put_started_ns)
+{
+    struct engine *e = c->db->engine;
+    uint64_t duration = env_monotonic_ns(e->env) - put_started_ns;
+    const struct inventory_object object = {.min_txid = h->min_txid,
+                                            .max_txid = h->max_txid,
+                                            .bytes = bytes,
+                                            .timestamp_ns = ltx_header_time_ns(h),
+                                            .layout = storage_caps(c->storage)->layout};
+    const struct status_object shown = {.level = level,
+                                        .min_txid = h->min_txid,
+                                        .max_txid = h->max_txid,
+                                        .bytes = bytes,
+                                        .shipped_at_ns = env_wall_ns(e->env),
+                                        .duration_ns = duration};
+    struct error err = ERROR_INIT;
+
+    if (inventory_add(&c->inv, level, &object, &err) < 0)
+        LOG_WARN(e->log, "object missing from the inventory", LOG_STR("db", c->db->path),
+                 LOG_ERR(&err)); /* retention will list again before it deletes */
+    recent_add(c, &shown);
+    c->level_total[level].written++;
+    c->level_total[level].written_bytes += bytes;
+    c->last_success_at_ns = shown.shipped_at_ns;
+    metrics_histogram_observe(&c->upload_seconds, duration);
+    LOG_DEBUG(e->log, "object shipped", LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
+              LOG_U64("level", level), LOG_U64("min_txid", h->min_txid),
+              LOG_U64("max_txid", h->max_txid), LOG_U64("bytes", bytes),
+              LOG_F64("seconds", (double)duration / 1e9));
+}
+
+static void ship_acknowledged(struct chain *c)
+{
+    struct engine *e = c->db->engine;
+
+    c->has_accepted = true;
+    c->proof_boot_ns = env_boot_ns(e->env);
+    c->out.failures = 0;
+    fault_end(e, &c->fault, "shipping recovered", c->db->path, c->name);
+    ship_note_object(c, LTX_LEVEL_RAW, &c->out.header, c->out.blob.bytes, c->out.put_started_ns);
+    c->syncs_total++;
+    c->sync_ns_total += env_monotonic_ns(e->env) - c->out.started_ns;
+    c->sync_pages_total += c->out.entries.count;
+    task_queue_push(&c->db->queue, &c->commit_task);
+}
+
+/* The map has the new state: the chain stands there now. */
+static void chain_advance(struct chain *c)
+{
+    struct outgoing *out = &c->out;
+
+    c->at = c->map.state;
+    c->at.end = out->end;
+    c->timestamp_ms = (uint64_t)out->header.timestamp_ms;
+    level_object_acknowledged(c);
+    chain_forget_object(c);
+}
+
+void ship_committed(struct task *task)
+{
+    struct chain *c = CONTAINER_OF(task, struct chain, commit_task);
+    struct database *db = c->db;
+
+    database_refresh(db);
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (db->task_err.code != ERR_NONE) {
+        /* The store has it, the map not yet: the object stays until the map can be written. */
+        ship_fail(c, "page map cannot be written", &db->task_err);
+        return;
+    }
+    chain_advance(c);
+    if (c->has_pin)
+        level_state_pinned(c);
+    if (c->oldest_commit_ns || c->commit_count)
+        chain_ship_soon(c);
+    database_consider_checkpoint(db);
+    engine_check_waits(db->engine);
+}
+
+/* ---- fenced ---- */
+
+static void fenced_put_on_done(void *arg, const struct storage_result *result)
+{
+    struct chain *c = arg;
+    struct engine *e = c->db->engine;
+
+    c->op = NULL;
+    c->is_put_under_way = false;
+    if (result->err->code != ERR_NONE && result->err->code != ERR_EXISTS)
+        LOG_ERROR(e->log, "unshipped pages of the fenced writer could not be kept",
+                  LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
+                  LOG_ERR(result->err));
+    chain_forget_object(c);
+    engine_check_waits(e);
+}
+
+static void ship_fenced(struct chain *c, const struct ltx_header *winner)
+{
+    struct engine *e = c->db->engine;
+    char key[STORAGE_KEY_BYTES_MAX];
+    char detail[256];
+    struct error err = ERROR_INIT;
+    const struct storage_put put = {
+        .key = object_name_format_fenced(c->epoch, c->owner, c->out.header.min_txid,
+                                         c->out.header.max_txid, key),
+        .body = &c->out.blob,
+        .mode = STORAGE_PUT_CREATE,
+        .timestamp_ns = ltx_header_time_ns(&c->out.header),
+    };
+
+    c->conflicts_total++;
+    c->fenced_by_epoch = winner->epoch;
+    c->fenced_by_owner = winner->owner;
+    (void)snprintf(detail, sizeof(detail),
+                   "another writer (epoch %" PRIu32 ", owner %08" PRIx32 ") created TXID %" PRIu64
+                   " first; unshipped pages are kept in %.100s",
+                   winner->epoch, winner->owner, winner->max_txid, key);
+    level_abandon(c);
+    chain_set_state(c, CHAIN_FENCED, detail);
+    LOG_ERROR(e->log, "fenced by another writer", LOG_STR("db", c->db->path),
+              LOG_STR("destination", c->name), LOG_STR("detail", detail),
+              LOG_STR("hint", "stop one of the two writers; restart this one with -adopt only if "
+                              "its database is the one to keep"));
+    c->is_put_under_way =
+        storage_put_start(c->storage, &put, fenced_put_on_done, c, &c->op, &err) == 0;
+    engine_check_waits(e);
+}
+
+/* ---- refused: whose object is there? ---- */
+
+static void ship_again_after(struct chain *c, const struct error *err)
+{
+    ship_fail(c, "object that refused ours cannot be read", err);
+}
+
+static void conflict_judge(struct chain *c, const struct ltx_header *there, uint64_t file_checksum)
+{
+    struct engine *e = c->db->engine;
+    bool is_ours = there->has_ext && there->epoch == c->epoch && there->owner == c->owner &&
+                   file_checksum == c->out.file_checksum;
+
+    if (is_ours) {
+        ship_acknowledged(c);
+        return;
+    }
+    if (!c->has_accepted) {
+        LOG_WARN(e->log, "bucket moved on since attaching: attaching again",
+                 LOG_STR("db", c->db->path), LOG_STR("destination", c->name));
+        c->conflicts_total++;
+        chain_forget_object(c);
+        level_abandon(c);
+        attach_start(c);
+        return;
+    }
+    ship_fenced(c, there);
+}
+
+static void conflict_key(const struct chain *c, char key[static STORAGE_KEY_BYTES_MAX])
+{
+    const struct object_name name = {.level = LTX_LEVEL_RAW,
+                                     .min_txid = c->out.header.min_txid,
+                                     .max_txid = c->out.header.max_txid};
+    (void)object_name_format(storage_caps(c->storage)->layout, &name, key); /* returns key */
+}
+
+static int reply_collect(void *arg, struct slice chunk, struct error *err)
+{
+    struct chain *c = arg;
+    return buf_append_slice(&c->reply, chunk, err);
+}
+
+static void conflict_trailer_on_done(void *arg, const struct storage_result *result)
+{
+    struct chain *c = arg;
+    struct ltx_header there;
+    struct error err = ERROR_INIT;
+
+    c->op = NULL;
+    c->is_resolving = false;
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (result->err->code != ERR_NONE || c->reply.n != LTX_TRAILER_BYTES) {
+        ship_again_after(c, result->err);
+        return;
+    }
+    if (ltx_header_decode(slice_of(c->conflict_head, sizeof(c->conflict_head)), &there, &err) < 0) {
+        ship_again_after(c, &err);
+        return;
+    }
+    conflict_judge(c, &there, be64_load(c->reply.p + 8));
+}
+
+static void conflict_head_on_done(void *arg, const struct storage_result *result)
+{
+    struct chain *c = arg;
+    struct error err = ERROR_INIT;
+    char key[STORAGE_KEY_BYTES_MAX];
+
+    c->op = NULL;
+    if (c->state != CHAIN_FOLLOWING) {
+        c->is_resolving = false;
+        return;
+    }
+    err = *result->err;
+    if (err.code == ERR_NONE &&
+        (c->reply.n != LTX_HEADER_BYTES || result->object.bytes < LTX_FILE_BYTES_MIN))
+        (void)error_set(&err, ERR_CORRUPT, 0, "object is too short for an LTX file");
+    if (err.code == ERR_NONE) {
+        memcpy(c->conflict_head, c->reply.p, LTX_HEADER_BYTES);
+        buf_clear(&c->reply);
+        conflict_key(c, key);
+        const struct storage_get get = {.key = key,
+                                        .offset = result->object.bytes - LTX_TRAILER_BYTES,
+                                        .bytes = LTX_TRAILER_BYTES,
+                                        .on_data = reply_collect};
+        if (storage_get_start(c->storage, &get, conflict_trailer_on_done, c, &c->op, &err) == 0)
+            return;
+    }
+    c->is_resolving = false;
+    ship_again_after(c, &err);
+}
+
+static void conflict_resolve(struct chain *c)
+{
+    struct error err = ERROR_INIT;
+    char key[STORAGE_KEY_BYTES_MAX];
+
+    conflict_key(c, key);
+    buf_clear(&c->reply);
+    const struct storage_get get = {
+        .key = key, .offset = 0, .bytes = LTX_HEADER_BYTES, .on_data = reply_collect};
+    c->is_resolving = true;
+    if (storage_get_start(c->storage, &get, conflict_head_on_done, c, &c->op, &err) < 0) {
+        c->is_resolving = false;
+        ship_again_after(c, &err);
+    }
+}
+
+/* ---- the put ---- */
+
+static void put_on_done(void *arg, const struct storage_result *result)
+{
+    struct chain *c = arg;
+
+    c->op = NULL;
+    c->is_put_under_way = false;
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (result->err->code == ERR_NONE)
+        ship_acknowledged(c);
+    else if (result->err->code == ERR_EXISTS)
+        conflict_resolve(c);
+    else
+        ship_fail(c, "object not accepted", result->err);
+}
+
+static uint64_t put_deadline_ns(const struct chain *c)
+{
+    uint64_t quarter = c->opt.l0_retention_ns / 4;
+    return quarter && quarter < 60 * NS_PER_SEC ? quarter : 60 * NS_PER_SEC;
+}
+
+static void put_start(struct chain *c)
+{
+    struct engine *e = c->db->engine;
+    struct error err = ERROR_INIT;
+    char key[STORAGE_KEY_BYTES_MAX];
+
+    conflict_key(c, key);
+    const struct storage_put put = {
+        .key = key,
+        .body = &c->out.blob,
+        .mode = STORAGE_PUT_CREATE,
+        .timestamp_ns = ltx_header_time_ns(&c->out.header),
+        /* A big object needs its time; its number was proven ours just now. */
+        .deadline_ns = c->out.blob.bytes > (8U << 20) ? 0 : put_deadline_ns(c),
+    };
+    c->last_ship_ns = env_monotonic_ns(e->env);
+    c->out.put_started_ns = c->last_ship_ns;
+    if (storage_put_start(c->storage, &put, put_on_done, c, &c->op, &err) < 0) {
+        ship_fail(c, "object not sent", &err);
+        return;
+    }
+    c->is_put_under_way = true;
+}
+
+/* ---- proof of ownership ---- */
+
+/* Any object at or beyond the number we are about to use means that somebody else was here. */
+static int newer_seen(void *arg, const struct storage_object *object, struct error *err UNUSED)
+{
+    struct chain *c = arg;
+    struct object_name name;
+
+    if (object_name_parse(storage_caps(c->storage)->layout, object->key, &name) &&
+        name.max_txid > c->at.txid)
+        c->is_resolving = false; /* the mark that proof_on_done() reads */
+    return 0;
+}
+
+static void proof_on_done(void *arg, const struct storage_result *result)
+{
+    struct chain *c = arg;
+    bool is_alone = c->is_resolving;
+
+    c->op = NULL;
+    c->is_resolving = false;
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (result->err->code != ERR_NONE) {
+        ship_fail(c, "prefix cannot be listed", result->err);
+        return;
+    }
+    if (is_alone) {
+        c->proof_boot_ns = env_boot_ns(c->db->engine->env);
+        put_start(c);
+        return;
+    }
+    /* Whether it was our own lost answer or another writer: the put will be refused and tell. When
+     * its number was already removed again, only attaching can tell. */
+    c->conflicts_total++;
+    chain_forget_object(c);
+    level_abandon(c);
+    attach_start(c);
+}
+
+static void proof_start(struct chain *c)
+{
+    struct error err = ERROR_INIT;
+    char prefix[STORAGE_KEY_BYTES_MAX];
+    char last[STORAGE_KEY_BYTES_MAX];
+    enum storage_layout layout = storage_caps(c->storage)->layout;
+    const struct object_name tip = {
+        .level = LTX_LEVEL_RAW, .min_txid = c->at.txid, .max_txid = c->at.txid};
+    const struct storage_list list = {
+        .prefix = object_name_level_prefix(layout, LTX_LEVEL_RAW, prefix),
+        .start_after = c->at.txid ? object_name_format(layout, &tip, last) : NULL,
+        .on_object = newer_seen,
+    };
+
+    c->is_resolving = true;
+    if (storage_list_start(c->storage, &list, proof_on_done, c, &c->op, &err) < 0) {
+        c->is_resolving = false;
+        ship_fail(c, "prefix cannot be listed", &err);
+    }
+}
+
+void ship_start(struct chain *c)
+{
+    uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
+    bool is_retry = c->out.failures > 0; /* the object may be there: the put itself will tell */
+
+    if (!is_retry && c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2)
+        proof_start(c);
+    else
+        put_start(c);
+}
+
+/* ---- results of tasks ---- */
+
+void ship_encoded(struct task *task)
+{
+    struct chain *c = CONTAINER_OF(task, struct chain, encode_task);
+    struct database *db = c->db;
+
+    database_refresh(db);
+    if (c->is_pin_wanted && !c->has_pin)
+        level_abandon(c);
+    c->is_pin_wanted = false;
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (db->task_err.code != ERR_NONE) {
+        task_fail(c, "pages cannot be encoded");
+        return;
+    }
+    switch (c->encode_result) {
+    case ENCODE_OBJECT:
+        ship_start(c);
+        return;
+    case ENCODE_UNPROVEN:
+        c->differences_total++;
+        LOG_INFO(db->engine->log, "history is unproven: comparing the whole database",
+                 LOG_STR("db", db->path), LOG_STR("destination", c->name));
+        task_queue_push(&db->queue, &c->difference_task);
+        return;
+    case ENCODE_NOTHING:
+    default:
+        c->out.oldest_commit_ns = 0;
+        c->out.commit_count = 0;
+        if (c->has_pin)
+            level_state_pinned(c);
+        if (c->oldest_commit_ns || c->commit_count)
+            chain_ship_soon(c);
+        database_consider_checkpoint(db);
+        engine_check_waits(db->engine);
+    }
+}
+
+void ship_differenced(struct task *task)
+{
+    struct chain *c = CONTAINER_OF(task, struct chain, difference_task);
+
+    database_refresh(c->db);
+    if (c->state != CHAIN_FOLLOWING)
+        return;
+    if (c->db->task_err.code != ERR_NONE) {
+        task_fail(c, "database cannot be compared");
+        return;
+    }
+    chain_ship_soon(c);
+}
+
+/* The ship timer: sync-interval is over, or a back-off is. */
+void ship_on_timer(void *chain)
+{
+    struct chain *c = chain;
+
+    if (c->state != CHAIN_FOLLOWING || c->is_put_under_way || c->is_resolving)
+        return;
+    if (!c->out.is_full) {
+        chain_ship_soon(c);
+        return;
+    }
+    if (c->has_accepted && c->at.txid + 1 == c->out.header.max_txid && c->out.failures > 0 &&
+        inventory_find(&c->inv, LTX_LEVEL_RAW, c->out.header.min_txid, c->out.header.max_txid)) {
+        task_queue_push(&c->db->queue, &c->commit_task); /* accepted; only the map was missing */
+        return;
+    }
+    ship_start(c);
+}
