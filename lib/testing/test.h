@@ -15,7 +15,8 @@
 #ifndef WALFERRY_LIB_TESTING_TEST_H
 #define WALFERRY_LIB_TESTING_TEST_H
 
-/* clang-format off: cmocka needs these four before its own header */
+/* cmocka needs these four before its own header. */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -12,9 +12,17 @@ enum {
 };
 
 const struct command *const commands[] = {
-    &command_replicate, &command_restore, &command_verify, &command_databases,
-    &command_ltx,       &command_status,  &command_reset,  &command_config,
-    &command_version,   &command_completion, NULL,
+    &command_replicate,
+    &command_restore,
+    &command_verify,
+    &command_databases,
+    &command_ltx,
+    &command_status,
+    &command_reset,
+    &command_config,
+    &command_version,
+    &command_completion,
+    NULL,
 };
 
 static int help_all(struct buf *out, struct error *err)
@@ -44,9 +52,8 @@ int command_help(const struct command *command, struct buf *out, struct error *e
     if (buf_printf(out, err, "%s\n\nUsage: %s\n\n%s.\n", command->example, command->usage,
                    command->summary) < 0)
         return -1;
-    if (command->flag_count > 0 &&
-        (buf_append_str(out, "\nFlags:\n", err) < 0 ||
-         flags_help(command->flags, command->flag_count, out, err) < 0))
+    if (command->flag_count > 0 && (buf_append_str(out, "\nFlags:\n", err) < 0 ||
+                                    flags_help(command->flags, command->flag_count, out, err) < 0))
         return -1;
     return command->detail ? buf_printf(out, err, "\n%s", command->detail) : 0;
 }

@@ -16,21 +16,21 @@
 /* What a command is run with. */
 struct invocation {
     const struct env *env;
-    const void *args;       /* the command's struct, flags filled in */
+    const void *args; /* the command's struct, flags filled in */
     char **positional;
     int positional_count;
 };
 
 struct command {
     const char *name;
-    const char *summary;    /* one line for the list of commands */
-    const char *usage;      /* "walferry restore [flags] DB_PATH|REPLICA_URL" */
-    const char *example;    /* what the help opens with */
-    const char *detail;     /* paragraphs below the flags; NULL: none */
+    const char *summary; /* one line for the list of commands */
+    const char *usage;   /* "walferry restore [flags] DB_PATH|REPLICA_URL" */
+    const char *example; /* what the help opens with */
+    const char *detail;  /* paragraphs below the flags; NULL: none */
     const struct flag *flags;
     size_t flag_count;
     size_t args_bytes;
-    const void *defaults;   /* args before parsing; NULL: zeros */
+    const void *defaults; /* args before parsing; NULL: zeros */
     int positional_min;
     int positional_max;
     /* Runs it. Returns the exit status, or -1 with err for the caller to print and to derive the

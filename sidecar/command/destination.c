@@ -68,7 +68,7 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
                   struct error *err)
 {
     const char *from_env = getenv("LITESTREAM_CONFIG");
-    const char *path = choice->path ? choice->path
+    const char *path = choice->path            ? choice->path
                        : from_env && *from_env ? from_env
                                                : "/etc/litestream.yml";
     const struct config_options options = {.no_expand_env = choice->no_expand_env};

@@ -31,9 +31,9 @@ MUST_USE int config_choose(const struct env *env, const struct config_choice *ch
  * destinations, opened.
  */
 struct target {
-    struct config *config;             /* owned; NULL for a URL */
-    const struct config_db *db;        /* inside config; NULL for a URL */
-    struct config_replica *replica;    /* owned; for a URL */
+    struct config *config;          /* owned; NULL for a URL */
+    const struct config_db *db;     /* inside config; NULL for a URL */
+    struct config_replica *replica; /* owned; for a URL */
     struct storage *storages[CONFIG_REPLICAS_MAX];
     const char *names[CONFIG_REPLICAS_MAX]; /* inside config or replica */
     size_t count;

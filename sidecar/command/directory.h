@@ -11,8 +11,7 @@
  * (ERR_USAGE); with it the folder is looked through again when something in it changes, and at
  * least each half minute.
  */
-MUST_USE int directory_add(struct replication *r, const struct config_db *entry,
-                           struct error *err);
+MUST_USE int directory_add(struct replication *r, const struct config_db *entry, struct error *err);
 
 /* Ends the watching. */
 void directory_stop(struct replication *r);

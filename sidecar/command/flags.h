@@ -23,10 +23,10 @@ enum flag_kind {
 struct flag {
     const char *name;
     enum flag_kind kind;
-    size_t offset;        /* of the value in the command's struct */
-    const char *value;    /* what to call the value in the help: "PATH"; NULL for switches */
-    const char *help;     /* one or two lines, without a full stop */
-    const char *initial;  /* the default as the help shows it; NULL: none worth showing */
+    size_t offset;       /* of the value in the command's struct */
+    const char *value;   /* what to call the value in the help: "PATH"; NULL for switches */
+    const char *help;    /* one or two lines, without a full stop */
+    const char *initial; /* the default as the help shows it; NULL: none worth showing */
 };
 
 /*

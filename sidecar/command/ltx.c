@@ -1,11 +1,12 @@
 /*
  * walferry ltx: the objects of a replica.
  */
+#include "lib/ltx/ltx.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/ltx/ltx.h"
 #include "lib/storage/inventory.h"
 #include "sidecar/command/command.h"
 #include "sidecar/command/destination.h"
@@ -84,8 +85,8 @@ static int inventory_print(const struct ltx_args *args, const struct inventory *
     json_writer_init(&w, &out, JSON_PRETTY);
     if (args->json)
         json_writer_array(&w, NULL);
-    else if (buf_printf(&out, err, "%-5s %-16s  %-16s  %12s  %s\n", "level", "min_txid",
-                        "max_txid", "size", "timestamp") < 0)
+    else if (buf_printf(&out, err, "%-5s %-16s  %-16s  %12s  %s\n", "level", "min_txid", "max_txid",
+                        "size", "timestamp") < 0)
         return -1;
     for (unsigned level = first; level <= last; level++) {
         for (size_t i = 0; i < inv->level[level].object_count; i++) {

@@ -1,6 +1,8 @@
 /*
  * walferry replicate: from configuration or command line to a running engine.
  */
+#include "sidecar/command/replicate.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +12,6 @@
 #include "sidecar/command/command.h"
 #include "sidecar/command/destination.h"
 #include "sidecar/command/directory.h"
-#include "sidecar/command/replicate.h"
 #include "sidecar/command/serve.h"
 #include "sidecar/command/supervise.h"
 #include "sidecar/command/version.h"
@@ -246,7 +247,9 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
             .loop = r->loop,
             .log = r->log,
             .engine = r->engine,
-            .exec = a->exec ? a->exec : a->once ? NULL : r->config->exec,
+            .exec = a->exec   ? a->exec
+                    : a->once ? NULL
+                              : r->config->exec,
             .is_once = a->once,
             .force_snapshot = a->force_snapshot,
             .enforce_retention = a->enforce_retention,

@@ -118,8 +118,7 @@ static int destinations_choose(const struct target *t, const char *name,
 
     for (size_t i = 0; i < t->count; i++) {
         if (!name || strcmp(t->names[i], name) == 0)
-            out[n++] =
-                (struct restore_destination){.storage = t->storages[i], .name = t->names[i]};
+            out[n++] = (struct restore_destination){.storage = t->storages[i], .name = t->names[i]};
     }
     *out_count = n;
     return n ? 0
@@ -181,9 +180,9 @@ static void plan_json(struct json_writer *w, const struct restore_plan *plan)
 static const char *outcome_word(enum restore_outcome outcome)
 {
     static const char *const words[] = {
-        [RESTORE_FAILED] = "failed",          [RESTORE_DONE] = "restored",
-        [RESTORE_NO_BACKUP] = "no_backup",    [RESTORE_DB_EXISTS] = "db_exists",
-        [RESTORE_UP_TO_DATE] = "up_to_date",  [RESTORE_PLANNED] = "planned",
+        [RESTORE_FAILED] = "failed",         [RESTORE_DONE] = "restored",
+        [RESTORE_NO_BACKUP] = "no_backup",   [RESTORE_DB_EXISTS] = "db_exists",
+        [RESTORE_UP_TO_DATE] = "up_to_date", [RESTORE_PLANNED] = "planned",
     };
     return words[outcome];
 }

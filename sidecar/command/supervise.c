@@ -114,7 +114,8 @@ static int child_begin(struct supervisor *s, struct error *err)
 {
     CLEANUP(shellwords_destroy) struct shellwords words = {.argv = NULL};
 
-    if (shellwords_split(s->opt->exec, &words, err) < 0 || reaper_new(s->opt->loop, &s->reaper, err) < 0)
+    if (shellwords_split(s->opt->exec, &words, err) < 0 ||
+        reaper_new(s->opt->loop, &s->reaper, err) < 0)
         return error_wrap(err, "-exec");
     const struct child_config config = {.argv = words.argv};
     if (child_start(s->reaper, &config, child_ended, s, &s->child, err) < 0)

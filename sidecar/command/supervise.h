@@ -22,11 +22,11 @@ struct supervise_options {
     struct loop *loop;
     const struct log *log;
     struct engine *engine;
-    const char *exec;            /* command line of the child; NULL: none */
-    bool is_once;                /* sync, then end */
-    bool force_snapshot;         /* with is_once */
-    bool enforce_retention;      /* with is_once */
-    uint64_t timeout_ns;         /* of each step of is_once */
+    const char *exec;       /* command line of the child; NULL: none */
+    bool is_once;           /* sync, then end */
+    bool force_snapshot;    /* with is_once */
+    bool enforce_retention; /* with is_once */
+    uint64_t timeout_ns;    /* of each step of is_once */
 };
 
 /* Runs until the end. *out_status is the exit status. -1: the child cannot be started. */

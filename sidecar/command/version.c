@@ -2,6 +2,8 @@
  * walferry version: ours, and that of the SQLite library in use (whose WAL-reset bug matters to
  * everybody who checkpoints, so it is said aloud).
  */
+#include "sidecar/command/version.h"
+
 #include <curl/curl.h>
 #include <lz4.h>
 #include <openssl/crypto.h>
@@ -9,7 +11,6 @@
 #include <uv.h>
 
 #include "sidecar/command/command.h"
-#include "sidecar/command/version.h"
 #include "sidecar/engine/follow.h"
 
 #ifndef WALFERRY_VERSION

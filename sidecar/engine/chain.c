@@ -164,6 +164,14 @@ void chain_commit_noticed(struct chain *c, uint64_t commits)
         chain_ship_soon(c);
 }
 
+void chain_hurry(struct chain *c)
+{
+    if (loop_timer_is_armed(&c->ship_timer))
+        loop_timer_start(&c->ship_timer, 0);
+    if (loop_timer_is_armed(&c->attach_timer))
+        loop_timer_start(&c->attach_timer, 0);
+}
+
 /* How long sync-interval still asks us to wait. The first commit after a pause goes at once. */
 static uint64_t wait_ns(const struct chain *c)
 {

@@ -26,7 +26,7 @@ static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PE
 static const uint64_t reopen_base_ns = 200 * NS_PER_MS;
 static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
 static const uint64_t space_interval_ns = 5 * NS_PER_SEC;
-static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* after one that was held back */
+static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
 
 enum {
     MOVED_POLLS = 10, /* polls between two questions whether the path still names our file */
@@ -113,7 +113,7 @@ static void watch_wal(struct database *db)
     if (!database_is_following(db) || watch_is_active(&db->wal_watch))
         return;
     IGNORE(watch_add(db->engine->watch, &db->wal_watch, follower_wal_path(db->follower), IN_MODIFY,
-                    wal_changed, db, &ignored));
+                     wal_changed, db, &ignored));
 }
 
 static void commit_notice(struct database *db)
@@ -234,7 +234,7 @@ static void open_failed(struct database *db)
                          slash ? db->path : ".");
         if (n >= 0)
             IGNORE(watch_add(e->watch, &db->folder_watch, n ? folder : "/",
-                            IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, folder_changed, db, &ignored));
+                             IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, folder_changed, db, &ignored));
     }
     loop_timer_start(&db->retry_timer, delay);
     engine_check_waits(e);
@@ -265,7 +265,7 @@ static void open_done(struct task *task)
         return;
     database_set_state(db, STATUS_DB_FOLLOWING, "");
     IGNORE(watch_add(e->watch, &db->file_watch, db->path, IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB,
-                    file_changed, db, &ignored)); /* the poll asks too */
+                     file_changed, db, &ignored)); /* the poll asks too */
     watch_wal(db);
     database_refresh(db);
     for (size_t i = 0; i < db->chain_count; i++)
@@ -386,13 +386,13 @@ void database_consider_checkpoint(struct database *db)
         s->backfilled_frames > s->log_frames || task_is_pending(&db->checkpoint_task))
         return;
     bool is_full = waiting >= db->opt.checkpoint_frames;
-    bool is_held_back =
-        db->last_checkpoint_ns && now - db->last_checkpoint_ns < checkpoint_again_ns;
+    uint64_t again_ns = checkpoint_again_ns << (db->held_back_count < 5 ? db->held_back_count : 5);
+    bool is_held_back = db->last_checkpoint_ns && now - db->last_checkpoint_ns < again_ns;
     if (is_full && !is_held_back) {
         task_queue_push(&db->queue, &db->checkpoint_task);
         return;
     }
-    uint64_t delay = is_full ? checkpoint_again_ns : db->opt.checkpoint_interval_ns;
+    uint64_t delay = is_full ? again_ns : db->opt.checkpoint_interval_ns;
     if (delay && (is_full || !loop_timer_is_armed(&db->checkpoint_timer)))
         loop_timer_start(&db->checkpoint_timer, delay);
 }
@@ -440,6 +440,7 @@ static void checkpoint_count(struct database *db)
     db->seals_given_up_total += o->was_seal_busy;
     metrics_histogram_observe(&db->checkpoint_seconds, o->total_ns);
     db->last_checkpoint_at_ns = env_wall_ns(db->engine->env);
+    db->held_back_count = o->blocking_frame ? db->held_back_count + 1 : 0;
     if (o->is_complete || !o->blocking_frame)
         db->blocked_since_ns = 0;
     else if (!db->blocked_since_ns)
@@ -483,7 +484,7 @@ static void shrink_work(struct task *task)
     db->shrink_more = false;
     if (db->follower && !db->is_released)
         IGNORE(follower_shrink(db->follower, wal_keep_bytes(db), &db->shrink_more,
-                              &db->task_err)); /* done() looks at task_err */
+                               &db->task_err)); /* done() looks at task_err */
 }
 
 static void shrink_done(struct task *task)

@@ -309,6 +309,8 @@ static void outgoing_fill(struct encoding *e, struct outgoing *out)
 {
     out->is_full = true;
     out->has_every_page = e->c->needs_all;
+    out->is_page_size_change = e->c->is_page_size_change;
+    e->c->is_page_size_change = false;
     out->entries = e->entries;
     e->entries = (struct entry_list){.entry = NULL};
     out->pages = page_set_take(&e->pages);
@@ -352,6 +354,7 @@ static void adopt_page_size(struct chain *c, const struct log_end *end)
     page_map_close(&c->map);
     c->needs_all = true;
     c->needs_difference = false;
+    c->is_page_size_change = true;
 }
 
 static int encode_next(struct chain *c, struct task *task, enum encode_result *out_result,
@@ -401,6 +404,10 @@ void encode_work(struct task *task)
     struct error *err = &db->task_err;
 
     error_clear(err);
+    if (!db->follower || db->is_released) {
+        (void)error_set(err, ERR_CANCELED, 0, "the database is not followed now");
+        return;
+    }
     c->has_pin = false;
     c->out.started_ns = env_monotonic_ns(db->engine->env);
     if (encode_next(c, task, &c->encode_result, err) < 0)
@@ -473,7 +480,10 @@ void difference_work(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, difference_task);
 
     error_clear(&c->db->task_err);
-    IGNORE(difference_take(c, task, &c->db->task_err)); /* done() looks at task_err */
+    if (!c->db->follower || c->db->is_released)
+        (void)error_set(&c->db->task_err, ERR_CANCELED, 0, "the database is not followed now");
+    else
+        IGNORE(difference_take(c, task, &c->db->task_err)); /* done() looks at task_err */
 }
 
 /* ---- the commit of an acknowledged object ---- */

@@ -226,6 +226,7 @@ static void wait_start(struct engine *e, enum wait_kind kind, bool is_stop, uint
         for (size_t j = 0; j < db->chain_count; j++) {
             if (db->chains[j].state == CHAIN_FOLLOWING)
                 chain_commit_noticed(&db->chains[j], 1);
+            chain_hurry(&db->chains[j]);
         }
     }
     engine_check_waits(e);

@@ -135,10 +135,11 @@ struct chain {
     uint64_t proof_boot_ns; /* boot time of the last proof that we own the prefix */
 
     /* What the store lacks. Owner: task. */
-    bool is_tracking;      /* notes go to `dirty` */
-    bool needs_all;        /* next object has every page */
-    bool needs_difference; /* compare database and map before the next object */
-    bool must_send_dirty;  /* also pages whose checksum is the map's: after a rewind */
+    bool is_tracking;         /* notes go to `dirty` */
+    bool needs_all;           /* next object has every page */
+    bool needs_difference;    /* compare database and map before the next object */
+    bool is_page_size_change; /* needs_all because the page size is another one now */
+    bool must_send_dirty;     /* also pages whose checksum is the map's: after a rewind */
     struct page_set dirty;
 
     /* Shipping. Owner: loop (out: task while encode runs). */
@@ -153,6 +154,7 @@ struct chain {
     uint64_t commit_count;        /* noticed and not encoded */
     bool is_put_under_way;
     bool is_resolving;     /* reading the object that refused ours */
+    bool has_seen_newer; /* the listing for proof found an object beyond our tip */
     struct storage_op *op; /* the L0 put, or attach's request */
     struct buf reply;      /* bytes of a small read */
     uint8_t conflict_head[LTX_HEADER_BYTES];
@@ -240,6 +242,7 @@ struct database {
     bool is_notified;        /* a change was noticed that no task has noted yet */
     bool is_moved_suspected; /* the next task asks whether the path still names our file */
     unsigned poll_count;
+    unsigned held_back_count;      /* checkpoints in a row that readers held back */
     uint64_t last_checkpoint_ns;   /* monotonic */
     uint32_t frames_at_checkpoint; /* log frames when the last one ended */
     uint64_t space_checked_ns;
@@ -322,6 +325,7 @@ void chain_start(struct chain *c);   /* the database is followed now: attach */
 void chain_suspend(struct chain *c); /* the database is not followed any more */
 void chain_stop(struct chain *c);    /* cancels requests and timers, for good */
 void chain_commit_noticed(struct chain *c, uint64_t commits);
+void chain_hurry(struct chain *c);     /* ends a back-off: somebody waits */
 void chain_ship_soon(struct chain *c); /* encodes now, or when sync-interval allows */
 bool chain_has_unshipped(const struct chain *c);
 bool chain_is_quiet(const struct chain *c); /* no request or task under way */
@@ -367,6 +371,7 @@ void level_stop(struct chain *c);
 void level_want(struct chain *c, unsigned level); /* now, whatever the timer says */
 bool level_is_busy(const struct chain *c);
 bool level_is_wanted_or_busy(const struct chain *c, unsigned level);
+bool level_is_any_wanted(const struct chain *c);
 void level_reserve_pin(struct chain *c); /* before an encode: it may pin its state */
 void level_destroy(struct chain *c);
 

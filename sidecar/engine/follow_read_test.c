@@ -334,6 +334,14 @@ static int checkpoint_case(struct scene *s, struct error *err)
     return follower_checkpoint(s->f, true, scene_note, s, &result, &outcome, err);
 }
 
+static int seal_case(struct scene *s, struct error *err)
+{
+    struct checkpoint_outcome outcome;
+    int rc = follow_seal(s->f, scene_note, s, &outcome, err);
+    follow_settle(s->f);
+    return rc;
+}
+
 static int read_case(struct scene *s, struct error *err)
 {
     uint8_t page[4096];
@@ -400,6 +408,11 @@ static void test_no_fault_of_the_files_breaks_history_in_silence(void **state UN
     fault_loop("checkpoint, truncate", checkpoint_case, LOCK_VFS_TRUNCATE, SQLITE_IOERR_TRUNCATE);
     fault_loop("checkpoint, shm lock", checkpoint_case, LOCK_VFS_SHM_LOCK, SQLITE_IOERR_SHMLOCK);
     fault_loop("checkpoint, lock busy", checkpoint_case, LOCK_VFS_SHM_LOCK, SQLITE_BUSY);
+    fault_loop("seal, read", seal_case, LOCK_VFS_READ, SQLITE_IOERR_READ);
+    fault_loop("seal, write", seal_case, LOCK_VFS_WRITE, SQLITE_IOERR_WRITE);
+    fault_loop("seal, sync", seal_case, LOCK_VFS_SYNC, SQLITE_IOERR_FSYNC);
+    fault_loop("seal, shm lock", seal_case, LOCK_VFS_SHM_LOCK, SQLITE_IOERR_SHMLOCK);
+    fault_loop("seal, lock busy", seal_case, LOCK_VFS_SHM_LOCK, SQLITE_BUSY);
     fault_loop("shrink, truncate", shrink_case, LOCK_VFS_TRUNCATE, SQLITE_IOERR_TRUNCATE);
     fault_loop("shrink, shm lock", shrink_case, LOCK_VFS_SHM_LOCK, SQLITE_IOERR_SHMLOCK);
 }

@@ -30,6 +30,7 @@ struct scene {
     struct env env; /* the real one, with a clock that can be moved on */
     uint64_t clock_skew_ns;
     struct app_process app;
+    unsigned oracle; /* connection of the application that tells the truth */
     struct follower *f;
     uint8_t *noted; /* by page number: 1 noted since the last scene_apply() */
     uint32_t noted_count;
@@ -178,7 +179,7 @@ static inline uint8_t *scene_oracle(struct scene *s, size_t *out_n)
 {
     char image[320];
     (void)snprintf(image, sizeof(image), "%s/image", s->folder);
-    app_ok(&s->app, "image 0 %s", image);
+    app_ok(&s->app, "image %u %s", s->oracle, image);
     return test_file_read(image, out_n);
 }
 

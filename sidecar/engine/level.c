@@ -174,13 +174,18 @@ void level_want(struct chain *c, unsigned level)
     chain_ship_soon(c);
 }
 
+bool level_is_any_wanted(const struct chain *c)
+{
+    for (unsigned level = 1; level < LTX_LEVELS; level++) {
+        if (c->level[level].is_wanted)
+            return true;
+    }
+    return false;
+}
+
 void level_reserve_pin(struct chain *c)
 {
-    bool is_wanted = false;
-
-    for (unsigned level = 1; level < LTX_LEVELS; level++)
-        is_wanted = is_wanted || c->level[level].is_wanted;
-    if (!is_wanted || c->db->pin_holder || c->level_job)
+    if (!level_is_any_wanted(c) || c->db->pin_holder || c->level_job)
         return;
     c->db->pin_holder = c;
     c->is_pin_wanted = true;
@@ -217,10 +222,8 @@ static void unpin_done(struct task *task)
     for (unsigned level = 1; level < LTX_LEVELS; level++)
         level_arm_one(c, level);
     for (size_t i = 0; i < db->chain_count; i++) {
-        for (unsigned level = 1; level < LTX_LEVELS; level++) {
-            if (db->chains[i].level[level].is_wanted)
-                chain_ship_soon(&db->chains[i]); /* somebody waited for the pin */
-        }
+        if (level_is_any_wanted(&db->chains[i]))
+            chain_ship_soon(&db->chains[i]); /* somebody waited for the pin */
     }
     database_consider_checkpoint(db);
     engine_check_waits(db->engine);
@@ -323,8 +326,10 @@ static void level_work_step(struct task *task)
 {
     struct chain *c = CONTAINER_OF(task, struct chain, level_task);
     struct level_job *job = c->level_job;
-    struct error *err = &job->err;
 
+    if (!job || !c->db->follower || !c->has_pin)
+        return; /* abandoned meanwhile */
+    struct error *err = &job->err;
     error_clear(err);
     if (space_is_enough(c->db, err) < 0)
         return;

@@ -61,10 +61,10 @@ struct map_state {
     uint32_t epoch;
     uint32_t owner;
     bool is_rewind;
-    struct log_end end;     /* page_size and page_count as above */
+    struct log_end end; /* page_size and page_count as above */
     uint64_t pending_txid;
     uint64_t pending_file_checksum;
-    uint64_t file_id;       /* of the database file, page_map_file_id() */
+    uint64_t file_id; /* of the database file, page_map_file_id() */
 };
 
 struct page_map {
@@ -90,8 +90,7 @@ MUST_USE int page_map_open(const struct env *env, const char *path, struct page_
  */
 MUST_USE int page_map_create(const struct env *env, const char *path, const char *owner_path,
                              uint32_t page_size, struct page_map *out, struct error *err);
-MUST_USE int page_map_publish(struct page_map *m, const struct map_state *state,
-                              struct error *err);
+MUST_USE int page_map_publish(struct page_map *m, const struct map_state *state, struct error *err);
 
 void page_map_close(struct page_map *m);
 

@@ -13,9 +13,9 @@
 #include "lib/base/base.h"
 
 struct page_set {
-    uint64_t **chunks;     /* chunk i: pages 4096 i .. 4096 i + 4095, or NULL */
+    uint64_t **chunks; /* chunk i: pages 4096 i .. 4096 i + 4095, or NULL */
     uint32_t chunk_count;
-    uint32_t page_count;   /* pages in the set */
+    uint32_t page_count; /* pages in the set */
 };
 
 #define PAGE_SET_INIT {.chunks = NULL}

@@ -147,7 +147,7 @@ void ship_committed(struct task *task)
     chain_advance(c);
     if (c->has_pin)
         level_state_pinned(c);
-    if (c->oldest_commit_ns || c->commit_count)
+    if (c->oldest_commit_ns || c->commit_count || level_is_any_wanted(c))
         chain_ship_soon(c);
     database_consider_checkpoint(db);
     engine_check_waits(db->engine);
@@ -370,14 +370,13 @@ static int newer_seen(void *arg, const struct storage_object *object, struct err
 
     if (object_name_parse(storage_caps(c->storage)->layout, object->key, &name) &&
         name.max_txid > c->at.txid)
-        c->is_resolving = false; /* the mark that proof_on_done() reads */
+        c->has_seen_newer = true;
     return 0;
 }
 
 static void proof_on_done(void *arg, const struct storage_result *result)
 {
     struct chain *c = arg;
-    bool is_alone = c->is_resolving;
 
     c->op = NULL;
     c->is_resolving = false;
@@ -387,7 +386,7 @@ static void proof_on_done(void *arg, const struct storage_result *result)
         ship_fail(c, "prefix cannot be listed", result->err);
         return;
     }
-    if (is_alone) {
+    if (!c->has_seen_newer) {
         c->proof_boot_ns = env_boot_ns(c->db->engine->env);
         put_start(c);
         return;
@@ -415,6 +414,7 @@ static void proof_start(struct chain *c)
     };
 
     c->is_resolving = true;
+    c->has_seen_newer = false;
     if (storage_list_start(c->storage, &list, proof_on_done, c, &c->op, &err) < 0) {
         c->is_resolving = false;
         ship_fail(c, "prefix cannot be listed", &err);

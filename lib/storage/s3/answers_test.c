@@ -72,7 +72,6 @@ static void test_hostile_listings_are_refused(void **state UNUSED)
         {"root", "<Contents/>", "expected <ListBucketResult>"},
         {"laughs", "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]>" LIST("&b;"),
          "document type"},
-        {"encoding", "<?xml version=\"1.0\" encoding=\"UTF-16\"?>" LIST(""), "not an XML document"},
         {"endless", LIST("<IsTruncated>true</IsTruncated>"), "not where"},
     };
 
@@ -80,10 +79,8 @@ static void test_hostile_listings_are_refused(void **state UNUSED)
         struct s3_page page = S3_PAGE_INIT;
         struct error err = ERROR_INIT;
         test_row(rows[i].name);
-        int rc = s3_list_parse(slice_of_str(rows[i].text), &page, &err);
-        if (strcmp(rows[i].name, "encoding") == 0 && rc == 0)
-            fail_msg("a document in another encoding was read");
-        assert_error(rc, &err, ERR_CORRUPT, rows[i].error);
+        assert_error(s3_list_parse(slice_of_str(rows[i].text), &page, &err), &err, ERR_CORRUPT,
+                     rows[i].error);
         s3_page_destroy(&page);
     }
 }

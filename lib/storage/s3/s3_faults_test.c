@@ -601,6 +601,49 @@ static void test_an_upload_that_fails_is_aborted(void **state UNUSED)
     script_free(&script);
 }
 
+/* ---- credentials ---- */
+
+#define STS_ANSWER(id)                                                                             \
+    "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"            \
+    "<AccessKeyId>" id "</AccessKeyId><SecretAccessKey>CANARY</SecretAccessKey>"                   \
+    "<SessionToken>T" id "</SessionToken></Credentials></AssumeRoleWithWebIdentityResult>"         \
+    "</AssumeRoleWithWebIdentityResponse>"
+
+static void test_expired_credentials_are_fetched_again_without_a_try(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.expect = "AssumeRole", .status = "200 OK", .body = STS_ANSWER("AK1")},
+        {.expect = "Credential=AK1/",
+         .status = "400 Bad Request",
+         .body = ERROR_BODY("ExpiredToken")},
+        {.expect = "AssumeRole", .status = "200 OK", .body = STS_ANSWER("AK2")},
+        {.expect = "x-amz-security-token: TAK2", .status = "200 OK"},
+    };
+    struct script script;
+    struct error err = ERROR_INIT;
+    char folder[256];
+    char path[300];
+
+    test_folder_make(folder);
+    (void)snprintf(path, sizeof(path), "%s/token", folder);
+    test_file_write(path, SLICE_LIT("token"));
+    script_start(&script, steps, ARRAY_LEN(steps));
+    (void)unsetenv("AWS_ACCESS_KEY_ID");
+    (void)unsetenv("LITESTREAM_ACCESS_KEY_ID");
+    (void)unsetenv("AWS_PROFILE");
+    (void)setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path, 1);
+    (void)setenv("AWS_ROLE_ARN", "arn", 1);
+    (void)setenv("AWS_ENDPOINT_URL_STS", script.endpoint, 1);
+    struct storage_s3_config config = config_of(&script);
+    config.access_key_id = NULL;
+    config.secret_access_key = NULL;
+    struct storage *st = storage_of(&config);
+    assert_ok(text_put(st, "x", &err), &err);
+    (void)unsetenv("AWS_WEB_IDENTITY_TOKEN_FILE");
+    test_folder_remove(folder);
+    script_end(&script, st, 4);
+}
+
 /* ---- configuration ---- */
 
 static void test_configuration_that_cannot_work_is_refused(void **state UNUSED)
@@ -727,6 +770,7 @@ int main(void)
         TEST(test_a_completion_that_fails_inside_a_200_is_tried_again),
         TEST(test_a_completion_whose_answer_was_lost_ends_in_exists),
         TEST(test_an_upload_that_fails_is_aborted),
+        TEST(test_expired_credentials_are_fetched_again_without_a_try),
         TEST(test_configuration_that_cannot_work_is_refused),
         TEST(test_encryption_class_and_extra_headers_are_sent),
         TEST(test_freeing_the_store_ends_what_is_under_way),

@@ -1,0 +1,144 @@
+/*
+ * Roll forward: an existing database that is an older state of its replica (a stale volume, an old
+ * snapshot of one) becomes the newest before the application starts.
+ *
+ *   1. The page map tells the state n that was last acknowledged. No usable map: unknown.
+ *      A map that was left by a restore to an earlier moment is no stale database: up to date.
+ *   2. The bucket's tip is N. N <= n: up to date. N was sent by this very database (pending
+ *      record, or its position lies in the log): up to date, replication heals the map.
+ *   3. The database is exactly the state n: it is rolled forward. Exactly N: up to date.
+ *      Anything else was written since n: diverged, refused.
+ *
+ * Whether the descent is true is proven at the end: the base and the objects n+1..N must have the
+ * database checksum that the tip recorded. If not, the database stays as it was.
+ */
+#include <stdlib.h>
+
+#include "sidecar/restore/restore_internal.h"
+
+/* What is known about database and tip. */
+struct roll {
+    struct restore *r;
+    size_t destination_idx;
+    struct base base;
+    struct inventory inventory;
+    struct ltx_header tip;
+    struct ltx_trailer tip_trailer;
+    enum base_content content;
+    uint64_t db_checksum;
+};
+
+static void roll_destroy(struct roll *roll)
+{
+    base_close(&roll->base);
+    inventory_destroy(&roll->inventory);
+}
+
+/* Step 1. 1: there is a map. */
+static int map_open(struct roll *roll, struct error *err)
+{
+    const struct restore_args *args = roll->r->args;
+    const struct restore_destination *d = &args->destinations[roll->destination_idx];
+    CLEANUP(mem_free)
+    char *path = page_map_path(roll->r->guard.path, args->options->meta_path, d->name, err);
+
+    if (!path)
+        return -1;
+    if (base_open(args->env, roll->r->guard.path, path, &roll->base, err) == 0)
+        return 1;
+    if (err->code != ERR_NOT_FOUND && err->code != ERR_CORRUPT)
+        return -1;
+    LOG_INFO(args->log, "no usable page map", LOG_STR("destination", d->name), LOG_ERR(err));
+    error_clear(err);
+    return 0;
+}
+
+/* Step 2. 1: the database may be stale; 0: it is not. */
+static int tip_look(struct roll *roll, struct error *err)
+{
+    const struct map_state *map = &roll->base.map.state;
+    unsigned level = 0;
+    bool contains = false;
+
+    if (restore_list(roll->r, roll->destination_idx, &roll->inventory, err) < 0)
+        return -1;
+    const struct inventory_object *tip = inventory_tip(&roll->inventory, &level);
+    if (!tip || tip->max_txid <= map->txid)
+        return 0;
+    if (restore_object_ends(roll->r->args->destinations[roll->destination_idx].storage, level, tip,
+                            &roll->tip, &roll->tip_trailer, err) < 0)
+        return -1;
+    if (map->pending_txid == tip->max_txid && map->pending_txid == map->txid + 1 &&
+        map->pending_file_checksum == roll->tip_trailer.file_checksum)
+        return 0;
+    if (base_log_contains(&roll->base, &roll->tip, &contains, err) < 0)
+        return -1;
+    return contains ? 0 : 1;
+}
+
+static int content_step(void *arg, struct error *err)
+{
+    struct roll *roll = arg;
+
+    if (base_settle(&roll->base, err) < 0)
+        return -1;
+    return base_compare(&roll->base, &roll->content, &roll->db_checksum, err);
+}
+
+/* ERR_WRONG_STATE: two histories. */
+static int diverged(const struct roll *roll, struct error *err)
+{
+    (void)error_set(err, ERR_WRONG_STATE, 0,
+                    "%s was at TXID %016llx and has been written to since, while the replica went "
+                    "on to %016llx: two histories have grown apart",
+                    roll->r->guard.path, (unsigned long long)roll->base.map.state.txid,
+                    (unsigned long long)roll->tip.max_txid);
+    return error_hint(err, "restore -force takes the replica's; another replica path keeps both");
+}
+
+static enum roll_outcome failure(const struct error *err, bool is_ours)
+{
+    return is_ours || err->code == ERR_CANCELED || err->code == ERR_NO_MEMORY ? ROLL_REFUSED
+                                                                              : ROLL_FAILED;
+}
+
+/* Step 3. */
+static enum roll_outcome roll_go(struct roll *roll, struct error *err)
+{
+    if (restore_step(roll->r->args->loop, content_step, roll, err) < 0)
+        return ROLL_REFUSED;
+    if (roll->content == BASE_IS_OTHER) {
+        if (roll->tip.has_ext && roll->db_checksum == roll->tip.db_checksum)
+            return ROLL_UP_TO_DATE;
+        (void)diverged(roll, err);
+        return ROLL_REFUSED;
+    }
+    switch (restore_attempt(roll->r, roll->destination_idx, &roll->base, err)) {
+    case ATTEMPT_DONE:
+        return roll->r->result.outcome == RESTORE_UP_TO_DATE ? ROLL_UP_TO_DATE : ROLL_DONE;
+    case ATTEMPT_EMPTY:
+        return ROLL_UP_TO_DATE;
+    case ATTEMPT_IMPOSSIBLE:
+        return ROLL_REFUSED;
+    case ATTEMPT_FAILED:
+        break;
+    }
+    return ROLL_FAILED;
+}
+
+enum roll_outcome restore_roll(struct restore *r, size_t destination_idx, struct error *err)
+{
+    CLEANUP(roll_destroy)
+    struct roll roll = {.r = r, .destination_idx = destination_idx, .base = BASE_INIT};
+
+    inventory_init(&roll.inventory);
+    int rc = map_open(&roll, err);
+    if (rc <= 0)
+        return rc < 0 ? ROLL_REFUSED : ROLL_UNKNOWN;
+    if (roll.base.map.state.is_rewind)
+        return ROLL_UP_TO_DATE;
+    rc = tip_look(&roll, err);
+    if (rc < 0)
+        return failure(err, false);
+    return rc == 0 ? ROLL_UP_TO_DATE : roll_go(&roll, err);
+}
