@@ -114,7 +114,7 @@ static void test_document_of_0_5_is_read_whole(void **state UNUSED)
     assert_globals_of_0_5(c);
     const struct config_db *app = &c->dbs[0];
     assert_string_equal(app->path, "/var/lib/app/app.db");
-    assert_int_equal(app->line, 42);
+    assert_int_equal(app->line, 40);
     assert_int_equal(app->monitor_interval_ns, 500 * NS_PER_MS);
     assert_int_equal(app->busy_timeout_ns, 5 * NS_PER_SEC);
     assert_int_equal(app->min_checkpoint_page_count, 500);

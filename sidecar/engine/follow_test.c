@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include "sidecar/engine/follow_scene.h"
@@ -702,6 +703,38 @@ static void test_an_idle_follower_is_small_and_quick_to_look(void **state UNUSED
     scene_end(&s);
 }
 
+/* ---- threads ---- */
+
+static atomic_bool is_looking_over;
+
+static void *look_on(void *follower)
+{
+    uintptr_t changes = 0;
+    while (!atomic_load(&is_looking_over))
+        changes += follower_look(follower) == LOOK_CHANGED;
+    return (void *)changes;
+}
+
+static void test_look_may_be_asked_from_another_thread_at_any_time(void **state UNUSED)
+{
+    struct scene s;
+    pthread_t looker;
+    void *changes;
+    scene_start(&s);
+    atomic_store(&is_looking_over, false);
+    assert_int_equal(pthread_create(&looker, NULL, look_on, s.f), 0);
+    for (int round = 0; round < 30; round++) {
+        app_ok(&s.app, "loop 0 5 INSERT INTO t(body) VALUES (randomblob(5000))");
+        scene_sync(&s);
+        (void)scene_checkpoint(&s, true);
+    }
+    atomic_store(&is_looking_over, true);
+    assert_int_equal(pthread_join(looker, &changes), 0);
+    assert_true((uintptr_t)changes > 0);
+    scene_assert_same(&s);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -737,6 +770,7 @@ int main(int argc, char **argv)
         TEST(test_release_lets_the_application_truncate),
         TEST(test_closing_last_keeps_log_and_database_as_they_are),
         TEST(test_nothing_is_written_into_the_users_database),
+        TEST(test_look_may_be_asked_from_another_thread_at_any_time),
         TEST(test_an_idle_follower_is_small_and_quick_to_look),
     };
     return TEST_MAIN(tests);

@@ -166,7 +166,7 @@ static int entry_on_close(struct list_run *run, const char *name, struct slice t
 {
     if (strcmp(name, "Key") == 0) {
         run->has_key = true;
-        return page_add_text(run->page, text, 3 * S3_KEY_BYTES_MAX, &run->now.key_at, err);
+        return page_add_text(run->page, text, S3_KEY_ENCODED_BYTES_MAX, &run->now.key_at, err);
     }
     if (strcmp(name, "UploadId") == 0)
         return page_add_text(run->page, text, S3_UPLOAD_ID_BYTES_MAX, &run->now.upload_id_at, err);
@@ -367,7 +367,7 @@ bool s3_complete_parse(struct slice body)
 struct delete_run {
     s3_deleted_fn *on_key;
     void *arg;
-    char key[3 * S3_KEY_BYTES_MAX + 1];
+    char key[S3_KEY_ENCODED_BYTES_MAX + 1];
     struct s3_error error;
     bool has_root;
 };

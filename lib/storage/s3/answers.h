@@ -11,6 +11,7 @@
 
 enum {
     S3_KEY_BYTES_MAX = 1024, /* of a key in a bucket, decoded */
+    S3_KEY_ENCODED_BYTES_MAX = 3 * S3_KEY_BYTES_MAX,
     S3_UPLOAD_ID_BYTES_MAX = 1024,
     S3_TOKEN_BYTES_MAX = 4096,
     S3_PAGE_ENTRIES_MAX = 10000, /* we ask for 1000; some servers give more */

@@ -40,6 +40,8 @@ void s3_profile_destroy(struct s3_profile *p)
 
 static struct slice trim(struct slice s)
 {
+    if (!s.p)
+        return SLICE_EMPTY;
     while (s.n > 0 && isspace(s.p[0]))
         s = slice_sub(s, 1, s.n);
     while (s.n > 0 && isspace(s.p[s.n - 1]))
@@ -111,7 +113,7 @@ static int line_apply(struct s3_profile *out, const struct profile_kept *kept, s
 static int section_line(struct s3_profile *out, const struct profile_kept *kept, struct slice line,
                         struct error *err)
 {
-    const uint8_t *equals = memchr(line.p, '=', line.n);
+    const uint8_t *equals = line.n > 0 ? memchr(line.p, '=', line.n) : NULL;
     char lowered[64];
 
     if (!equals)
@@ -137,7 +139,9 @@ int s3_profile_parse(struct slice text, const char *name, bool is_config, struct
                                       .file = out->web_identity_token_file};
     bool is_inside = false;
 
-    if (text.n > 0 && memchr(text.p, '\0', text.n))
+    if (!text.p)
+        return 0;
+    if (memchr(text.p, '\0', text.n))
         return error_set(err, ERR_CORRUPT, 0, "not a text file");
     while (text.n > 0) {
         const uint8_t *end = memchr(text.p, '\n', text.n);

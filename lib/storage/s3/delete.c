@@ -64,7 +64,7 @@ static void key_ended(struct delete_op *del, size_t key_idx, const struct error 
 static void on_single(struct s3_op *op, void *arg, const struct s3_answer *answer)
 {
     struct delete_op *del = delete_of(op);
-    const char *const *key = arg;
+    const char *const *key = (const char *const *)arg;
     struct error err = *answer->err;
 
     del->under_way--;
@@ -287,6 +287,6 @@ int s3_delete(struct storage *st, const struct storage_delete *args, storage_don
     del->on_key = args->on_key;
     delete_go_on(del);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)del;
+        *out_op = s3_op_public(&del->op);
     return 0;
 }

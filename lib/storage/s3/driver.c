@@ -118,7 +118,7 @@ uint64_t s3_op_remaining_ns(const struct s3_op *op)
 
 static void s3_cancel(struct storage_op *base)
 {
-    struct s3_op *op = (struct s3_op *)(void *)base; /* its first member is the base */
+    struct s3_op *op = (struct s3_op *)base; /* its first member is the base */
     struct error err = ERROR_INIT;
 
     (void)error_set(&err, ERR_CANCELED, 0, "canceled"); /* becomes the outcome */
@@ -246,6 +246,15 @@ static int url_set(struct s3_store *store, const struct storage_s3_config *confi
     return store->st.url ? 0 : -1;
 }
 
+static int storage_class_set(struct s3_store *store, const struct storage_s3_config *config,
+                             struct error *err)
+{
+    if (!config->storage_class || !*config->storage_class)
+        return 0;
+    store->storage_class = str_dup(config->storage_class, err);
+    return store->storage_class ? 0 : -1;
+}
+
 static bool choice(enum s3_choice choice, bool otherwise)
 {
     return choice == S3_CHOICE_AUTO ? otherwise : choice == S3_CHOICE_YES;
@@ -258,12 +267,9 @@ static int store_configure(struct s3_store *store, const struct storage_s3_confi
         prefix_normalize(config->prefix, &store->prefix, err) < 0 ||
         part_bytes_set(store, config->part_bytes, err) < 0 ||
         s3_encryption_set(store, config, err) < 0 || extra_headers_set(store, config, err) < 0 ||
-        url_set(store, config, err) < 0)
+        storage_class_set(store, config, err) < 0 || url_set(store, config, err) < 0)
         return -1;
     const struct s3_provider *provider = store->target.provider;
-    if (config->storage_class && *config->storage_class &&
-        !(store->storage_class = str_dup(config->storage_class, err)))
-        return -1;
     store->concurrency = config->concurrency ? config->concurrency : provider->concurrency;
     if (store->concurrency > S3_CONCURRENCY_MAX)
         return error_set(err, ERR_USAGE, 0, "concurrency of %u is more than %d", store->concurrency,

@@ -21,8 +21,11 @@ int s3_encryption_set(struct s3_store *store, const struct storage_s3_config *co
         return error_set(err, ERR_USAGE, 0,
                          "sse-customer-key and sse-kms-key-id exclude each "
                          "other");
-    if (config->sse_kms_key_id && !(e->kms_key_id = str_dup(config->sse_kms_key_id, err)))
-        return -1;
+    if (config->sse_kms_key_id) {
+        e->kms_key_id = str_dup(config->sse_kms_key_id, err);
+        if (!e->kms_key_id)
+            return -1;
+    }
     if (!config->sse_c_key)
         return 0;
     if (!store->target.is_tls && !s3_host_is_loopback(store->target.host))

@@ -120,7 +120,7 @@ int s3_get(struct storage *st, const struct storage_get *args, storage_done_fn *
     if (s3_request_start(&get->op, &spec, &fault) < 0)
         s3_op_end(&get->op, &fault);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)get;
+        *out_op = s3_op_public(&get->op);
     return 0;
 }
 
@@ -171,6 +171,6 @@ int s3_head(struct storage *st, const char *key, storage_done_fn *done, void *ar
     if (s3_head_request(op, op->key, head_on_done, NULL, &fault) < 0)
         s3_op_end(op, &fault);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)op;
+        *out_op = s3_op_public(op);
     return 0;
 }

@@ -276,6 +276,6 @@ int s3_list(struct storage *st, const struct storage_list *args, storage_done_fn
                        STORAGE_KEY_BYTES_MAX, args->start_after);
     list_ask(list);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)list;
+        *out_op = s3_op_public(&list->op);
     return 0;
 }

@@ -24,6 +24,7 @@
 
 enum {
     PART_ETAG_BYTES = 128,
+    PART_QUERY_BYTES_MAX = 4 * S3_UPLOAD_ID_BYTES_MAX, /* the id, encoded, and a number */
     COMPLETE_BYTES_MAX = 4 << 20,
     PART_ROUND_BYTES = 1 << 20, /* larger parts are whole MiB */
 };
@@ -123,7 +124,7 @@ static int complete_body(const struct s3_put_op *put, struct buf *out, struct er
 
 static int complete_start(struct s3_put_op *put, struct error *err)
 {
-    CLEANUP(buf_destroy) struct buf query = BUF_INIT(4 * S3_UPLOAD_ID_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf query = BUF_INIT(PART_QUERY_BYTES_MAX);
     CLEANUP(buf_destroy) struct buf body = BUF_INIT(COMPLETE_BYTES_MAX);
     struct s3_headers headers = {.count = 0};
 
@@ -185,7 +186,7 @@ static int part_check(void *arg UNUSED, const struct s3_answer *answer, struct e
 
 static int part_start(struct s3_put_op *put, unsigned part_idx, struct error *err)
 {
-    CLEANUP(buf_destroy) struct buf query = BUF_INIT(4 * S3_UPLOAD_ID_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf query = BUF_INIT(PART_QUERY_BYTES_MAX);
     struct s3_headers headers = {.count = 0};
     uint64_t offset = part_idx * put->part_bytes;
     uint64_t left = put->body->bytes - offset;

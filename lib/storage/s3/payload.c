@@ -29,9 +29,7 @@ struct payload_hash {
     pthread_cond_t ended;
     enum payload_state state; /* guarded by mu */
     /* owner: job until done */
-    struct blob *blob;
-    uint64_t offset;
-    uint64_t bytes;
+    struct payload_part part;
     uint8_t hash[SIGV4_HASH_BYTES];
     struct error err;
 };
@@ -50,12 +48,12 @@ static int part_hash(struct payload_hash *h, struct error *err)
         return -1;
     if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL))
         return error_set(err, ERR_NO_MEMORY, 0, "SHA-256 is not available");
-    for (uint64_t at = 0; at < h->bytes;) {
-        uint64_t left = h->bytes - at;
+    for (uint64_t at = 0; at < h->part.bytes;) {
+        uint64_t left = h->part.bytes - at;
         size_t n = left < PAYLOAD_PIECE_BYTES ? (size_t)left : PAYLOAD_PIECE_BYTES;
         if (job_is_canceled(&h->job))
             return error_set(err, ERR_CANCELED, 0, "canceled");
-        if (blob_read(h->blob, h->offset + at, piece, n, err) < 0)
+        if (blob_read(h->part.blob, h->part.offset + at, piece, n, err) < 0)
             return -1;
         if (!EVP_DigestUpdate(md, piece, n))
             return error_set(err, ERR_NO_MEMORY, 0, "SHA-256 is not available");
@@ -77,9 +75,9 @@ static void hash_work(struct job *job)
     (void)pthread_mutex_unlock(&h->mu);
     if (is_abandoned)
         return;
-    bool is_whole = h->offset == 0 && h->bytes == h->blob->bytes;
+    bool is_whole = h->part.offset == 0 && h->part.bytes == h->part.blob->bytes;
     int rc = job_is_canceled(job) ? error_set(&h->err, ERR_CANCELED, 0, "canceled")
-             : is_whole           ? blob_sha256(h->blob, h->hash, &h->err)
+             : is_whole           ? blob_sha256(h->part.blob, h->hash, &h->err)
                                   : part_hash(h, &h->err);
     ASSERT(rc == 0 || h->err.code != ERR_NONE);
     (void)pthread_mutex_lock(&h->mu);
@@ -99,8 +97,8 @@ static void hash_done(struct job *job)
     free(h);
 }
 
-int payload_hash_start(struct loop *loop, struct blob *blob, uint64_t offset, uint64_t bytes,
-                       payload_hash_fn *fn, void *arg, struct payload_hash **out, struct error *err)
+int payload_hash_start(struct loop *loop, const struct payload_part *part, payload_hash_fn *fn,
+                       void *arg, struct payload_hash **out, struct error *err)
 {
     struct payload_hash *h = mem_new(1, sizeof(*h), err);
 
@@ -108,9 +106,7 @@ int payload_hash_start(struct loop *loop, struct blob *blob, uint64_t offset, ui
         return -1;
     h->fn = fn;
     h->arg = arg;
-    h->blob = blob;
-    h->offset = offset;
-    h->bytes = bytes;
+    h->part = *part;
     (void)pthread_mutex_init(&h->mu, NULL); /* never fails on Linux */
     (void)pthread_cond_init(&h->ended, NULL);
     job_submit(loop, &h->job, hash_work, hash_done);

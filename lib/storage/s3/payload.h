@@ -14,14 +14,20 @@ struct payload_hash; /* under way; gone once fn was called */
 typedef void payload_hash_fn(void *arg, const uint8_t hash[static SIGV4_HASH_BYTES],
                              const struct error *err);
 
+/* What to hash; the blob is borrowed until fn ran. */
+struct payload_part {
+    struct blob *blob;
+    uint64_t offset;
+    uint64_t bytes;
+};
+
 /*
- * Hashes bytes of blob from offset. fn runs on the loop thread, later; err is never NULL and its
- * code ERR_NONE on success. The whole blob's hash is kept in the blob. blob is borrowed until fn
- * ran. ERR_NO_MEMORY.
+ * Hashes a part. fn runs on the loop thread, later; err is never NULL and its code ERR_NONE on
+ * success. The hash of a whole blob is kept in the blob. ERR_NO_MEMORY.
  */
-MUST_USE int payload_hash_start(struct loop *loop, struct blob *blob, uint64_t offset,
-                                uint64_t bytes, payload_hash_fn *fn, void *arg,
-                                struct payload_hash **out, struct error *err);
+MUST_USE int payload_hash_start(struct loop *loop, const struct payload_part *part,
+                                payload_hash_fn *fn, void *arg, struct payload_hash **out,
+                                struct error *err);
 
 /* Asks it to end soon; fn still runs, with ERR_CANCELED or the hash. */
 void payload_hash_cancel(struct payload_hash *h);

@@ -346,45 +346,59 @@ static void path_style_set(const struct storage_s3_config *config, struct s3_tar
         out->has_path_style = config->force_path_style == S3_CHOICE_YES;
 }
 
+static const char *text_or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+/* Step 1. */
+static int resolve_access_point(const char *arn, const char *endpoint, struct s3_target *out,
+                                struct error *err)
+{
+    if (endpoint)
+        return error_set(err, ERR_USAGE, 0, "an access point excludes an endpoint");
+    return arn_parse(arn, out, err);
+}
+
+/* Step 3. region NULL: not said. */
+static int resolve_service(const char *endpoint, const char *region, struct s3_target *out,
+                           struct error *err)
+{
+    char of_endpoint[S3_REGION_BYTES_MAX];
+
+    if (!endpoint)
+        return target_of_aws(region ? region : region_of_environment(), out, err);
+    if (endpoint_parse(endpoint, out, err) < 0)
+        return -1;
+    if (!region)
+        region = region_of_endpoint(out, of_endpoint);
+    if (!region)
+        region = region_of_environment();
+    return region_set(out, region ? region : "us-east-1", err);
+}
+
 int s3_target_resolve(const struct storage_s3_config *config, struct s3_target *out,
                       struct error *err)
 {
-    const char *endpoint = config->endpoint && *config->endpoint ? config->endpoint : NULL;
-    const char *region = config->region && *config->region ? config->region : NULL;
+    const char *endpoint = text_or_null(config->endpoint);
+    const char *region = text_or_null(config->region);
     const char *bucket = config->bucket ? config->bucket : "";
+    struct s3_target target = {.provider = &provider_any};
     struct s3_host_form form;
-    struct s3_target target = {0};
-    char of_endpoint[S3_REGION_BYTES_MAX];
 
     if (strncmp(bucket, "arn:", 4) == 0) {
-        if (endpoint)
-            return error_set(err, ERR_USAGE, 0, "an access point excludes an endpoint");
-        if (arn_parse(bucket, &target, err) < 0)
+        if (resolve_access_point(bucket, endpoint, &target, err) < 0)
             return -1;
         *out = target;
         return 0;
     }
     if (!endpoint && s3_host_form_parse(bucket, &form)) { /* step 2 */
         bucket = form.bucket;
-        endpoint = form.endpoint[0] ? form.endpoint : NULL;
-        if (!region && form.region[0])
-            region = form.region;
+        endpoint = text_or_null(form.endpoint);
+        region = region ? region : text_or_null(form.region);
     }
-    if (bucket_set(&target, bucket, err) < 0)
+    if (bucket_set(&target, bucket, err) < 0 || resolve_service(endpoint, region, &target, err) < 0)
         return -1;
-    if (!endpoint) {
-        if (target_of_aws(region ? region : region_of_environment(), &target, err) < 0)
-            return -1;
-    } else {
-        if (endpoint_parse(endpoint, &target, err) < 0)
-            return -1;
-        if (!region)
-            region = region_of_endpoint(&target, of_endpoint);
-        if (!region)
-            region = region_of_environment();
-        if (region_set(&target, region ? region : "us-east-1", err) < 0)
-            return -1;
-    }
     path_style_set(config, &target);
     *out = target;
     return 0;

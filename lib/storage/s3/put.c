@@ -93,6 +93,6 @@ int s3_put(struct storage *st, const struct storage_put *args, storage_done_fn *
                    : put_begin(put, &fault)) < 0)
         s3_op_end(&put->op, &fault);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)put;
+        *out_op = s3_op_public(&put->op);
     return 0;
 }

@@ -375,8 +375,8 @@ static void request_step(struct s3_request *r)
 
     if (!r->hash[0]) {
         r->state = REQUEST_HASHING;
-        if (payload_hash_start(r->store->st.loop, r->spec.blob, r->spec.blob_offset,
-                               r->spec.blob_bytes, on_hashed, r, &r->hashing, &err) < 0)
+        const struct payload_part part = {r->spec.blob, r->spec.blob_offset, r->spec.blob_bytes};
+        if (payload_hash_start(r->store->st.loop, &part, on_hashed, r, &r->hashing, &err) < 0)
             request_fail(r, &err);
         return;
     }
@@ -408,19 +408,35 @@ struct extent {
     uint64_t total; /* UINT64_MAX: not told */
 };
 
+/* Reads a number at *at and moves behind it and the byte that must follow. */
+static bool number_take(const char **at, char follows, uint64_t *out)
+{
+    char *end = NULL;
+
+    if (**at < '0' || **at > '9')
+        return false;
+    *out = strtoull(*at, &end, 10);
+    if (*end != follows)
+        return false;
+    *at = end + (follows != '\0');
+    return true;
+}
+
+/* "bytes 5-9/10"; a star stands for a total that is not known. */
 static struct extent extent_parse(const struct http_response *response)
 {
-    const char *text = http_response_header(response, "Content-Range");
-    unsigned long long first = 0;
-    unsigned long long last = 0;
-    unsigned long long total = 0;
+    const char *at = http_response_header(response, "Content-Range");
+    struct extent extent = {.is_known = true, .total = UINT64_MAX};
 
-    if (!text)
+    if (!at || strncmp(at, "bytes ", 6) != 0)
         return (struct extent){.is_known = false};
-    int fields = sscanf(text, "bytes %20llu-%20llu/%20llu", &first, &last, &total);
-    if (fields < 2 || last < first)
+    at += 6;
+    if (!number_take(&at, '-', &extent.first) || !number_take(&at, '/', &extent.last) ||
+        extent.last < extent.first || extent.last == UINT64_MAX)
         return (struct extent){.is_known = false};
-    return (struct extent){true, first, last, fields == 3 ? total : UINT64_MAX};
+    if (strcmp(at, "*") != 0 && !number_take(&at, '\0', &extent.total))
+        return (struct extent){.is_known = false};
+    return extent;
 }
 
 /* Whether the bytes that came are the ones that were asked for; also of a try that broke off. */
@@ -446,10 +462,9 @@ static int extent_check(const struct s3_request *r, const struct http_response *
                              : "");
     if (r->spec.range_bytes > 0 && extent.last != r->spec.range_offset + r->spec.range_bytes - 1)
         return error_set(err, ERR_CORRUPT, response->status,
-                         "asked for %llu bytes from %llu on, but the object ends after %llu",
+                         "asked for %llu bytes from %llu on, but the answer ends at %llu",
                          (unsigned long long)r->spec.range_bytes,
-                         (unsigned long long)r->spec.range_offset,
-                         (unsigned long long)extent.last + 1);
+                         (unsigned long long)r->spec.range_offset, (unsigned long long)extent.last);
     if (response->err->code == ERR_NONE && r->tried_bytes != extent.last - at + 1)
         return error_set(err, ERR_UNAVAILABLE, response->status, "%llu bytes announced, %llu came",
                          (unsigned long long)(extent.last - at + 1),
@@ -632,10 +647,9 @@ static int request_copy(struct s3_request *r, const struct s3_request_spec *spec
 {
     if (spec->header_count > REQUEST_SPEC_HEADERS_MAX)
         return error_set(err, ERR_LIMIT, 0, "more than %d headers", REQUEST_SPEC_HEADERS_MAX);
-    if (spec->key && !(r->key = str_dup(spec->key, err)))
-        return -1;
+    r->key = spec->key ? str_dup(spec->key, err) : NULL;
     r->query = str_dup(spec->query ? spec->query : "", err);
-    if (!r->query || buf_append_slice(&r->body, spec->body, err) < 0)
+    if ((spec->key && !r->key) || !r->query || buf_append_slice(&r->body, spec->body, err) < 0)
         return -1;
     r->spec = *spec;
     r->spec.header_count = 0;

@@ -284,7 +284,7 @@ static void test_ranges_that_were_not_asked_for_are_refused(void **state UNUSED)
         {"more bytes", "206 Partial Content", "Content-Range: bytes 2-5/10\r\n", "2345678",
          "more than the 4 bytes"},
         {"short object", "206 Partial Content", "Content-Range: bytes 2-3/4\r\n", "23",
-         "the object ends after 4"},
+         "the answer ends at 3"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

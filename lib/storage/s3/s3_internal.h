@@ -76,7 +76,13 @@ struct s3_op {
 
 static inline struct s3_store *s3_store_of(struct storage *st)
 {
-    return (struct s3_store *)(void *)st; /* its first member */
+    return CONTAINER_OF(st, struct s3_store, st);
+}
+
+/* An operation as storage.h knows it: a struct of its own kind behind the driver's contract. */
+static inline struct storage_op *s3_op_public(struct s3_op *op)
+{
+    return (struct storage_op *)op;
 }
 
 /* ---- operations: driver.c ---- */

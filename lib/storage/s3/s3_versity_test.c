@@ -147,7 +147,7 @@ static void test_a_range_beyond_the_end_is_corrupt(void **state UNUSED)
     CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
 
     assert_ok(text_put(st, "k", "0123456789", STORAGE_PUT_CREATE, &err), &err);
-    assert_error(storage_get_wait(st, "k", 8, 4, &got, &err), &err, ERR_CORRUPT, "ends after 10");
+    assert_error(storage_get_wait(st, "k", 8, 4, &got, &err), &err, ERR_CORRUPT, "ends at 9");
     assert_error(storage_get_wait(st, "k", 20, 4, &got, &err), &err, ERR_CORRUPT, "416");
     assert_int_equal(got.n, 0);
     storage_free(st);

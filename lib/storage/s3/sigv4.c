@@ -38,6 +38,7 @@ static const char hex_lower[] = "0123456789abcdef";
 
 enum {
     SIGV4_DAY_BYTES = 8,
+    QUERY_TERMINATORS_MAX = 2 * SIGV4_QUERY_PARAMETERS_MAX,
     SIGV4_SECRET_BYTES_MAX = 1024,
     SIGV4_STRING_BYTES_MAX = 1024,
 };
@@ -180,7 +181,7 @@ static int query_split(const char *query, struct buf *text, struct query_paramet
                        size_t *out_count, struct error *err)
 {
     size_t count = 0;
-    if (buf_reserve(text, 3 * strlen(query) + 2 * SIGV4_QUERY_PARAMETERS_MAX, err) < 0)
+    if (buf_reserve(text, 3 * strlen(query) + QUERY_TERMINATORS_MAX, err) < 0)
         return -1;
     while (*query) {
         size_t n = strcspn(query, "&");

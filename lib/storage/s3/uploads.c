@@ -224,6 +224,6 @@ int storage_s3_abort_stale_uploads_start(struct storage *st, uint64_t older_than
     sweep->older_than_ns = older_than_ns;
     sweep_ask(sweep);
     if (out_op)
-        *out_op = (struct storage_op *)(void *)sweep;
+        *out_op = s3_op_public(&sweep->op);
     return 0;
 }

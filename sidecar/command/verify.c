@@ -1,0 +1,268 @@
+/*
+ * walferry verify: is what lies in the bucket still a backup? By listing (-list), by reading every
+ * object or a subset of them, or by a drill: a whole restore to a temporary file, with SQLite's own
+ * check, that is thrown away.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/ltx/ltx.h"
+#include "sidecar/command/command.h"
+#include "sidecar/command/destination.h"
+#include "sidecar/restore/audit.h"
+#include "sidecar/restore/restore.h"
+
+enum {
+    WORKERS = 4,
+    OUTPUT_BYTES_MAX = 256 << 20,
+    EXIT_NO_BACKUP = 3,
+};
+
+struct verify_args {
+    struct config_choice config;
+    const char *replica;
+    const char *subset;
+    const char *scratch;
+    bool list;
+    bool drill;
+    bool json;
+};
+
+static const struct verify_args defaults = {.scratch = "/tmp"};
+
+#define AT(field) offsetof(struct verify_args, field)
+
+static const struct flag flags[] = {
+    {"config", FLAG_TEXT, AT(config.path), "PATH", "configuration file",
+     "$LITESTREAM_CONFIG or /etc/litestream.yml"},
+    {"no-expand-env", FLAG_SWITCH, AT(config.no_expand_env), NULL,
+     "do not expand $NAME in the configuration", NULL},
+    {"replica", FLAG_TEXT, AT(replica), "NAME", "only this destination", "all of them"},
+    {"list", FLAG_SWITCH, AT(list), NULL, "only look at the listing, read no object", NULL},
+    {"subset", FLAG_TEXT, AT(subset), "N/T",
+     "read only the N-th of every T objects: T runs read everything once", "all"},
+    {"drill", FLAG_SWITCH, AT(drill), NULL,
+     "restore for real to a temporary file, check it with SQLite, throw it away", NULL},
+    {"scratch", FLAG_TEXT, AT(scratch), "FOLDER", "where the drill restores to", "/tmp"},
+    {"json", FLAG_SWITCH, AT(json), NULL, "print JSON", NULL},
+};
+
+/* What is collected while destinations are verified one after the other. */
+struct report {
+    const struct verify_args *args;
+    struct buf out;
+    struct json_writer w;
+    struct error err; /* of the output */
+    uint64_t faults;
+};
+
+static int subset_parse(const char *text, uint32_t *out_n, uint32_t *out_of, struct error *err)
+{
+    unsigned long n = 0;
+    unsigned long of = 0;
+    char rest = '\0';
+
+    if (!text)
+        return 0;
+    if (sscanf(text, "%5lu/%5lu%c", &n, &of, &rest) != 2 || n < 1 || n > of)
+        return error_set(err, ERR_USAGE, 0, "-subset: \"%.32s\" is not N/T with 1 <= N <= T", text);
+    *out_n = (uint32_t)n;
+    *out_of = (uint32_t)of;
+    return 0;
+}
+
+static void finding_print(void *arg, const struct audit_finding *f)
+{
+    struct report *r = arg;
+    char txid[LTX_TXID_TEXT_BYTES];
+
+    if (r->args->json) {
+        json_writer_object(&r->w, NULL);
+        json_writer_str(&r->w, "status", audit_kind_name(f->kind));
+        json_writer_u64(&r->w, "level", f->level);
+        json_writer_str(&r->w, "min_txid", ltx_txid_format(f->min_txid, txid));
+        json_writer_str(&r->w, "max_txid", ltx_txid_format(f->max_txid, txid));
+        json_writer_u64(&r->w, "size", f->bytes);
+        json_writer_str(&r->w, "detail", f->text);
+        json_writer_end(&r->w);
+        return;
+    }
+    if (f->kind == AUDIT_OBJECT_OK)
+        return;
+    if (buf_printf(&r->out, &r->err, "%-11s level %u  %016" PRIx64 "-%016" PRIx64 "  %s\n",
+                   audit_kind_name(f->kind), f->level, f->min_txid, f->max_txid, f->text) < 0)
+        return; /* r->err is looked at in the end */
+}
+
+static int audit_summary(struct report *r, const struct storage *st, const struct audit_result *a)
+{
+    char oldest[TIME_TEXT_BYTES];
+    char newest[TIME_TEXT_BYTES];
+
+    if (r->args->json) {
+        json_writer_end(&r->w); /* findings */
+        json_writer_u64(&r->w, "objects", a->object_count);
+        json_writer_u64(&r->w, "read", a->read_count);
+        json_writer_u64(&r->w, "read_bytes", a->read_bytes);
+        json_writer_u64(&r->w, "faults", a->fault_count);
+        json_writer_strf(&r->w, "txid", "%016" PRIx64, a->tip_txid);
+        json_writer_time(&r->w, "restore_oldest", a->oldest_ns);
+        json_writer_time(&r->w, "restore_newest", a->newest_ns);
+        return 0;
+    }
+    return buf_printf(&r->out, &r->err,
+                      "%s: %" PRIu64 " objects, %" PRIu64 " read (%" PRIu64 " bytes), %" PRIu64
+                      " faults; tip TXID %016" PRIx64 ", restorable from %s to %s\n",
+                      storage_url(st), a->object_count, a->read_count, a->read_bytes,
+                      a->fault_count, a->tip_txid, time_format_rfc3339(a->oldest_ns, oldest),
+                      time_format_rfc3339(a->newest_ns, newest));
+}
+
+/* ---- the drill ---- */
+
+static int drill_report(struct report *r, const struct restore_result *result)
+{
+    char took[TIME_TEXT_BYTES];
+
+    if (r->args->json) {
+        json_writer_object(&r->w, "drill");
+        json_writer_strf(&r->w, "txid", "%016" PRIx64, result->txid);
+        json_writer_time(&r->w, "timestamp", result->timestamp_ns);
+        json_writer_u64(&r->w, "pages", result->page_count);
+        json_writer_bool(&r->w, "db_checksum_recorded", result->is_checksum_recorded);
+        json_writer_u64(&r->w, "duration_ms", result->duration_ns / NS_PER_MS);
+        json_writer_end(&r->w);
+        return 0;
+    }
+    return buf_printf(&r->out, &r->err,
+                      "drill: restored TXID %016" PRIx64 ", %" PRIu32
+                      " pages, integrity_check ok%s, in %s\n",
+                      result->txid, result->page_count,
+                      result->is_checksum_recorded ? ", database checksum as recorded" : "",
+                      duration_format(result->duration_ns / NS_PER_MS * NS_PER_MS, took));
+}
+
+static int drill_run(struct loop *loop, struct report *r, struct storage *st, const char *name,
+                     struct error *err)
+{
+    struct log log = {.env = loop_env(loop), .fd = STDERR_FILENO, .level = LOG_LEVEL_WARN};
+    CLEANUP(mem_free)
+    char *output = str_printf(err, "%s/walferry-drill-%d.db", r->args->scratch, (int)getpid());
+    const struct restore_destination from = {.storage = st, .name = name};
+    const struct restore_options options = {.output = output, .integrity = RESTORE_INTEGRITY_FULL};
+    const struct restore_args args = {.loop = loop,
+                                      .env = loop_env(loop),
+                                      .log = &log,
+                                      .destinations = &from,
+                                      .destination_count = 1,
+                                      .options = &options};
+    struct restore_result result = {.outcome = RESTORE_FAILED};
+
+    if (!output)
+        return -1;
+    int rc = restore_run(&args, &result, err);
+    if (rc == 0)
+        rc = drill_report(r, &result);
+    restore_result_destroy(&result);
+    if (rc < 0)
+        return error_wrap(err, "drill");
+    return env_unlink(loop_env(loop), output, err);
+}
+
+static int destination_verify(struct loop *loop, struct report *r, struct storage *st,
+                              const char *name, struct error *err)
+{
+    struct audit_args args = {.loop = loop,
+                              .storage = st,
+                              .has_content = !r->args->list,
+                              .on_finding = finding_print,
+                              .arg = r};
+    struct audit_result result;
+
+    if (subset_parse(r->args->subset, &args.subset, &args.subset_of, err) < 0)
+        return -1;
+    if (r->args->json) {
+        json_writer_object(&r->w, NULL);
+        json_writer_str(&r->w, "destination", name);
+        json_writer_str(&r->w, "url", storage_url(st));
+        json_writer_array(&r->w, "findings");
+    }
+    if (audit_run(&args, &result, err) < 0)
+        return error_wrap(err, "verify %s", storage_url(st));
+    r->faults += result.fault_count;
+    if (audit_summary(r, st, &result) < 0) {
+        *err = r->err;
+        return -1;
+    }
+    if (r->args->drill && drill_run(loop, r, st, name, err) < 0)
+        return -1;
+    if (r->args->json)
+        json_writer_end(&r->w);
+    return 0;
+}
+
+static int verify_all(struct loop *loop, struct report *r, const char *arg, struct error *err)
+{
+    CLEANUP(target_close) struct target t = {.count = 0};
+    size_t verified = 0;
+
+    if (target_open(loop, &r->args->config, arg, &t, err) < 0)
+        return -1;
+    if (r->args->json)
+        json_writer_array(&r->w, NULL);
+    for (size_t i = 0; i < t.count; i++) {
+        if (r->args->replica && strcmp(r->args->replica, t.names[i]) != 0)
+            continue;
+        verified++;
+        if (destination_verify(loop, r, t.storages[i], t.names[i], err) < 0)
+            return -1;
+    }
+    if (verified == 0)
+        return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
+                         r->args->replica ? r->args->replica : "");
+    if (!r->args->json)
+        return command_print(buf_slice(&r->out), err);
+    json_writer_end(&r->w);
+    return command_print_json(&r->w, &r->out, err);
+}
+
+static int run(const struct invocation *inv, struct error *err)
+{
+    struct report r = {.args = inv->args, .out = BUF_INIT(OUTPUT_BYTES_MAX), .err = ERROR_INIT};
+    struct loop *loop = NULL;
+
+    if (loop_new(inv->env, WORKERS, &loop, err) < 0)
+        return -1;
+    json_writer_init(&r.w, &r.out, JSON_PRETTY);
+    int rc = verify_all(loop, &r, inv->positional[0], err);
+    loop_run(loop); /* what the storages still close */
+    loop_free(loop);
+    buf_destroy(&r.out);
+    if (rc < 0 && err->code == ERR_NOT_FOUND) {
+        (void)fprintf(stderr, "Error: %s\n", err->text); /* nowhere else to go */
+        return EXIT_NO_BACKUP;
+    }
+    if (rc < 0)
+        return -1;
+    return r.faults ? error_exit_status(ERR_CORRUPT) : 0;
+}
+
+const struct command command_verify = {
+    .name = "verify",
+    .summary = "Check that a replica can be restored",
+    .usage = "walferry verify [flags] DB_PATH|REPLICA_URL",
+    .example = "  walferry verify -drill s3://bucket/app",
+    .detail = "Reads every object whole and checks format, page order and checksum, and that the\n"
+              "objects of each level follow each other. Exit status 4: something is damaged or\n"
+              "missing; 3: there is no backup.\n",
+    .flags = flags,
+    .flag_count = ARRAY_LEN(flags),
+    .args_bytes = sizeof(struct verify_args),
+    .defaults = &defaults,
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = run,
+};

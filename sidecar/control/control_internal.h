@@ -1,0 +1,74 @@
+/*
+ * What the files of sidecar/control share. Pure functions of a struct status_process, so that each
+ * is tested without a server, and the struct behind the door.
+ */
+#ifndef WALFERRY_SIDECAR_CONTROL_CONTROL_INTERNAL_H
+#define WALFERRY_SIDECAR_CONTROL_CONTROL_INTERNAL_H
+
+#include "lib/http/server.h"
+#include "sidecar/control/control.h"
+
+enum {
+    CONTROL_BODY_BYTES_MAX = 64 * 1024 * 1024, /* of an answer: 20 000 databases */
+};
+
+struct control {
+    struct loop *loop;
+    struct control_config config;
+    struct status_source source;
+    struct control_actions actions;
+    struct http_server *server;
+    bool has_started_up; /* /startupz was 200 once */
+};
+
+/* Asks the engine. On failure the request is answered 500 and -1 returned. */
+MUST_USE int control_collect(const struct control *control, struct http_server_request *request,
+                             struct status_process *out);
+
+/* Answers 200 with body (moved out). */
+void control_respond(struct http_server_request *request, const char *content_type,
+                     struct buf *body);
+
+/* ---- metrics_export.c ---- */
+
+/* Writes all families for what s tells. ERR_LIMIT, ERR_NO_MEMORY. */
+MUST_USE int metrics_export(const struct status_process *s, enum metrics_format format,
+                            bool has_litestream_names, struct buf *out, struct error *err);
+
+/* The tables of docs/metrics.md: ours, then Litestream's names. */
+MUST_USE int metrics_export_document(struct buf *out, struct error *err);
+
+/* Calls visit with every family of ours (not Litestream's). For the test of the table. */
+void metrics_export_each(void (*visit)(void *arg, const struct metrics_family *family), void *arg);
+
+/* ---- health.c ---- */
+
+/* Whether every database is taken up, or in a state that must not hold the pod. Reasons against it
+ * are added to reasons (which is full at some point: then the rest is left out), a line each. */
+bool health_has_started(const struct status_process *s, struct buf *reasons);
+
+/* Whether /readyz is 200, see struct control_policy. */
+bool health_is_ready(const struct status_process *s, const struct control_policy *policy,
+                     struct buf *reasons);
+
+/* ---- live_page.c ---- */
+
+/* The page, constant, and its Content-Security-Policy. */
+extern const char live_page_html[];
+extern const char live_page_policy[];
+
+/* ---- socket.c ---- */
+
+/* Routes of the UNIX socket; arg is the struct control. */
+extern const struct http_route control_socket_routes[];
+extern const size_t control_socket_route_count;
+
+/* ---- control.c: handlers that both listeners have ---- */
+
+void control_on_metrics(void *arg, struct http_server_request *request);
+void control_on_status(void *arg, struct http_server_request *request);
+void control_on_startupz(void *arg, struct http_server_request *request);
+void control_on_healthz(void *arg, struct http_server_request *request);
+void control_on_readyz(void *arg, struct http_server_request *request);
+
+#endif
