@@ -23,7 +23,7 @@ enum {
 
 struct claim {
     const char *kind;  /* what it is, for the error */
-    char *text;        /* owned; compared */
+    char *text;        /* owned; compared. In its order the database comes before the rest */
     const char *shown; /* for the error; borrowed from the database */
     const struct config_db *db;
 };
@@ -78,9 +78,9 @@ static int claim_add(struct claims *c, const struct config_db *db, const char *k
 static int claims_of_db(struct claims *c, const struct config_db *db, struct error *err)
 {
     if (db->path &&
-        claim_add(c, db, "database", str_printf(err, "path %s", db->path), db->path) < 0)
+        claim_add(c, db, "database", str_printf(err, "database %s", db->path), db->path) < 0)
         return -1;
-    if (db->path && claim_add(c, db, "folder of state", str_printf(err, "meta %s", db->meta_path),
+    if (db->path && claim_add(c, db, "folder of state", str_printf(err, "folder %s", db->meta_path),
                               db->meta_path) < 0)
         return -1;
     for (size_t i = 0; i < db->replica_count; i++) {

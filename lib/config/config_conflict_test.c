@@ -24,7 +24,7 @@ static const struct conflict_row {
     {A("url: s3://b/p") B("/b.db", "url: s3://b/p/"),
      "c.yml:4: the destination s3://b/p is used by two databases: /a.db (line 2) and /b.db"},
     {A("url: s3://b/p") B("/b.db", "type: s3, bucket: b, path: /p, region: x"),
-     "c.yml:4: the destination s3://b//p is used by two databases: /a.db (line 2) and /b.db"},
+     "c.yml:4: the destination s3://b/p is used by two databases: /a.db (line 2) and /b.db"},
     {A("path: /r") B("/b.db", "url: 'file:///r/'"),
      "c.yml:4: the destination file:///r is used by two databases: /a.db (line 2) and /b.db"},
     {A("url: s3://b/p, endpoint: 'https://H'") B("/b.db", "url: 's3://b/p?endpoint=h'"),

@@ -1,7 +1,7 @@
 /*
  * Attaching: where does the bucket end, and may this database go on from there?
  *
- *   PROBE  once a process: can the store create-if-absent?              (requests)
+ *   PROBE  once a process and bucket: does the store refuse to create twice?  (eight requests)
  *   LIST   the inventory of the prefix                                   (one listing)
  *   HEAD   header of the tip, TAIL its trailer                           (two small reads)
  *   JUDGE  facts from map, log and database; the verdict of lineage.h    (task)
@@ -639,6 +639,70 @@ static void list_start(struct attach *a)
         attach_fail(a, "prefix cannot be listed", &err);
 }
 
+/* ---- PROBE ---- */
+
+/* A store that cannot create-if-absent can be used, but then fencing is a look before the write. */
+static void fencing_is_weak(struct attach *a)
+{
+    struct chain *c = a->c;
+
+    if (c->opt.require_fencing) {
+        a->verdict = LINEAGE_FOREIGN;
+        a->reason = "the store cannot create-if-absent, so it cannot fence a second writer, and "
+                    "require-fencing is set";
+        attach_refuse(a);
+        return;
+    }
+    LOG_WARN(c->db->engine->log, "weak fencing", LOG_STR("db", c->db->path),
+             LOG_STR("destination", c->name), LOG_STR("url", storage_url(c->storage)),
+             LOG_STR("reason", "the store cannot create-if-absent: a look before each write has to "
+                               "do"));
+    list_start(a);
+}
+
+static void probe_on_done(void *arg, const struct storage_probe_report *report)
+{
+    struct attach *a = arg;
+    struct error err = report->first;
+
+    a->probe = NULL;
+    bool is_unusable = !report->step[STORAGE_PROBE_CREATE].is_ok;
+    if (a->is_canceled || (is_unusable && err.code != ERR_NONE)) {
+        if (err.code == ERR_NONE)
+            (void)error_set(&err, ERR_CANCELED, 0, "stopped");
+        attach_fail(a, "destination cannot be written", &err);
+        return;
+    }
+    probe_cache_add(a->c->db->engine, storage_url(a->c->storage), report->can_create);
+    if (report->can_create)
+        list_start(a);
+    else
+        fencing_is_weak(a);
+}
+
+/* Folders of this machine need no probe: the driver knows what link(2) can do. */
+static void probe_start(struct attach *a)
+{
+    struct chain *c = a->c;
+    struct error err = ERROR_INIT;
+    bool can_create = true;
+
+    if (strcmp(storage_type(c->storage), "file") == 0) {
+        list_start(a);
+        return;
+    }
+    if (probe_cache_find(c->db->engine, storage_url(c->storage), &can_create)) {
+        storage_set_can_create(c->storage, can_create);
+        if (can_create)
+            list_start(a);
+        else
+            fencing_is_weak(a);
+        return;
+    }
+    if (storage_probe_start(c->storage, probe_on_done, a, &a->probe, &err) < 0)
+        attach_fail(a, "destination cannot be probed", &err);
+}
+
 /* ---- start ---- */
 
 static void attach_begin(void *chain)
@@ -666,7 +730,7 @@ static void attach_begin(void *chain)
     a->reply = (struct buf)BUF_INIT(4096);
     a->facts.adopt = c->opt.adopt && !c->has_adopted;
     c->attach = a;
-    list_start(a);
+    probe_start(a);
 }
 
 void attach_init(struct chain *c)
@@ -693,6 +757,8 @@ void attach_cancel(struct chain *c)
     a->is_canceled = true;
     if (a->op) {
         storage_cancel(a->op); /* its done frees a */
+    } else if (a->probe) {
+        storage_probe_cancel(a->probe); /* likewise */
     } else if (a->cover) {
         cover_cancel(a->cover);
         c->attach = NULL;

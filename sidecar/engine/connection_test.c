@@ -198,12 +198,12 @@ static void test_failures_have_codes(void **state UNUSED)
     assert_error(rc, &err, ERR_LIMIT, "open");
 
     c = open_one(&p);
+    lock_vfs_inject(LOCK_VFS_SHM_MAP, 0, 1, SQLITE_IOERR_SHMMAP);
+    assert_error(connection_begin(c, &err), &err, ERR_IO, "begin");
     lock_vfs_inject(LOCK_VFS_READ, 0, 1, SQLITE_IOERR_READ);
     assert_error(connection_begin(c, &err), &err, ERR_IO, "begin");
     lock_vfs_inject(LOCK_VFS_SHM_LOCK, 0, 1, SQLITE_IOERR_NOMEM);
     assert_error(connection_begin(c, &err), &err, ERR_NO_MEMORY, "begin");
-    lock_vfs_inject(LOCK_VFS_SHM_MAP, 0, 1, SQLITE_IOERR_SHMMAP);
-    assert_error(connection_begin(c, &err), &err, ERR_IO, "begin");
     lock_vfs_inject(LOCK_VFS_READ, 0, 0, 0);
     assert_ok(connection_begin(c, &err), &err);
     connection_close(c);

@@ -335,6 +335,7 @@ void engine_free(struct engine *e)
     for (size_t i = 0; i < e->db_count; i++)
         database_free(e->dbs[i]);
     watch_free(e->watch);
+    probe_cache_destroy(e);
     free(e->dbs);
     free(e->status_dbs);
     free(e->status_destinations);

@@ -263,6 +263,7 @@ struct database {
 /* ---- engine ---- */
 
 struct engine_wait;
+struct probed_bucket;
 
 struct engine {
     const struct env *env;
@@ -278,6 +279,7 @@ struct engine {
     bool is_draining;
     bool is_stopping;
     uint64_t started_at_ns;
+    struct probed_bucket *probed;
     struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
     struct status_db *status_dbs; /* reused by engine_status() */
     struct status_destination *status_destinations;
@@ -286,6 +288,11 @@ struct engine {
 
 /* engine.c: something changed that a waiting sync or stop may have waited for. */
 void engine_check_waits(struct engine *e);
+
+/* probe_cache.c: what a probe found out about a bucket holds for all prefixes in it. */
+bool probe_cache_find(const struct engine *e, const char *url, bool *out_can_create);
+void probe_cache_add(struct engine *e, const char *url, bool can_create);
+void probe_cache_destroy(struct engine *e);
 
 /* fault.c */
 void fault_note(struct engine *e, struct fault *f, const char *what, const char *path,

@@ -322,6 +322,9 @@ static void put_on_done(void *arg, const struct storage_result *result)
     c->is_put_under_way = false;
     if (c->state != CHAIN_FOLLOWING)
         return;
+    if (result->err->code == ERR_UNSUPPORTED && storage_caps(c->storage)->can_create &&
+        !c->opt.require_fencing)
+        storage_set_can_create(c->storage, false); /* weaker: a look before the write */
     if (result->err->code == ERR_NONE)
         ship_acknowledged(c);
     else if (result->err->code == ERR_EXISTS)

@@ -55,8 +55,8 @@ static inline void scene_storage_close(struct scene *s)
     s->loop = NULL;
 }
 
-/* Set flags of s->replica before (zeroed otherwise). page_size of the origin. */
-static inline void scene_make(struct scene *s, uint32_t page_size)
+/* Everything but loop and storage: for tests that fork, since a loop begins threads. */
+static inline void scene_make_files(struct scene *s, uint32_t page_size)
 {
     test_folder_make(s->folder);
     (void)snprintf(s->out, sizeof(s->out), "%s/out.db", s->folder);
@@ -67,6 +67,12 @@ static inline void scene_make(struct scene *s, uint32_t page_size)
         .env = env_real(), .fd = open("/dev/null", O_WRONLY | O_CLOEXEC), .level = LOG_LEVEL_TRACE};
     s->options = (struct restore_options){.output = s->out, .want_page_map = true};
     test_replica_open(&s->replica, s->folder, page_size);
+}
+
+/* Set flags of s->replica before (zeroed otherwise). page_size of the origin. */
+static inline void scene_make(struct scene *s, uint32_t page_size)
+{
+    scene_make_files(s, page_size);
     scene_storage_open(s);
 }
 

@@ -24,13 +24,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/storage/s3/attempt.h"
 #include "lib/storage/s3/payload.h"
+#include "lib/storage/s3/range.h"
 
 enum {
     REQUEST_SPEC_HEADERS_MAX = 16,
     REQUEST_ETAG_BYTES = 128,
-    REQUEST_URL_BYTES_MAX = 16384,
-    REQUEST_AUTH_BYTES_MAX = 4096,
     REQUEST_HASH_HERE_BYTES_MAX = 64 * 1024, /* hashed on the loop: 50 us */
 };
 
@@ -59,10 +59,9 @@ struct s3_request {
     struct http_exchange *exchange;
     struct retry retry;
     struct loop_timer timer;
-    uint64_t deadline_ns; /* monotonic; 0: none, or counted without progress */
-    uint64_t tried_bytes; /* of the body, handed on by this try */
-    uint64_t given_bytes; /* handed on by all tries */
-    uint64_t mark_bytes;  /* given_bytes when the series of tries began */
+    uint64_t deadline_ns;    /* monotonic; 0: none, or counted without progress */
+    struct range_read range; /* of a read; its given counts what on_data got */
+    uint64_t mark_bytes;     /* given when the series of tries began */
     char etag[REQUEST_ETAG_BYTES];
     char region[S3_REGION_BYTES_MAX]; /* the try's */
     unsigned tries;
@@ -77,8 +76,11 @@ struct s3_request {
 
 static void request_destroy(struct s3_request *r)
 {
-    for (size_t i = 0; i < r->spec.header_count; i++)
-        free((char *)r->headers[i].value);
+    for (size_t i = 0; i < r->spec.header_count; i++) {
+        char *value = (char *)r->headers[i].value;
+        explicit_bzero(value, strlen(value)); /* a customer's key may be among them */
+        free(value);
+    }
     free(r->key);
     free(r->query);
     buf_destroy(&r->body);
@@ -152,108 +154,7 @@ static void request_fail(struct s3_request *r, struct error *err)
     request_finish(r, &answer);
 }
 
-/* ---- ranges ---- */
-
-/* Whether the next try asks for a part of the object. */
-static bool request_is_ranged(const struct s3_request *r)
-{
-    return r->spec.has_range || r->given_bytes > 0;
-}
-
-/* Appends a Range header's value. */
-static int range_format(const struct s3_request *r, struct buf *out, struct error *err)
-{
-    uint64_t at = r->spec.range_offset + r->given_bytes;
-
-    if (buf_printf(out, err, "bytes=%llu-", (unsigned long long)at) < 0)
-        return -1;
-    if (r->spec.range_bytes == 0)
-        return 0;
-    return buf_printf(out, err, "%llu",
-                      (unsigned long long)(r->spec.range_offset + r->spec.range_bytes - 1));
-}
-
 /* ---- sending ---- */
-
-/* Texts and headers of one try; all of it is copied by http_start(). */
-struct attempt {
-    struct http_header headers[HTTP_HEADERS_MAX];
-    size_t count;
-    char date[TIME_TEXT_BYTES];
-    struct buf host, path, url, range, authorization;
-};
-
-static void attempt_destroy(struct attempt *a)
-{
-    buf_destroy(&a->host);
-    buf_destroy(&a->path);
-    buf_destroy(&a->url);
-    buf_destroy(&a->range);
-    buf_destroy(&a->authorization);
-}
-
-static void attempt_add(struct attempt *a, const char *name, const char *value)
-{
-    ASSERT(a->count < HTTP_HEADERS_MAX - 1); /* one is left for Authorization */
-    a->headers[a->count++] = (struct http_header){name, value};
-}
-
-/* All headers that are signed, but for the host. */
-static int attempt_headers(struct attempt *a, struct s3_request *r,
-                           const struct s3_credentials *credentials, struct error *err)
-{
-    const struct s3_store *store = r->store;
-
-    for (size_t i = 0; i < r->spec.header_count; i++)
-        attempt_add(a, r->headers[i].name, r->headers[i].value);
-    for (size_t i = 0; i < store->extra_count; i++)
-        attempt_add(a, store->extra[i].name, store->extra[i].value);
-    if (store->target.provider->header.name)
-        attempt_add(a, store->target.provider->header.name, store->target.provider->header.value);
-    if (request_is_ranged(r)) {
-        if (range_format(r, &a->range, err) < 0)
-            return -1;
-        attempt_add(a, "range", buf_str(&a->range));
-    }
-    if (r->given_bytes > 0 && r->etag[0])
-        attempt_add(a, "if-match", r->etag);
-    attempt_add(a, "x-amz-date", a->date);
-    attempt_add(a, "x-amz-content-sha256", r->hash);
-    if (credentials->session_token)
-        attempt_add(a, "x-amz-security-token", credentials->session_token);
-    return 0;
-}
-
-static int attempt_sign(struct attempt *a, struct s3_request *r,
-                        const struct s3_credentials *credentials, struct error *err)
-{
-    struct s3_store *store = r->store;
-    const struct sigv4_scope scope = {
-        .region = store->target.region, .service = "s3", .wall_ns = env_wall_ns(request_env(r))};
-
-    (void)time_format_amz(scope.wall_ns, a->date); /* answers its argument */
-    if (s3_target_host(&store->target, &a->host, err) < 0 ||
-        s3_target_path(&store->target, r->key, &a->path, err) < 0 ||
-        buf_printf(&a->url, err, "%s://%s%s%s%s", store->target.is_tls ? "https" : "http",
-                   buf_str(&a->host), buf_str(&a->path), r->query[0] ? "?" : "", r->query) < 0 ||
-        attempt_headers(a, r, credentials, err) < 0)
-        return -1;
-    size_t own_count = a->count;
-    attempt_add(a, "host", buf_str(&a->host)); /* the client sends its own, the same */
-    const struct sigv4_request sig = {.method = r->spec.method,
-                                      .path = buf_str(&a->path),
-                                      .query = r->query,
-                                      .headers = a->headers,
-                                      .header_count = a->count,
-                                      .payload_hash = r->hash,
-                                      .path_mode = SIGV4_PATH_AS_IS};
-    if (sigv4_authorization(&store->key, &scope, credentials->access_key_id, credentials->secret,
-                            &sig, &a->authorization, err) < 0)
-        return -1;
-    a->count = own_count;
-    attempt_add(a, "Authorization", buf_str(&a->authorization));
-    return 0;
-}
 
 static int on_http_data(void *arg, struct slice chunk, struct error *err);
 static void on_http_done(void *arg, const struct http_response *response);
@@ -267,7 +168,7 @@ static uint64_t request_remaining_ns(const struct s3_request *r)
     return r->deadline_ns > now_ns ? r->deadline_ns - now_ns : 1;
 }
 
-static int attempt_start(struct attempt *a, struct s3_request *r, struct error *err)
+static int attempt_start(const struct attempt *a, struct s3_request *r, struct error *err)
 {
     const struct s3_request_spec *spec = &r->spec;
     const struct http_request req = {
@@ -291,7 +192,7 @@ static int attempt_start(struct attempt *a, struct s3_request *r, struct error *
     r->state = REQUEST_SENDING;
     r->tries++;
     r->op->tries++;
-    r->tried_bytes = 0;
+    r->range.tried = 0;
     r->store->st.counters.op[spec->kind].requests++;
     memcpy(r->region, r->store->target.region, sizeof(r->region));
     return 0;
@@ -299,15 +200,21 @@ static int attempt_start(struct attempt *a, struct s3_request *r, struct error *
 
 static void request_send(struct s3_request *r, const struct s3_credentials *credentials)
 {
+    CLEANUP(attempt_destroy) struct attempt a = ATTEMPT_INIT;
     struct error err = ERROR_INIT;
-    CLEANUP(attempt_destroy)
-    struct attempt a = {.host = BUF_INIT(REQUEST_URL_BYTES_MAX),
-                        .path = BUF_INIT(REQUEST_URL_BYTES_MAX),
-                        .url = BUF_INIT(REQUEST_URL_BYTES_MAX),
-                        .range = BUF_INIT(64),
-                        .authorization = BUF_INIT(REQUEST_AUTH_BYTES_MAX)};
+    char range[RANGE_TEXT_BYTES];
+    const struct attempt_spec spec = {
+        .method = r->spec.method,
+        .key = r->key,
+        .query = r->query,
+        .headers = r->headers,
+        .header_count = r->spec.header_count,
+        .range = range_is_partial(&r->range) ? range_format(&r->range, range) : NULL,
+        .if_match = r->range.given > 0 && r->etag[0] ? r->etag : NULL,
+        .payload_hash = r->hash,
+        .credentials = credentials};
 
-    if (attempt_sign(&a, r, credentials, &err) < 0 || attempt_start(&a, r, &err) < 0)
+    if (attempt_make(&a, r->store, &spec, &err) < 0 || attempt_start(&a, r, &err) < 0)
         request_fail(r, &err);
 }
 
@@ -322,9 +229,9 @@ static void request_try_again(struct s3_request *r, uint64_t retry_after_ns, str
     const struct env *env = request_env(r);
     uint64_t delay_ns = 0;
 
-    if (r->given_bytes > r->mark_bytes) { /* step 3 */
+    if (r->range.given > r->mark_bytes) { /* step 3 */
         retry_init(&r->retry, r->store->retry, env, r->spec.deadline_ns);
-        r->mark_bytes = r->given_bytes;
+        r->mark_bytes = r->range.given;
     }
     if (retry_next(&r->retry, env, retry_after_ns, &delay_ns, err)) {
         r->state = REQUEST_WAITING;
@@ -401,77 +308,6 @@ static void on_timer(void *arg)
 
 /* ---- the answer ---- */
 
-/* What an answer says about which bytes it holds. */
-struct extent {
-    bool is_known;
-    uint64_t first, last;
-    uint64_t total; /* UINT64_MAX: not told */
-};
-
-/* Reads a number at *at and moves behind it and the byte that must follow. */
-static bool number_take(const char **at, char follows, uint64_t *out)
-{
-    char *end = NULL;
-
-    if (**at < '0' || **at > '9')
-        return false;
-    *out = strtoull(*at, &end, 10);
-    if (*end != follows)
-        return false;
-    *at = end + (follows != '\0');
-    return true;
-}
-
-/* "bytes 5-9/10"; a star stands for a total that is not known. */
-static struct extent extent_parse(const struct http_response *response)
-{
-    const char *at = http_response_header(response, "Content-Range");
-    struct extent extent = {.is_known = true, .total = UINT64_MAX};
-
-    if (!at || strncmp(at, "bytes ", 6) != 0)
-        return (struct extent){.is_known = false};
-    at += 6;
-    if (!number_take(&at, '-', &extent.first) || !number_take(&at, '/', &extent.last) ||
-        extent.last < extent.first || extent.last == UINT64_MAX)
-        return (struct extent){.is_known = false};
-    if (strcmp(at, "*") != 0 && !number_take(&at, '\0', &extent.total))
-        return (struct extent){.is_known = false};
-    return extent;
-}
-
-/* Whether the bytes that came are the ones that were asked for; also of a try that broke off. */
-static int extent_check(const struct s3_request *r, const struct http_response *response,
-                        struct error *err)
-{
-    uint64_t at = r->spec.range_offset + r->given_bytes - r->tried_bytes;
-
-    if (!r->spec.has_range && at == 0)
-        return 0;
-    if (response->status != 206)
-        return error_set(err, ERR_CORRUPT, response->status,
-                         "asked for bytes from %llu on, got the whole object: the store ignores "
-                         "Range",
-                         (unsigned long long)at);
-    struct extent extent = extent_parse(response);
-    if (!extent.is_known || extent.first != at)
-        return error_set(err, ERR_CORRUPT, response->status,
-                         "asked for bytes from %llu on, got Content-Range \"%.64s\"",
-                         (unsigned long long)at,
-                         http_response_header(response, "Content-Range")
-                             ? http_response_header(response, "Content-Range")
-                             : "");
-    if (r->spec.range_bytes > 0 && extent.last != r->spec.range_offset + r->spec.range_bytes - 1)
-        return error_set(err, ERR_CORRUPT, response->status,
-                         "asked for %llu bytes from %llu on, but the answer ends at %llu",
-                         (unsigned long long)r->spec.range_bytes,
-                         (unsigned long long)r->spec.range_offset, (unsigned long long)extent.last);
-    if (response->err->code == ERR_NONE && r->tried_bytes != extent.last - at + 1)
-        return error_set(err, ERR_UNAVAILABLE, response->status, "%llu bytes announced, %llu came",
-                         (unsigned long long)(extent.last - at + 1),
-                         (unsigned long long)r->tried_bytes);
-    return 0;
-}
-
 static uint64_t answer_date_ns(const struct http_response *response)
 {
     const char *date = http_response_header(response, "Date");
@@ -486,7 +322,7 @@ static uint64_t answer_date_ns(const struct http_response *response)
 static int judge_failure(const struct s3_request *r, const struct http_response *response,
                          const struct s3_error *doc, struct error *err)
 {
-    if (response->status == 412 && r->given_bytes > 0)
+    if (response->status == 412 && r->range.given > 0)
         return error_set(err, ERR_CORRUPT, 412, "the object was replaced while it was read");
     const struct s3_failure failure = {
         .kind = r->spec.kind,
@@ -512,7 +348,7 @@ static int judge(struct s3_request *r, const struct http_response *response,
     }
     if (response->status >= 300)
         return judge_failure(r, response, doc, err);
-    if (is_success && r->spec.on_data && extent_check(r, response, err) < 0)
+    if (is_success && r->spec.on_data && range_check(&r->range, response, err) < 0)
         return -1;
     if (response->err->code != ERR_NONE) {
         *err = *response->err;
@@ -560,9 +396,9 @@ static int on_http_data(void *arg, struct slice chunk, struct error *err)
 
     if (r->is_canceled)
         return error_set(err, ERR_CANCELED, 0, "canceled");
-    r->tried_bytes += chunk.n;
-    r->given_bytes += chunk.n;
-    if (r->spec.range_bytes > 0 && r->given_bytes > r->spec.range_bytes) {
+    r->range.tried += chunk.n;
+    r->range.given += chunk.n;
+    if (r->spec.range_bytes > 0 && r->range.given > r->spec.range_bytes) {
         r->has_data_error = true;
         (void)error_set(err, ERR_CORRUPT, 0, "more than the %llu bytes that were asked for",
                         (unsigned long long)r->spec.range_bytes);
@@ -593,7 +429,7 @@ static void etag_keep(struct s3_request *r, const struct http_response *response
 {
     const char *etag = http_response_header(response, "ETag");
 
-    if (!r->etag[0] && r->given_bytes > 0 && etag && strlen(etag) < sizeof(r->etag))
+    if (!r->etag[0] && r->range.given > 0 && etag && strlen(etag) < sizeof(r->etag))
         memcpy(r->etag, etag, strlen(etag) + 1);
 }
 
@@ -654,6 +490,8 @@ static int request_copy(struct s3_request *r, const struct s3_request_spec *spec
     r->spec = *spec;
     r->spec.header_count = 0;
     r->spec.headers = NULL;
+    r->range = (struct range_read){
+        .is_wanted = spec->has_range, .offset = spec->range_offset, .bytes = spec->range_bytes};
     for (size_t i = 0; i < spec->header_count; i++) {
         char *value = str_dup(spec->headers[i].value, err);
         if (!value)

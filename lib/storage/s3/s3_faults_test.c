@@ -224,6 +224,29 @@ static void test_a_read_goes_on_where_it_was_cut(void **state UNUSED)
     script_end(&script, st, 3);
 }
 
+static void test_an_answer_that_stops_before_the_end_is_continued(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.expect = "range: bytes=2-",
+         .status = "206 Partial Content",
+         .headers = "Content-Range: bytes 2-4/8\r\n",
+         .body = "234"},
+        {.expect = "range: bytes=5-",
+         .status = "206 Partial Content",
+         .headers = "Content-Range: bytes 5-7/8\r\n",
+         .body = "567"},
+    };
+    struct script script;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
+
+    script_start(&script, steps, ARRAY_LEN(steps));
+    struct storage *st = storage_on(&script);
+    assert_ok(storage_get_wait(st, "k", 2, 0, &got, &err), &err);
+    assert_string_equal(buf_str(&got), "234567");
+    script_end(&script, st, 2);
+}
+
 static void test_progress_renews_the_tries_of_a_read(void **state UNUSED)
 {
     struct script_step steps[7] = {{.expect = "range: bytes=0-6",
@@ -757,6 +780,7 @@ int main(void)
         TEST(test_a_conflict_of_conditions_is_tried_again),
         TEST(test_refusals_are_explained_and_not_repeated),
         TEST(test_a_read_goes_on_where_it_was_cut),
+        TEST(test_an_answer_that_stops_before_the_end_is_continued),
         TEST(test_progress_renews_the_tries_of_a_read),
         TEST(test_an_object_replaced_while_it_is_read_is_corrupt),
         TEST(test_ranges_that_were_not_asked_for_are_refused),
