@@ -13,6 +13,13 @@
 
 #include "lib/base/assert.h"
 
+#ifdef __clang_analyzer__ /* what error.h tells the analyzer is made true here */
+#undef error_set
+#undef error_set_errno
+#undef error_wrap
+#undef error_hint
+#endif
+
 static const char ellipsis[] = " ... ";
 
 /* Copies prefix and rest into err->text, dropping what is between if both do not fit. */

@@ -75,6 +75,14 @@ int error_wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Sets the line that tells the user what to do next. Returns -1. */
 int error_hint(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+#ifdef __clang_analyzer__
+/* "Returns -1", in a form that clang's analyzer believes without seeing error.c. */
+#define error_set(...)       (IGNORE(error_set(__VA_ARGS__)), -1)
+#define error_set_errno(...) (IGNORE(error_set_errno(__VA_ARGS__)), -1)
+#define error_wrap(...)      (IGNORE(error_wrap(__VA_ARGS__)), -1)
+#define error_hint(...)      (IGNORE(error_hint(__VA_ARGS__)), -1)
+#endif
+
 /* err as after ERROR_INIT. */
 void error_clear(struct error *err);
 

@@ -51,11 +51,13 @@ int endpoint_normalize(const char *text, char **out, struct error *err)
     bool is_http = strncasecmp(text, "http://", 7) == 0;
     bool is_https = strncasecmp(text, "https://", 8) == 0;
     const char *rest = text + (is_http ? 7 : is_https ? 8 : 0);
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-._~:/[]%!$&'()*+,;=";
 
     if (strstr(rest, "://"))
         return error_set(err, ERR_USAGE, 0, "the scheme of \"%.64s\" is neither http nor https",
                          text);
-    if (!*rest || strchr("/:.?#", *rest) || strpbrk(rest, "?#@ \t\"<>\\^`{|}"))
+    if (!*rest || strchr("/:.", *rest) || strspn(rest, plain) != strlen(rest))
         return error_set(err, ERR_USAGE, 0,
                          "expected http[s]://host[:port] without user, query and fragment");
     if (!is_http && !is_https)

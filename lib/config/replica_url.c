@@ -275,6 +275,20 @@ static int form_apply(struct replica_url *u, const struct host_form *form, struc
     return bucket_set(u, slice_sub(host, 0, host.n - form_bytes - 1), err);
 }
 
+/* Whether s has only what can be in host[:port]. */
+static bool is_host(struct slice s)
+{
+    const uint8_t *colon = s.n ? memrchr(s.p, ':', s.n) : NULL;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (!isalnum(s.p[i]) && !strchr("._-:[]", s.p[i]))
+            return false;
+        if (colon && s.p + i > colon && !isdigit(s.p[i]))
+            return false;
+    }
+    return s.n > 0;
+}
+
 /* "bucket.localhost" or "bucket.host:port". */
 static int minio_apply(struct replica_url *u, struct slice host, struct error *err)
 {
@@ -298,6 +312,9 @@ static int host_apply(struct replica_url *u, struct slice host, struct error *er
 {
     if (host.n == 0)
         return error_set(err, ERR_USAGE, 0, "there is no bucket in the URL");
+    if (!is_host(host))
+        return error_set(err, ERR_USAGE, 0, "\"%.*s\" is neither a bucket nor a host",
+                         (int)(host.n < 64 ? host.n : 64), (const char *)host.p);
     for (size_t i = 0; i < ARRAY_LEN(host_forms); i++) {
         size_t form_bytes;
         struct slice region = SLICE_EMPTY;
@@ -505,12 +522,12 @@ void replica_url_destroy(struct replica_url *u)
     *u = (struct replica_url){0};
 }
 
-/* Adds text with everything escaped that would not survive in a path. */
-static int prefix_encode(const char *text, struct buf *out, struct error *err)
+/* Adds text with everything escaped but letters, digits and the plain characters. */
+static int percent_encode(const char *text, const char *plain, struct buf *out, struct error *err)
 {
     for (const char *p = text; *p; p++) {
         uint8_t c = (uint8_t)*p;
-        bool is_plain = isalnum(c) || strchr("-._~/!$&'()*,;=:@", c);
+        bool is_plain = isalnum(c) || strchr(plain, c);
         int rc =
             is_plain ? buf_append_byte(out, c, err) : buf_printf(out, err, "%%%02X", (unsigned)c);
         if (rc < 0)
@@ -526,9 +543,13 @@ int replica_url_format(enum config_backend backend, const char *bucket, const ch
         return buf_printf(out, err, "file://%s", path);
     if (buf_printf(out, err, "%s://%s%s", config_backend_name(backend), bucket ? bucket : "",
                    *path ? "/" : "") < 0 ||
-        prefix_encode(path, out, err) < 0)
+        percent_encode(path, "-._~/!$&'()*,;=:@", out, err) < 0)
         return -1;
-    return endpoint ? buf_printf(out, err, "?endpoint=%s", endpoint) : 0;
+    if (!endpoint)
+        return 0;
+    if (buf_append_str(out, "?endpoint=", err) < 0)
+        return -1;
+    return percent_encode(endpoint, "-._~/:[]", out, err);
 }
 
 const char *config_backend_name(enum config_backend backend)

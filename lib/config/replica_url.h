@@ -74,7 +74,8 @@ bool replica_url_looks_like_one(const char *text);
 
 /*
  * Adds the URL for people: "s3://bucket/prefix?endpoint=https://host", "file:///backups/app".
- * Never a credential or a key. Reading it again gives the same backend, bucket, endpoint and path.
+ * Never a credential or a key. Reading it again gives the same backend, bucket, endpoint and path,
+ * unless the bucket's own name looks like a provider's host.
  * endpoint may be NULL. ERR_LIMIT, ERR_NO_MEMORY.
  */
 MUST_USE int replica_url_format(enum config_backend backend, const char *bucket, const char *path,

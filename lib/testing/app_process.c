@@ -65,8 +65,9 @@ static int row_keep(void *text, int columns, char **values, char **names UNUSED)
 {
     char *out = text;
 
-    if (*out)
+    if (*out) {
         return 0;
+    }
     for (int i = 0; i < columns; i++) {
         size_t n = strlen(out);
         (void)snprintf(out + n, 400 - n, "%s%s", i ? "|" : "", values[i] ? values[i] : "");
@@ -77,12 +78,14 @@ static int row_keep(void *text, int columns, char **values, char **names UNUSED)
 static void order_open(unsigned c, const char *path)
 {
     int rc = sqlite3_open(path, &dbs[c]);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         rc = sqlite3_wal_autocheckpoint(dbs[c], 0);
-    if (rc != SQLITE_OK)
+    }
+    if (rc != SQLITE_OK) {
         say_error(dbs[c], rc);
-    else
+    } else {
         printf("ok\n");
+    }
 }
 
 static void order_close(unsigned c)
@@ -98,12 +101,14 @@ static void order_sql(unsigned c, const char *sql, long count)
     int rc = SQLITE_OK;
 
     sqlite3_extended_result_codes(dbs[c], 1);
-    for (long i = 0; i < count && rc == SQLITE_OK; i++)
+    for (long i = 0; i < count && rc == SQLITE_OK; i++) {
         rc = sqlite3_exec(dbs[c], sql, row_keep, text, NULL);
-    if (rc != SQLITE_OK)
+    }
+    if (rc != SQLITE_OK) {
         say_error(dbs[c], rc);
-    else
+    } else {
         printf("ok %s\n", text);
+    }
 }
 
 static void order_spin(unsigned c, const char *sql)
@@ -120,8 +125,9 @@ static void order_spin(unsigned c, const char *sql)
             continue;
         }
         failed++;
-        if (!sqlite3_get_autocommit(dbs[c]))
+        if (!sqlite3_get_autocommit(dbs[c])) {
             (void)sqlite3_exec(dbs[c], "ROLLBACK", NULL, NULL, NULL);
+        }
     }
     printf("ok %lu %lu\n", done, failed);
 }
@@ -176,21 +182,22 @@ static void order_obey(char *line)
         order_become(rest);
     } else {
         unsigned c = (unsigned)strtoul(strsep(&rest, " "), NULL, 10) % CONNECTIONS;
-        if (strcmp(verb, "open") == 0)
+        if (strcmp(verb, "open") == 0) {
             order_open(c, rest);
-        else if (strcmp(verb, "close") == 0)
+        } else if (strcmp(verb, "close") == 0) {
             order_close(c);
-        else if (strcmp(verb, "sql") == 0)
+        } else if (strcmp(verb, "sql") == 0) {
             order_sql(c, rest, 1);
-        else if (strcmp(verb, "spin") == 0)
+        } else if (strcmp(verb, "spin") == 0) {
             order_spin(c, rest);
-        else if (strcmp(verb, "image") == 0)
+        } else if (strcmp(verb, "image") == 0) {
             order_image(c, rest);
-        else if (strcmp(verb, "loop") == 0) {
+        } else if (strcmp(verb, "loop") == 0) {
             long count = strtol(strsep(&rest, " "), NULL, 10);
             order_sql(c, rest, count);
-        } else
+        } else {
             printf("error 0 unknown order %s\n", verb);
+        }
     }
     (void)fflush(stdout);
 }
@@ -199,16 +206,18 @@ void app_process_main(int argc, char **argv)
 {
     static char line[ORDER_BYTES_MAX];
 
-    if (argc < 2 || strcmp(argv[1], CHILD_NAME) != 0)
+    if (argc < 2 || strcmp(argv[1], CHILD_NAME) != 0) {
         return;
+    }
     (void)setvbuf(stdin, NULL, _IONBF, 0); /* spin polls the pipe itself */
     while (fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = 0;
         order_obey(line);
     }
-    for (unsigned c = 0; c < CONNECTIONS; c++)
+    for (unsigned c = 0; c < CONNECTIONS; c++) {
         (void)sqlite3_close(dbs[c]);
-    exit(0);
+    }
+    _exit(0);
 }
 
 /* ---- the parent ---- */
@@ -240,8 +249,9 @@ static void app_wait(struct app_process *app)
 {
     int status;
 
-    if (app->orders)
+    if (app->orders) {
         (void)fclose(app->orders);
+    }
     assert_int_equal(waitpid(app->pid, &status, 0), app->pid);
     (void)fclose(app->answers);
     *app = (struct app_process){.pid = 0};
@@ -249,18 +259,21 @@ static void app_wait(struct app_process *app)
 
 void app_stop(struct app_process *app)
 {
-    if (app->pid)
+    if (app->pid) {
         app_wait(app);
+    }
 }
 
 void app_kill(struct app_process *app)
 {
-    if (!app->pid)
+    if (!app->pid) {
         return;
+    }
     (void)kill(app->pid, SIGKILL);
     app_wait(app);
 }
 
+PRINTF_LIKE(2, 0)
 static void order_put(struct app_process *app, const char *fmt, va_list ap)
 {
     assert_true(vfprintf(app->orders, fmt, ap) > 0);
@@ -312,8 +325,9 @@ unsigned long app_spin_end(struct app_process *app, unsigned long *out_failed)
 
     app_send(app, "fail_sync 0");
     unsigned long done = strtoul(app_receive(app) + 3, &rest, 10);
-    if (out_failed)
+    if (out_failed) {
         *out_failed = strtoul(rest, NULL, 10);
+    }
     (void)app_receive(app); /* of the line that ended it */
     return done;
 }

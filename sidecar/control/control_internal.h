@@ -10,6 +10,7 @@
 
 enum {
     CONTROL_BODY_BYTES_MAX = 64 * 1024 * 1024, /* of an answer: 20 000 databases */
+    CONTROL_REASON_BYTES_MAX = 16384,          /* of a health answer */
 };
 
 struct control {
@@ -18,7 +19,8 @@ struct control {
     struct status_source source;
     struct control_actions actions;
     struct http_server *server;
-    bool has_started_up; /* /startupz was 200 once */
+    bool has_started_up;        /* /startupz was 200 once */
+    struct sync_request *syncs; /* list of those whose callers wait; socket.c */
 };
 
 /* Asks the engine. On failure the request is answered 500 and -1 returned. */
@@ -37,9 +39,6 @@ MUST_USE int metrics_export(const struct status_process *s, enum metrics_format 
 
 /* The tables of docs/metrics.md: ours, then Litestream's names. */
 MUST_USE int metrics_export_document(struct buf *out, struct error *err);
-
-/* Calls visit with every family of ours (not Litestream's). For the test of the table. */
-void metrics_export_each(void (*visit)(void *arg, const struct metrics_family *family), void *arg);
 
 /* ---- health.c ---- */
 
@@ -62,6 +61,9 @@ extern const char live_page_policy[];
 /* Routes of the UNIX socket; arg is the struct control. */
 extern const struct http_route control_socket_routes[];
 extern const size_t control_socket_route_count;
+
+/* Answers everybody who waits for a sync; the syncs themselves end later and find nobody. */
+void control_syncs_forget(struct control *control);
 
 /* ---- control.c: handlers that both listeners have ---- */
 

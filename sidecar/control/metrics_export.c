@@ -1,82 +1,160 @@
 /*
- * /metrics: one table of families, and where each value stands in the structs of status.h.
+ * /metrics: walks the table of families and, within each, the state that the engine told. Nothing
+ * is stored between scrapes; a database that is gone has no series any more.
  *
- * A row is a family (what Prometheus and the documentation see) plus a scope (what is walked: the
- * process, every database, every destination, every level of every destination, ...), the offset
- * of a uint64_t in that scope's struct, and how it is told:
+ * Order is family by family, as the format wants it, so the state is walked once a family: 70 times
+ * a few hundred structs in cache, about a millisecond for 1000 databases, once each 15 s.
  *
- *   COUNT    as it is            SECONDS  nanoseconds as seconds
- *   MOMENT   the same, and no series while it is 0 ("never" must not look like 1970)
- *   FLAG     a bool
- *
- * Export walks the families and, within each, the state: nothing is stored between scrapes, and a
- * database that is gone has no series any more. What does not fit a row (info, states, histograms)
- * has a function of its own at the end of the export.
- *
- * Labels are bounded: db is the configured name, destination the configured name, level 0 to 9,
- * operation and mode fixed words. States have one series each: that of the state it is in.
- *
- * The second table holds Litestream's names for `metrics-compat: litestream`, with its labels and
- * its meanings, as far as we have the number. Some of its names break Prometheus' own rules
- * (counters without _total); promtool says so, and there is nothing to be done about it.
- * Source of those: litestream, db.go, store.go, internal/internal.go.
+ * Litestream's names carry the path as db, and its modes are written in capitals.
  */
-#include <dirent.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <uv.h>
 
 #include "sidecar/control/control_internal.h"
+#include "sidecar/control/metrics_table.h"
 
-enum scope {
-    SCOPE_PROCESS,
-    SCOPE_DB,
-    SCOPE_DB_MODE,     /* each kind of checkpoint of each database */
-    SCOPE_DESTINATION,
-    SCOPE_LEVEL,       /* each level of each destination */
-    SCOPE_OPERATION,   /* each kind of request of each destination */
+static_assert(sizeof(struct metrics_operation) == sizeof(((struct storage_counters *)NULL)->op[0]),
+              "an element of struct storage_counters");
+
+struct exporter {
+    struct metrics_writer w;
+    const struct status_process *s;
+    bool is_litestream; /* the rows are of its table */
 };
 
-enum value {
-    VALUE_COUNT,
-    VALUE_U32,
-    VALUE_SECONDS,
-    VALUE_MOMENT,
-    VALUE_FLAG,
-};
+/* Writes the field of a row in the struct at base. */
+static void put_value(struct exporter *e, const struct metrics_row *row, const char *const *labels,
+                      const void *base)
+{
+    const uint8_t *field = (const uint8_t *)base + row->offset;
+    uint64_t wide = 0;
+    uint32_t narrow = 0;
+    bool flag = false;
 
-struct row {
-    struct metrics_family family;
-    enum scope scope;
-    enum value value;
-    size_t offset;
-};
-
-struct operation {
-    uint64_t requests, bytes, errors;
-};
-static_assert(sizeof(struct operation) ==
-                  sizeof(((struct storage_counters *)NULL)->op[0]),
-              "an element of storage_counters");
-
-#define PROCESS(field)     SCOPE_PROCESS, offsetof(struct status_process, field)
-#define DB_LABELS          {"db"}
-#define MODE_LABELS        {"db", "mode"}
-#define DESTINATION_LABELS {"db", "destination"}
-#define LEVEL_LABELS       {"db", "destination", "level"}
-#define OPERATION_LABELS   {"db", "destination", "operation"}
-
-#define ROW(scope_, value_, type_, field_, name_, unit_, labels_, help_)                           \
-    {                                                                                              \
-        .family = {.name = (name_), .type = (type_), .unit = (unit_), .help = (help_),             \
-                   .labels = labels_},                                                             \
-        .scope = (scope_), .value = (value_), .offset = (field_)                                   \
+    switch (row->value) {
+    case METRICS_VALUE_U32:
+        memcpy(&narrow, field, sizeof(narrow));
+        metrics_sample_u64(&e->w, labels, narrow);
+        return;
+    case METRICS_VALUE_FLAG:
+        memcpy(&flag, field, sizeof(flag));
+        metrics_sample_u64(&e->w, labels, flag);
+        return;
+    case METRICS_VALUE_COUNT:
+        memcpy(&wide, field, sizeof(wide));
+        metrics_sample_u64(&e->w, labels, wide);
+        return;
+    case METRICS_VALUE_MOMENT:
+    case METRICS_VALUE_SECONDS:
+        memcpy(&wide, field, sizeof(wide));
+        if (row->value == METRICS_VALUE_SECONDS || wide > 0)
+            metrics_sample_ns(&e->w, labels, wide);
+        return;
+    case METRICS_VALUE_OWN:
+    default:
+        ASSERT(row->value != METRICS_VALUE_OWN);
     }
-#define AT_PROCESS(f)     offsetof(struct status_process, f)
-#define AT_DB(f)          offsetof(struct status_db, f)
-#define AT_MODE(f)        offsetof(struct status_checkpoint, f)
-#define AT_DESTINATION(f) offsetof(struct status_destination, f)
-#define AT_LEVEL(f)       offsetof(struct status_level, f)
-#define AT_OPERATION(f)   offsetof(struct operation, f)
+}
+
+static const char *db_label(const struct exporter *e, const struct status_db *db)
+{
+    return e->is_litestream ? db->path : db->name;
+}
+
+static void put_modes(struct exporter *e, const struct metrics_row *row, const struct status_db *db)
+{
+    static const char *const capitals[STATUS_CHECKPOINT_MODES] = {
+        [STATUS_CHECKPOINT_PASSIVE] = "PASSIVE",
+        [STATUS_CHECKPOINT_SEAL] = "SEAL",
+        [STATUS_CHECKPOINT_SHRINK] = "SHRINK",
+    };
+
+    for (unsigned mode = 0; mode < STATUS_CHECKPOINT_MODES; mode++) {
+        const char *name = status_checkpoint_mode_name((enum status_checkpoint_mode)mode);
+        const char *const labels[] = {db_label(e, db), e->is_litestream ? capitals[mode] : name};
+        put_value(e, row, labels, &db->checkpoints[mode]);
+    }
+}
+
+static void put_destination(struct exporter *e, const struct metrics_row *row,
+                            const struct status_db *db, const struct status_destination *d)
+{
+    const char *labels[] = {db_label(e, db), d->name, NULL};
+    char level_name[16];
+
+    if (row->scope == METRICS_SCOPE_DESTINATION)
+        put_value(e, row, labels, d);
+    for (unsigned level = 0; row->scope == METRICS_SCOPE_LEVEL && level < LTX_LEVELS; level++) {
+        const struct status_level *l = &d->levels[level];
+        bool is_used = l->object_count > 0 || l->written_total > 0 || l->deleted_total > 0;
+        (void)snprintf(level_name, sizeof(level_name), "%u", level); /* one digit */
+        labels[2] = level_name;
+        if (is_used)
+            put_value(e, row, labels, l);
+    }
+    for (unsigned kind = 0; row->scope == METRICS_SCOPE_OPERATION && kind < STORAGE_OP_KINDS;
+         kind++) {
+        labels[2] = storage_op_name((enum storage_op_kind)kind);
+        put_value(e, row, labels, &d->requests.op[kind]);
+    }
+}
+
+static void put_db(struct exporter *e, const struct metrics_row *row, const struct status_db *db)
+{
+    if (row->scope == METRICS_SCOPE_DB) {
+        const char *const labels[] = {db_label(e, db)};
+        put_value(e, row, labels, db);
+    } else if (row->scope == METRICS_SCOPE_MODE) {
+        put_modes(e, row, db);
+    } else {
+        for (size_t i = 0; i < db->destination_count; i++)
+            put_destination(e, row, db, &db->destinations[i]);
+    }
+}
+
+static void put_row(struct exporter *e, const struct metrics_row *row)
+{
+    metrics_family_begin(&e->w, &row->family);
+    if (row->scope == METRICS_SCOPE_OWN) {
+        row->own(&e->w, e->s);
+        return;
+    }
+    if (row->scope == METRICS_SCOPE_PROCESS) {
+        put_value(e, row, NULL, e->s);
+        return;
+    }
+    for (size_t i = 0; i < e->s->db_count; i++)
+        put_db(e, row, &e->s->dbs[i]);
+}
+
+int metrics_export(const struct status_process *s, enum metrics_format format,
+                   bool has_litestream_names, struct buf *out, struct error *err)
+{
+    struct exporter e = {.s = s};
+
+    metrics_writer_init(&e.w, out, format);
+    for (size_t i = 0; i < metrics_row_count; i++)
+        put_row(&e, &metrics_rows[i]);
+    e.is_litestream = true;
+    for (size_t i = 0; has_litestream_names && i < metrics_litestream_row_count; i++)
+        put_row(&e, &metrics_litestream_rows[i]);
+    return metrics_writer_finish(&e.w, err);
+}
+
+int metrics_export_document(struct buf *out, struct error *err)
+{
+    if (metrics_table_head(out, err) < 0)
+        return -1;
+    for (size_t i = 0; i < metrics_row_count; i++) {
+        if (metrics_table_row(out, &metrics_rows[i].family, err) < 0)
+            return -1;
+    }
+    if (buf_append_str(out, "\nWith `metrics-compat: litestream`, these besides:\n\n", err) < 0 ||
+        metrics_table_head(out, err) < 0)
+        return -1;
+    for (size_t i = 0; i < metrics_litestream_row_count; i++) {
+        if (metrics_table_row(out, &metrics_litestream_rows[i].family, err) < 0)
+            return -1;
+    }
+    return 0;
+}

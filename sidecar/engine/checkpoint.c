@@ -62,32 +62,38 @@ static int pass_once(struct follower *f, struct checkpoint_run *run, struct erro
     uint32_t backfilled;
 
     if (follow_connect(f, &f->checkpointer, err) < 0 ||
-        connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0)
+        connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0) {
         return -1;
+    }
     run->is_blocked = backfilled < mark;
     run->outcome.backfilled_frames = backfilled;
     run->outcome.blocking_frame = run->is_blocked ? backfilled : 0;
     f->backfill_seen = backfilled;
-    if (backfilled > before && backfilled < log_frames)
+    if (backfilled > before && backfilled < log_frames) {
         return connection_db_sync(f->checkpointer, err);
+    }
     return 0;
 }
 
 /* Steps 1 to 3. */
 static int passes_run(struct follower *f, struct checkpoint_run *run, struct error *err)
 {
-    if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0)
+    if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
         return -1;
+    }
     for (unsigned i = 0; i < PASSES_MAX && !is_over(f, run); i++) {
         bool was_blocked = run->is_blocked;
         uint32_t blocked_at = run->outcome.blocking_frame;
         if (pass_once(f, run, err) < 0 ||
-            follow_hand_over(f, run->note, run->arg, &run->result, err) < 0)
+            follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
             return -1;
-        if (run->is_blocked && was_blocked && run->outcome.blocking_frame == blocked_at)
+        }
+        if (run->is_blocked && was_blocked && run->outcome.blocking_frame == blocked_at) {
             break; /* a reader that stays */
-        if (run->may_seal && !run->is_blocked && is_little_left(f))
+        }
+        if (run->may_seal && !run->is_blocked && is_little_left(f)) {
             break;
+        }
     }
     return 0;
 }
@@ -95,15 +101,18 @@ static int passes_run(struct follower *f, struct checkpoint_run *run, struct err
 static int checkpoint_run(struct follower *f, struct checkpoint_run *run, struct error *err)
 {
     if (follow_locks_check(f, err) < 0 ||
-        follow_advance(f, run->note, run->arg, &run->result, err) < 0)
+        follow_advance(f, run->note, run->arg, &run->result, err) < 0) {
         return -1;
+    }
     run->outcome.log_frames = f->now.end.frame;
     run->outcome.backfilled_frames = follow_checkpoint_info(f).backfill;
-    if (!is_over(f, run) && passes_run(f, run, err) < 0)
+    if (!is_over(f, run) && passes_run(f, run, err) < 0) {
         return -1;
+    }
     /* Step 4. */
-    if (is_over(f, run) || !run->may_seal || run->is_blocked || !is_little_left(f))
+    if (is_over(f, run) || !run->may_seal || run->is_blocked || !is_little_left(f)) {
         return 0;
+    }
     return follow_seal(f, run->note, run->arg, &run->outcome, err);
 }
 
@@ -114,15 +123,18 @@ int follower_checkpoint(struct follower *f, bool may_seal, note_fn *note, void *
     struct checkpoint_run run = {.may_seal = may_seal, .note = note, .arg = arg};
     uint64_t began_ns = env_monotonic_ns(f->env);
 
-    if (follow_check_usable(f, err) < 0)
+    if (follow_check_usable(f, err) < 0) {
         return -1;
-    if (f->has_pin)
+    }
+    if (f->has_pin) {
         return error_set(err, ERR_BUSY, 0, "%s: checkpoint: a state of the database is pinned",
                          f->path);
+    }
     int rc = checkpoint_run(f, &run, err);
     follow_settle(f);
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     run.outcome.is_complete = f->now.is_backfilled;
     if (run.outcome.is_complete) {
         run.outcome.backfilled_frames = f->now.end.frame;

@@ -60,7 +60,7 @@ static void test_checkpoint_names_the_mark_that_blocks_it(void **state UNUSED)
     assert_int_equal(outcome.backfilled_frames, mark);
     assert_true(scene_slot(&s) >= 1);
     scene_assert_same(&s);
-    assert_int_equal(atoll(app_ok(&s.app, "sql 1 SELECT count(*) FROM t")), 5);
+    assert_int_equal(scene_rows(&s, 1), 5);
     app_ok(&s.app, "sql 1 COMMIT");
     assert_true(scene_checkpoint(&s, false).is_complete);
     scene_assert_same(&s);
@@ -71,19 +71,19 @@ static void test_checkpoint_works_when_readers_took_every_slot(void **state UNUS
 {
     struct scene s;
     scene_start(&s);
-    for (int c = 1; c <= 6; c++) {
-        app_ok(&s.app, "open %d %s", c, s.path);
+    for (unsigned c = 1; c <= 6; c++) {
+        app_ok(&s.app, "open %u %s", c, s.path);
         app_ok(&s.app, "sql 0 " INSERT);
-        app_ok(&s.app, "sql %d BEGIN", c);
-        app_ok(&s.app, "sql %d SELECT count(*) FROM t", c);
+        app_ok(&s.app, "sql %u BEGIN", c);
+        app_ok(&s.app, "sql %u SELECT count(*) FROM t", c);
         scene_sync_and_compare(&s);
     }
     app_ok(&s.app, "loop 0 5 " INSERT);
     assert_false(scene_checkpoint(&s, true).is_complete);
     scene_assert_same(&s);
-    for (int c = 1; c <= 6; c++) {
-        assert_int_equal(atoll(app_ok(&s.app, "sql %d SELECT count(*) FROM t", c)), c);
-        app_ok(&s.app, "sql %d COMMIT", c);
+    for (unsigned c = 1; c <= 6; c++) {
+        assert_int_equal(scene_rows(&s, c), c);
+        app_ok(&s.app, "sql %u COMMIT", c);
         (void)scene_checkpoint(&s, false);
         scene_assert_same(&s);
     }
@@ -166,10 +166,12 @@ static void test_nothing_is_lost_beside_a_constant_writer(void **state UNUSED)
         app_ok(&s.app, "spin 0 " TURN(2000));
         for (int round = 0; round < 200; round++) {
             scene_sync(&s);
-            if (round % 4 == 0)
+            if (round % 4 == 0) {
                 complete += scene_checkpoint(&s, round % 8 == 0).is_complete;
-            if (round % 40 == 0)
+            }
+            if (round % 40 == 0) {
                 shadow_check(&s);
+            }
             assert_true(follow_locks_ok(s.f));
         }
         unsigned long failed;
@@ -200,8 +202,9 @@ static void test_sealing_completes_beside_a_writer_that_never_pauses(void **stat
         busy += o.was_seal_busy;
         complete += o.is_complete;
         in_vain += o.was_sealed && !o.is_complete;
-        if (o.seal_ns > seal_ns_max)
+        if (o.seal_ns > seal_ns_max) {
             seal_ns_max = o.seal_ns;
+        }
     }
     unsigned long failed;
     unsigned long commits = app_spin_end(&s.app, &failed);
@@ -300,7 +303,7 @@ static void test_shrink_cuts_the_tail_in_steps_and_never_live_frames(void **stat
     app_ok(&s.app, "sql 0 COMMIT");
     scene_sync(&s);
     uint64_t peak = log_bytes(&s);
-    assert_true(peak > 12 * 1024 * 1024);
+    assert_true(peak > UINT64_C(12) * 1024 * 1024);
     /* All frames are live: nothing to cut. */
     assert_ok(follower_shrink(s.f, 0, &more, &err), &err);
     assert_false(more);
@@ -316,7 +319,7 @@ static void test_shrink_cuts_the_tail_in_steps_and_never_live_frames(void **stat
     do {
         uint64_t before = log_bytes(&s);
         assert_ok(follower_shrink(s.f, 65536, &more, &err), &err);
-        assert_true(before - log_bytes(&s) <= 4 * 1024 * 1024);
+        assert_true(before - log_bytes(&s) <= UINT64_C(4) * 1024 * 1024);
         steps++;
         scene_assert_same(&s);
     } while (more);

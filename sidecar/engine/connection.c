@@ -39,17 +39,20 @@ struct connection {
 
 static enum error_code cantopen_code(int errnum)
 {
-    if (errnum == EMFILE || errnum == ENFILE)
+    if (errnum == EMFILE || errnum == ENFILE) {
         return ERR_LIMIT;
+    }
     return errnum == 0 ? ERR_ACCESS : error_code_of_errno(errnum);
 }
 
 static enum error_code io_code(int rc, int errnum)
 {
-    if (rc == SQLITE_IOERR_NOMEM)
+    if (rc == SQLITE_IOERR_NOMEM) {
         return ERR_NO_MEMORY;
-    if (errnum == ENOSPC || errnum == EDQUOT)
+    }
+    if (errnum == ENOSPC || errnum == EDQUOT) {
         return ERR_NO_SPACE;
+    }
     return ERR_IO;
 }
 
@@ -100,12 +103,15 @@ static int settings_apply(struct connection *c, struct error *err)
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, c->busy_timeout_ms);
     int rc = sqlite3_wal_autocheckpoint(c->db, 0);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         rc = sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (rc == SQLITE_OK)
+    }
+    if (rc == SQLITE_OK) {
         rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &c->file);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&c->file);
+    }
     return rc == SQLITE_OK ? 0 : error_of(err, c, rc, "settings");
 }
 
@@ -120,30 +126,36 @@ int connection_open(const char *path, uint64_t busy_timeout_ns, struct connectio
     CLEANUP(connection_cleanup) struct connection *c = mem_new(1, sizeof(*c), err);
     uint64_t busy_ms = busy_timeout_ns / NS_PER_MS;
 
-    if (!c)
+    if (!c) {
         return -1;
+    }
     c->busy_timeout_ms = busy_ms > INT_MAX ? INT_MAX : (int)busy_ms;
     /* A library built with SQLITE_USE_URI would take this prefix for a URI. */
     const char *prefix = strncmp(path, "file:", 5) == 0 ? "./" : "";
     c->path = str_printf(err, "%s%s", prefix, path);
-    if (!c->path)
+    if (!c->path) {
         return -1;
+    }
     int rc = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                              LOCK_VFS_NAME);
-    if (!c->db)
+    if (!c->db) {
         return error_set(err, ERR_NO_MEMORY, rc, "%s: open: out of memory", path);
-    if (rc != SQLITE_OK)
+    }
+    if (rc != SQLITE_OK) {
         return error_of(err, c, rc, "open");
-    if (settings_apply(c, err) < 0)
+    }
+    if (settings_apply(c, err) < 0) {
         return -1;
+    }
     *out = TAKE(c);
     return 0;
 }
 
 void connection_close(struct connection *c)
 {
-    if (!c)
+    if (!c) {
         return;
+    }
     connection_end(c);
     int rc = sqlite3_close(c->db);
     ASSERT(rc == SQLITE_OK); /* busy only with statements left open: our mistake */
@@ -183,8 +195,9 @@ int connection_begin_immediate(struct connection *c, bool *out_is_busy, struct e
     for (unsigned i = 0; i < SNAPSHOT_TRIES; i++) {
         rc = sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
         /* The lock was free, but somebody had committed since we looked: not a reason to wait. */
-        if (rc != SQLITE_BUSY_SNAPSHOT)
+        if (rc != SQLITE_BUSY_SNAPSHOT) {
             break;
+        }
         connection_end(c);
     }
     sqlite3_busy_timeout(c->db, c->busy_timeout_ms);
@@ -194,17 +207,19 @@ int connection_begin_immediate(struct connection *c, bool *out_is_busy, struct e
         return -1;
     }
     *out_is_busy = rc != SQLITE_OK;
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         c->has_read = true;
-    else
+    } else {
         connection_end(c);
+    }
     return 0;
 }
 
 void connection_end(struct connection *c)
 {
-    if (!c->db || sqlite3_get_autocommit(c->db))
+    if (!c->db || sqlite3_get_autocommit(c->db)) {
         return;
+    }
     /* Rolling back what never wrote cannot fail in a way that keeps the locks. */
     int rc = sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
     ASSERT(rc == SQLITE_OK || sqlite3_get_autocommit(c->db));
@@ -237,14 +252,17 @@ int connection_checkpoint(struct connection *c, uint32_t *out_log_frames, uint32
     ASSERT(!connection_is_reading(c));
     if (!c->has_read) {
         /* A connection that never read answers -1 and does nothing. */
-        if (connection_begin(c, err) < 0)
+        if (connection_begin(c, err) < 0) {
             return -1;
+        }
         connection_end(c);
     }
-    if (checkpoint_once(c, &log, &backfilled, err) < 0)
+    if (checkpoint_once(c, &log, &backfilled, err) < 0) {
         return -1;
-    if (log < 0 || backfilled < 0)
+    }
+    if (log < 0 || backfilled < 0) {
         return error_set(err, ERR_IO, 0, "%s: checkpoint: SQLite did nothing", c->path);
+    }
     *out_log_frames = (uint32_t)log;
     *out_backfilled = (uint32_t)backfilled;
     return 0;
@@ -260,8 +278,9 @@ int connection_enable_wal(struct connection *c, bool *out_is_wal, struct error *
 {
     bool is_wal = false;
     int rc = sqlite3_exec(c->db, "PRAGMA journal_mode=WAL", mode_is_wal, &is_wal, NULL);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return error_of(err, c, rc, "switch on WAL mode");
+    }
     *out_is_wal = is_wal;
     return 0;
 }
@@ -272,8 +291,9 @@ int connection_db_read(const struct connection *c, int64_t offset, void *p, size
     ASSERT(n <= INT_MAX);
     int rc = c->file->pMethods->xRead(c->file, p, (int)n, offset);
     /* SQLite fills what lies beyond the end of the file with zeros. */
-    if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)
+    if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ) {
         return 0;
+    }
     return file_error(err, c, rc, "read");
 }
 
@@ -281,8 +301,9 @@ int connection_db_size(const struct connection *c, uint64_t *out_bytes, struct e
 {
     sqlite3_int64 size = 0;
     int rc = c->file->pMethods->xFileSize(c->file, &size);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return file_error(err, c, rc, "size");
+    }
     *out_bytes = (uint64_t)size;
     return 0;
 }
@@ -300,53 +321,59 @@ bool connection_has_moved(const struct connection *c)
     return rc == SQLITE_OK && has_moved;
 }
 
-/* The log's own handle; SQLite opens it with the first transaction. */
-static int log_file(const struct connection *c, sqlite3_file **out, struct error *err)
+/* The log's own handle; SQLite opens it with the first transaction: NULL before. */
+static sqlite3_file *log_file(const struct connection *c, struct error *err)
 {
     sqlite3_file *log = NULL;
     int rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
-    if (rc != SQLITE_OK || !log || !log->pMethods)
-        return error_set(err, ERR_WRONG_STATE, rc, "%s: the log is not open", c->path);
-    *out = log;
-    return 0;
+    if (rc == SQLITE_OK && log && log->pMethods) {
+        return log;
+    }
+    error_set(err, ERR_WRONG_STATE, rc, "%s: the log is not open", c->path);
+    return NULL;
 }
 
 int connection_log_read(const struct connection *c, int64_t offset, void *p, size_t n,
                         struct error *err)
 {
-    sqlite3_file *log = NULL;
+    sqlite3_file *log = log_file(c, err);
 
     ASSERT(n <= INT_MAX);
-    if (log_file(c, &log, err) < 0)
+    if (!log) {
         return -1;
+    }
     int rc = log->pMethods->xRead(log, p, (int)n, offset);
-    if (rc == SQLITE_IOERR_SHORT_READ)
+    if (rc == SQLITE_IOERR_SHORT_READ) {
         return error_set(err, ERR_CORRUPT, rc, "%s: the log ends before offset %lld",
                          connection_log_path(c), (long long)offset + (long long)n);
+    }
     return rc == SQLITE_OK ? 0 : file_error(err, c, rc, "read the log");
 }
 
 int connection_log_size(const struct connection *c, uint64_t *out_bytes, struct error *err)
 {
-    sqlite3_file *log = NULL;
+    sqlite3_file *log = log_file(c, err);
     sqlite3_int64 size = 0;
 
-    if (log_file(c, &log, err) < 0)
+    if (!log) {
         return -1;
+    }
     int rc = log->pMethods->xFileSize(log, &size);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return file_error(err, c, rc, "size of the log");
+    }
     *out_bytes = (uint64_t)size;
     return 0;
 }
 
 int connection_log_truncate(const struct connection *c, uint64_t bytes, struct error *err)
 {
-    sqlite3_file *log = NULL;
+    sqlite3_file *log = log_file(c, err);
 
     ASSERT(lock_vfs_holds_writer(c->file));
-    if (log_file(c, &log, err) < 0)
+    if (!log) {
         return -1;
+    }
     int rc = log->pMethods->xTruncate(log, (sqlite3_int64)bytes);
     return rc == SQLITE_OK ? 0 : file_error(err, c, rc, "cut the log");
 }
@@ -358,9 +385,10 @@ int connection_index_block(const struct connection *c, size_t block_idx, const v
 
     ASSERT(block_idx <= INT_MAX);
     int rc = c->file->pMethods->xShmMap(c->file, (int)block_idx, WAL_INDEX_BLOCK_BYTES, 0, &block);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return file_error(err, c, rc, "map the wal-index");
-    *out = (const void *)(uintptr_t)block;
+    }
+    *out = (const void *)block; /* every load from it is atomic */
     return 0;
 }
 
@@ -369,8 +397,9 @@ bool connection_writer_is_gone(const struct connection *c)
     const sqlite3_io_methods *m = c->file->pMethods;
 
     if (m->xShmLock(c->file, SHM_LOCK_WRITER, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) !=
-        SQLITE_OK)
+        SQLITE_OK) {
         return false;
+    }
     int rc = m->xShmLock(c->file, SHM_LOCK_WRITER, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
     ASSERT(rc == SQLITE_OK);
     return true;

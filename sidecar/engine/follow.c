@@ -61,19 +61,22 @@ int follow_map(struct follower *f, uint32_t frame_no, struct wal_index_map *out,
 
     if (wanted > f->block_cap) {
         size_t cap = wanted + wanted / 2;
-        const void **grown = realloc(f->blocks, cap * sizeof(*grown));
-        if (!grown)
+        const void **grown = (const void **)realloc((void *)f->blocks, cap * sizeof(*grown));
+        if (!grown) {
             return error_set(err, ERR_NO_MEMORY, 0, "%s: wal-index of %zu blocks", f->path, cap);
+        }
         f->blocks = grown;
         f->block_cap = cap;
     }
     for (; f->block_count < wanted; f->block_count++) {
         const void *block = NULL;
-        if (connection_index_block(f->holder, f->block_count, &block, err) < 0)
+        if (connection_index_block(f->holder, f->block_count, &block, err) < 0) {
             return -1;
-        if (!block)
+        }
+        if (!block) {
             return error_set(err, ERR_CORRUPT, 0, "%s: wal-index has no block %zu for frame %u",
                              f->path, f->block_count, frame_no);
+        }
         f->blocks[f->block_count] = block;
     }
     *out = (struct wal_index_map){.blocks = f->blocks, .block_count = f->block_count};
@@ -84,11 +87,13 @@ int follow_header_read(struct follower *f, struct wal_index_header *out, struct 
 {
     for (unsigned i = 0; i < HEADER_TRIES; i++) {
         enum wal_index_state state = wal_index_header_read(atomic_load(&f->block0), out);
-        if (state == WAL_INDEX_VALID)
+        if (state == WAL_INDEX_VALID) {
             return 1;
-        if (state == WAL_INDEX_UNSUPPORTED)
+        }
+        if (state == WAL_INDEX_UNSUPPORTED) {
             return error_set(err, ERR_UNSUPPORTED, 0, "%s: wal-index has an unknown version",
                              f->path);
+        }
         (void)sched_yield(); /* cannot fail on Linux */
     }
     return 0;
@@ -120,12 +125,15 @@ enum look_result follower_look(const struct follower *f)
     uint32_t words[LOOK_WORDS];
 
     if (wal_index_header_read(atomic_load_explicit(&f->block0, memory_order_relaxed), &h) !=
-        WAL_INDEX_VALID)
+        WAL_INDEX_VALID) {
         return LOOK_TORN;
+    }
     header_words(&h, words);
-    for (size_t i = 0; i < LOOK_WORDS; i++)
-        if (atomic_load_explicit(&f->look[i], memory_order_relaxed) != words[i])
+    for (size_t i = 0; i < LOOK_WORDS; i++) {
+        if (atomic_load_explicit(&f->look[i], memory_order_relaxed) != words[i]) {
             return LOOK_CHANGED;
+        }
+    }
     return LOOK_SAME;
 }
 
@@ -135,8 +143,9 @@ static void header_set(struct follower *f, const struct wal_index_header *h)
     uint32_t words[LOOK_WORDS];
 
     header_words(h, words);
-    for (size_t i = 0; i < LOOK_WORDS; i++)
+    for (size_t i = 0; i < LOOK_WORDS; i++) {
         atomic_store_explicit(&f->look[i], words[i], memory_order_relaxed);
+    }
     f->noted = *h;
 }
 
@@ -144,8 +153,9 @@ static void header_set(struct follower *f, const struct wal_index_header *h)
 
 int follow_connect(struct follower *f, struct connection **c, struct error *err)
 {
-    if (*c)
+    if (*c) {
         return 0;
+    }
     return connection_open(f->path, f->options.busy_timeout_ns, c, err);
 }
 
@@ -157,8 +167,9 @@ void follow_settle(struct follower *f)
 
 int follow_check_usable(struct follower *f, struct error *err)
 {
-    if (f->is_released)
+    if (f->is_released) {
         return error_set(err, ERR_WRONG_STATE, 0, "%s: the log was let go", f->path);
+    }
     if (connection_has_moved(f->holder)) {
         error_set(err, ERR_WRONG_STATE, 0, "%s: the path names another file now", f->path);
         return error_hint(err, "replace a database only while no program has it open");
@@ -192,10 +203,12 @@ enum step {
 static enum step step_to(const struct view *now, const struct wal_index_header *h)
 {
     if (now->end.salt[0] == h->salt.s[0] && now->end.salt[1] == h->salt.s[1]) {
-        if (h->mx_frame > now->end.frame)
+        if (h->mx_frame > now->end.frame) {
             return STEP_SAME_LOG;
-        if (h->mx_frame < now->end.frame)
+        }
+        if (h->mx_frame < now->end.frame) {
             return STEP_BROKEN;
+        }
         bool is_same = h->mx_frame == 0 || (now->end.cksum[0] == h->frame_cksum.s[0] &&
                                             now->end.cksum[1] == h->frame_cksum.s[1]);
         return is_same ? STEP_NONE : STEP_BROKEN;
@@ -211,17 +224,21 @@ static int size_of_file(const struct follower *f, struct log_end *end, struct er
     uint64_t size = 0;
 
     if (connection_db_read(f->holder, 0, bytes, sizeof(bytes), err) < 0 ||
-        connection_db_size(f->holder, &size, err) < 0)
+        connection_db_size(f->holder, &size, err) < 0) {
         return -1;
-    if (db_header_decode(slice_of(bytes, sizeof(bytes)), &header, err) < 0)
+    }
+    if (db_header_decode(slice_of(bytes, sizeof(bytes)), &header, err) < 0) {
         return error_wrap(err, "%s", f->path);
+    }
     uint64_t pages = (size + header.page_size - 1) / header.page_size;
     /* The file may be longer than the database: SQLITE_FCNTL_CHUNK_SIZE. */
-    if (header.has_page_count && header.page_count < pages)
+    if (header.has_page_count && header.page_count < pages) {
         pages = header.page_count;
-    if (pages > UINT32_MAX)
+    }
+    if (pages > UINT32_MAX) {
         return error_set(err, ERR_CORRUPT, 0, "%s: %llu bytes are too many pages", f->path,
                          (unsigned long long)size);
+    }
     end->page_size = header.page_size;
     end->page_count = (uint32_t)pages;
     return 0;
@@ -233,8 +250,9 @@ static int end_of(const struct follower *f, const struct wal_index_header *h, st
     struct log_end end = {.salt = {h->salt.s[0], h->salt.s[1]}};
 
     if (h->mx_frame == 0) {
-        if (size_of_file(f, &end, err) < 0)
+        if (size_of_file(f, &end, err) < 0) {
             return -1;
+        }
     } else {
         end.frame = h->mx_frame;
         end.cksum[0] = h->frame_cksum.s[0];
@@ -251,30 +269,37 @@ static int frames_note(struct follower *f, uint32_t first, uint32_t last, note_f
 {
     struct wal_index_map map;
 
-    if (last < first)
+    if (last < first) {
         return 0;
-    if (follow_map(f, last, &map, err) < 0)
+    }
+    if (follow_map(f, last, &map, err) < 0) {
         return -1;
+    }
     for (uint32_t frame = first; frame <= last; frame++) {
         uint32_t pgno = wal_index_pgno(&map, frame);
-        if (pgno == 0)
+        if (pgno == 0) {
             return error_set(err, ERR_CORRUPT, 0, "%s: wal-index has no page for frame %u of %u",
                              f->path, frame, last);
-        if (note(arg, pgno, err) < 0)
+        }
+        if (note(arg, pgno, err) < 0) {
             return -1;
+        }
     }
     return 0;
 }
 
-/* Pages by which the database grew need not all be in the log: SQLite leaves out unused ones. */
+/* Pages by which the database grew are noted whether or not a frame holds them: an object must be
+ * complete without trusting that SQLite writes every page that it adds. */
 static int growth_note(const struct log_end *from, const struct log_end *to, note_fn *note,
                        void *arg, struct error *err)
 {
     uint32_t lock_pgno = db_lock_pgno(to->page_size);
 
-    for (uint64_t pgno = (uint64_t)from->page_count + 1; pgno <= to->page_count; pgno++)
-        if (pgno != lock_pgno && note(arg, (uint32_t)pgno, err) < 0)
+    for (uint64_t pgno = (uint64_t)from->page_count + 1; pgno <= to->page_count; pgno++) {
+        if (pgno != lock_pgno && note(arg, (uint32_t)pgno, err) < 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -288,14 +313,16 @@ int follow_note_header(struct follower *f, const struct wal_index_header *h, not
     if (step != STEP_NONE) {
         uint32_t first = step == STEP_SAME_LOG ? f->now.end.frame + 1 : 1;
         if (end_of(f, h, &end, err) < 0 || frames_note(f, first, h->mx_frame, note, arg, err) < 0 ||
-            growth_note(&f->now.end, &end, note, arg, err) < 0)
+            growth_note(&f->now.end, &end, note, arg, err) < 0) {
             return -1;
+        }
         f->now.end = end;
         f->now.is_big_endian = h->is_big_endian;
     }
     /* The counter goes on through restarts; only a recovery sets it back. */
-    if (h->change - f->noted.change < UINT32_MAX / 2)
+    if (h->change - f->noted.change < UINT32_MAX / 2) {
         f->commits_seen += h->change - f->noted.change;
+    }
     header_set(f, h);
     return 0;
 }
@@ -309,15 +336,18 @@ static int view_begin(struct follower *f, struct error *err)
     struct log_end end;
     int rc = follow_header_read(f, &h, err);
 
-    if (rc <= 0)
+    if (rc <= 0) {
         return rc;
+    }
     bool is_on_slot_0 = connection_slot(f->holder) == 0;
     uint32_t backfill = follow_checkpoint_info(f).backfill;
     /* On slot 0 the database file is the header's state only if no frame came since. */
-    if (is_on_slot_0 && backfill != h.mx_frame)
+    if (is_on_slot_0 && backfill != h.mx_frame) {
         return 0;
-    if (end_of(f, &h, &end, err) < 0)
+    }
+    if (end_of(f, &h, &end, err) < 0) {
         return -1;
+    }
     f->now = (struct view){
         .end = end,
         .is_backfilled = is_on_slot_0,
@@ -337,15 +367,19 @@ int follow_start_anew(struct follower *f, struct error *err)
     f->log.frame_no = 0;
     for (unsigned i = 0; i < HAND_OVER_TRIES; i++) {
         struct wal_index_map map;
-        if (connection_begin(f->holder, err) < 0 || follow_map(f, 0, &map, err) < 0)
+        if (connection_begin(f->holder, err) < 0 || follow_map(f, 0, &map, err) < 0) {
             return -1;
+        }
+        ASSERT(map.blocks);
         atomic_store(&f->block0, map.blocks[0]);
         int rc = view_begin(f, err);
-        if (rc > 0 && follow_locks_check(f, err) == 0)
+        if (rc > 0 && follow_locks_check(f, err) == 0) {
             return 0;
+        }
         connection_end(f->holder);
-        if (rc != 0)
+        if (rc != 0) {
             return -1;
+        }
     }
     return error_set(err, ERR_BUSY, 0, "%s: the log changes too fast to begin reading", f->path);
 }
@@ -363,10 +397,12 @@ static int hand_to_log(struct follower *f, const struct wal_index_header *h, not
                        void *arg, enum hand *out, struct error *err)
 {
     *out = HAND_BROKEN;
-    if (step_to(&f->now, h) == STEP_BROKEN)
+    if (step_to(&f->now, h) == STEP_BROKEN) {
         return 0;
-    if (follow_note_header(f, h, note, arg, err) < 0)
+    }
+    if (follow_note_header(f, h, note, arg, err) < 0) {
         return -1;
+    }
     f->now.is_backfilled = false;
     holder_swap(f);
     *out = HAND_DONE;
@@ -402,17 +438,20 @@ static int hand_over_once(struct follower *f, note_fn *note, void *arg, enum han
 {
     struct wal_index_header h;
 
-    if (follow_connect(f, &f->spare, err) < 0 || connection_begin(f->spare, err) < 0)
+    if (follow_connect(f, &f->spare, err) < 0 || connection_begin(f->spare, err) < 0) {
         return -1;
+    }
     int rc = follow_header_read(f, &h, err);
-    if (rc == 0)
+    if (rc == 0) {
         *out = HAND_AGAIN;
-    else if (rc > 0 && connection_slot(f->spare) > 0)
+    } else if (rc > 0 && connection_slot(f->spare) > 0) {
         rc = hand_to_log(f, &h, note, arg, out, err);
-    else if (rc > 0)
+    } else if (rc > 0) {
         rc = hand_to_file(f, &h, note, arg, out, err);
-    if (f->spare)
+    }
+    if (f->spare) {
         connection_end(f->spare);
+    }
     return rc < 0 ? -1 : 0;
 }
 
@@ -421,15 +460,17 @@ int follow_hand_over(struct follower *f, note_fn *note, void *arg, enum advance_
 {
     for (unsigned i = 0; i < HAND_OVER_TRIES; i++) {
         enum hand hand = HAND_AGAIN;
-        if (hand_over_once(f, note, arg, &hand, err) < 0)
+        if (hand_over_once(f, note, arg, &hand, err) < 0) {
             return error_wrap(err, "hand over");
+        }
         if (hand == HAND_DONE) {
             *out_result = ADVANCE_PROVEN;
             return 0;
         }
         if (hand == HAND_BROKEN) {
-            if (follow_start_anew(f, err) < 0)
+            if (follow_start_anew(f, err) < 0) {
                 return -1;
+            }
             *out_result = ADVANCE_UNPROVEN;
             return 0;
         }
@@ -448,17 +489,20 @@ static int torn_recover(struct follower *f, bool *out_is_whole, struct error *er
     uint64_t now_ns = env_monotonic_ns(f->env);
 
     *out_is_whole = false;
-    if (f->torn_since_ns == 0)
+    if (f->torn_since_ns == 0) {
         f->torn_since_ns = now_ns;
-    if (now_ns - f->torn_since_ns < TORN_PATIENCE_NS)
+    }
+    if (now_ns - f->torn_since_ns < TORN_PATIENCE_NS) {
         return 0;
+    }
     if (!connection_writer_is_gone(f->holder)) {
         error_set(err, ERR_WRONG_STATE, 0, "%s: the wal-index header is torn", f->path);
         return error_hint(err, "a program stopped in the middle of a commit still holds the write "
                                "lock; end it or let it go on");
     }
-    if (follow_connect(f, &f->spare, err) < 0 || connection_begin(f->spare, err) < 0)
+    if (follow_connect(f, &f->spare, err) < 0 || connection_begin(f->spare, err) < 0) {
         return error_wrap(err, "recover the wal-index");
+    }
     connection_end(f->spare);
     *out_is_whole = true;
     return 0;
@@ -468,8 +512,9 @@ static void foreign_checkpoint_note(struct follower *f)
 {
     uint32_t backfill = follow_checkpoint_info(f).backfill;
 
-    if (backfill > f->backfill_seen)
+    if (backfill > f->backfill_seen) {
         f->foreign_checkpoints++;
+    }
     f->backfill_seen = backfill;
 }
 
@@ -479,14 +524,16 @@ static int header_follow(struct follower *f, const struct wal_index_header *h, n
 {
     switch (step_to(&f->now, h)) {
     case STEP_BROKEN:
-        if (follow_start_anew(f, err) < 0)
+        if (follow_start_anew(f, err) < 0) {
             return -1;
+        }
         *out_result = ADVANCE_UNPROVEN;
         return 0;
     case STEP_SAME_LOG:
     case STEP_NEW_LOG:
-        if (f->now.is_backfilled)
+        if (f->now.is_backfilled) {
             return follow_hand_over(f, note, arg, out_result, err);
+        }
         break;
     case STEP_NONE:
         break;
@@ -501,20 +548,23 @@ int follow_advance(struct follower *f, note_fn *note, void *arg, enum advance_re
     struct wal_index_header h;
 
     if (!connection_is_reading(f->holder)) {
-        if (follow_start_anew(f, err) < 0)
+        if (follow_start_anew(f, err) < 0) {
             return -1;
+        }
         *out_result = ADVANCE_UNPROVEN;
         return 0;
     }
     int rc = follow_header_read(f, &h, err);
     if (rc == 0) {
         bool is_whole;
-        if (torn_recover(f, &is_whole, err) < 0)
+        if (torn_recover(f, &is_whole, err) < 0) {
             return -1;
+        }
         rc = is_whole ? follow_header_read(f, &h, err) : 0;
     }
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     if (rc == 0) {
         *out_result = ADVANCE_PROVEN; /* nothing new is known */
         return 0;
@@ -527,8 +577,9 @@ int follow_advance(struct follower *f, note_fn *note, void *arg, enum advance_re
 int follower_advance(struct follower *f, note_fn *note, void *arg, enum advance_result *out_result,
                      struct error *err)
 {
-    if (follow_check_usable(f, err) < 0)
+    if (follow_check_usable(f, err) < 0) {
         return -1;
+    }
     int rc = follow_advance(f, note, arg, out_result, err);
     follow_settle(f);
     return rc;
@@ -560,8 +611,9 @@ int follower_stats(struct follower *f, struct follow_stats *out, struct error *e
 {
     uint64_t wal_bytes = 0;
 
-    if (connection_log_size(f->holder, &wal_bytes, err) < 0)
+    if (connection_log_size(f->holder, &wal_bytes, err) < 0) {
         return -1;
+    }
     *out = (struct follow_stats){
         .wal_file_bytes = wal_bytes,
         .log_frames = f->noted.mx_frame,

@@ -125,7 +125,9 @@ MUST_USE int follower_advance(struct follower *f, note_fn *note, void *arg,
 MUST_USE int follower_contains(struct follower *f, const struct log_end *end, bool *out_contains,
                                struct error *err);
 
-/* Gives note the pages of frames (frame, noted end] of the current log. */
+/* Gives note the pages of frames (frame, noted end] of the current log. ERR_WRONG_STATE: the log
+ * was restarted meanwhile (possible on slot 0 only): what changed is not known, take the
+ * difference. */
 MUST_USE int follower_note_since(struct follower *f, uint32_t frame, note_fn *note, void *arg,
                                  struct error *err);
 
@@ -163,7 +165,8 @@ struct checkpoint_outcome {
  * A checkpoint without a gap (design, steps 1 to 3): notes everything, PASSIVE on its own
  * connection, fsync of the database, then sits on slot 0 if all was backfilled. With may_seal and
  * writers that never leave a pause, takes the write lock for the last few frames; never waits for
- * it. ADVANCE_UNPROVEN in *out_result as in follower_advance().
+ * it longer than 10 ms, in which nobody else waits. ADVANCE_UNPROVEN in *out_result as in
+ * follower_advance(). Verifies by /proc/self/fdinfo that our locks are still there.
  * ERR_BUSY: pinned, or somebody else is checkpointing. Other errors as follower_advance().
  */
 MUST_USE int follower_checkpoint(struct follower *f, bool may_seal, note_fn *note, void *arg,

@@ -45,19 +45,38 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* One line of fdinfo. */
+/* A number and what follows it; false if there is none. */
+static bool number_take(const char **at, uint64_t *out)
+{
+    char *end;
+
+    *out = strtoull(*at, &end, 10);
+    if (end == *at) {
+        return false;
+    }
+    *at = end;
+    return true;
+}
+
+/* One line of fdinfo: its last two words are the range. */
 static void line_judge(struct lock_witness *w, const char *line, bool is_db)
 {
-    unsigned long long first;
-    unsigned long long last;
+    uint64_t first;
+    uint64_t last;
+    uint64_t reader = SHM_READER_0 + (unsigned)w->slot;
 
-    if (sscanf(line, "lock: %*s POSIX ADVISORY %*s %*d %*s %llu %llu", &first, &last) != 2)
+    if (strncmp(line, "lock:", 5) != 0 || !strstr(line, " POSIX ")) {
         return;
+    }
+    const char *at = strrchr(line, ':'); /* of device:inode */
+    at = strchr(at, ' ');
+    if (!at || !number_take(&at, &first) || !number_take(&at, &last)) {
+        return;
+    }
     if (is_db) {
         w->has_shared = w->has_shared || (first <= DB_SHARED_FIRST && last >= DB_SHARED_FIRST);
         return;
     }
-    unsigned long long reader = SHM_READER_0 + (unsigned)w->slot;
     w->has_dead_man_switch =
         w->has_dead_man_switch || (first <= SHM_DEAD_MAN_SWITCH && last >= SHM_DEAD_MAN_SWITCH);
     w->has_slot = w->has_slot || (first <= reader && last >= reader);
@@ -72,18 +91,22 @@ static int fdinfo_read(struct lock_witness *w, int fd, bool is_db, struct error 
     uint8_t *at;
 
     (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd); /* bounded by an int */
-    if (env_open(w->env, path, O_RDONLY, 0, &info_fd, err) < 0)
+    if (env_open(w->env, path, O_RDONLY, 0, &info_fd, err) < 0) {
         return -1;
+    }
     int rc = buf_extend(&text, FDINFO_BYTES_MAX - 1, &at, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = env_pread(w->env, info_fd, at, FDINFO_BYTES_MAX - 1, 0, path, &got, err);
+    }
     env_close_quietly(w->env, info_fd); /* nothing was written */
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     at[got] = 0;
     char *rest = (char *)at;
-    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
         line_judge(w, line, is_db);
+    }
     return 0;
 }
 
@@ -95,11 +118,13 @@ static int descriptor_judge(void *witness, const char *name, struct error *err)
     char *end;
     long fd = strtol(name, &end, 10);
 
-    if (end == name || *end || w->env->file.fstat(w->env->file.ctx, (int)fd, &st) < 0)
+    if (end == name || *end || w->env->file.fstat(w->env->file.ctx, (int)fd, &st) < 0) {
         return 0;
+    }
     bool is_db = is_same_file(&st, &w->db);
-    if (!is_db && !is_same_file(&st, &w->shm))
+    if (!is_db && !is_same_file(&st, &w->shm)) {
         return 0;
+    }
     return fdinfo_read(w, (int)fd, is_db, err);
 }
 
@@ -115,13 +140,16 @@ static int locks_see(struct follower *f, bool *out_all, struct error *err)
     }
     /* "-wal" becomes "-shm": the names differ in that only. */
     shm_path = str_dup(connection_log_path(f->holder), err);
-    if (!shm_path)
+    if (!shm_path) {
         return -1;
+    }
     memcpy(shm_path + strlen(shm_path) - 3, "shm", 3);
-    if (env_stat(f->env, f->path, &w.db, err) < 0 || env_stat(f->env, shm_path, &w.shm, err) < 0)
+    if (env_stat(f->env, f->path, &w.db, err) < 0 || env_stat(f->env, shm_path, &w.shm, err) < 0) {
         return -1;
-    if (env_list_folder(f->env, "/proc/self/fd", descriptor_judge, &w, err) < 0)
+    }
+    if (env_list_folder(f->env, "/proc/self/fd", descriptor_judge, &w, err) < 0) {
         return -1;
+    }
     *out_all = w.has_shared && w.has_dead_man_switch && w.has_slot;
     return 0;
 }
@@ -140,17 +168,20 @@ bool follow_locks_ok(struct follower *f)
     struct error err = ERROR_INIT;
     bool has_all = true;
 
-    if (!f->can_see_locks)
+    if (!f->can_see_locks) {
         return true;
-    if (locks_see(f, &has_all, &err) < 0)
+    }
+    if (locks_see(f, &has_all, &err) < 0) {
         return true; /* it cannot be told: out of descriptors, for example */
+    }
     return has_all;
 }
 
 int follow_locks_check(struct follower *f, struct error *err)
 {
-    if (follow_locks_ok(f))
+    if (follow_locks_ok(f)) {
         return 0;
+    }
     error_set(err, ERR_WRONG_STATE, 0, "%s: the kernel has lost our locks", f->path);
     return error_hint(err, "some code in this process opened and closed the database or its -shm "
                            "file; the database is opened again");

@@ -41,9 +41,11 @@ static const struct fs_name {
 
 static const char *network_fs_name(uint64_t magic)
 {
-    for (size_t i = 0; i < ARRAY_LEN(network_fs); i++)
-        if (network_fs[i].magic == (uint32_t)magic)
+    for (size_t i = 0; i < ARRAY_LEN(network_fs); i++) {
+        if (network_fs[i].magic == (uint32_t)magic) {
             return network_fs[i].name;
+        }
+    }
     return NULL;
 }
 
@@ -83,18 +85,23 @@ int follow_process_init(struct error *err)
 {
     static bool is_done;
 
-    if (is_done)
+    if (is_done) {
         return 0;
+    }
     int rc = sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         rc = sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
-    if (rc == SQLITE_OK)
+    }
+    if (rc == SQLITE_OK) {
         rc = sqlite3_initialize();
-    if (rc != SQLITE_OK)
+    }
+    if (rc != SQLITE_OK) {
         return error_set(err, rc == SQLITE_NOMEM ? ERR_NO_MEMORY : ERR_WRONG_STATE, rc,
                          "set up SQLite: %s", sqlite3_errstr(rc));
-    if (lock_vfs_register(err) < 0)
+    }
+    if (lock_vfs_register(err) < 0) {
         return -1;
+    }
     is_done = true;
     return 0;
 }
@@ -130,19 +137,24 @@ static int place_check(const struct env *env, const char *path, bool allow_netwo
     struct statfs fs;
 
     if (env_stat(env, path, &st, err) < 0) {
-        if (err->code != ERR_NOT_FOUND)
+        if (err->code != ERR_NOT_FOUND) {
             return -1;
+        }
         return refuse(FOLLOW_ABSENT, out_state, err, path, NULL, NULL);
     }
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.st_mode)) {
         return refuse(FOLLOW_NOT_DATABASE, out_state, err, path, "not a regular file", NULL);
-    if (st.st_size == 0)
+    }
+    if (st.st_size == 0) {
         return refuse(FOLLOW_ABSENT, out_state, err, path, "the file is empty", NULL);
-    if (allow_network_fs || statfs(path, &fs) < 0)
+    }
+    if (allow_network_fs || statfs(path, &fs) < 0) {
         return 0;
+    }
     const char *name = network_fs_name((uint64_t)fs.f_type);
-    if (!name)
+    if (!name) {
         return 0;
+    }
     return refuse(FOLLOW_NETWORK_FS, out_state, err, path, name,
                   "WAL mode needs memory that all programs share; use a local volume");
 }
@@ -162,12 +174,14 @@ static int name_failure(const char *path, enum follow_state *out_state, struct e
         return refuse(FOLLOW_NOT_DATABASE, out_state, err, path, cause.text,
                       "the file is damaged, encrypted, or no SQLite database");
     case ERR_BUSY:
-        if ((cause.origin & 0xff) == SQLITE_PROTOCOL)
+        if ((cause.origin & 0xff) == SQLITE_PROTOCOL) {
             return refuse(FOLLOW_HEADER_TORN, out_state, err, path, cause.text,
                           "a program stopped in the middle of a commit; end it or let it go on");
-        if (cause.origin == SQLITE_BUSY)
+        }
+        if (cause.origin == SQLITE_BUSY) {
             return refuse(FOLLOW_EXCLUSIVE, out_state, err, path, NULL,
                           "an application uses PRAGMA locking_mode=EXCLUSIVE; use NORMAL");
+        }
         return refuse(FOLLOW_BUSY, out_state, err, path, cause.text, NULL);
     case ERR_NONE:
     case ERR_USAGE:
@@ -199,17 +213,20 @@ static int wal_enable(struct follower *f, enum follow_state *out_state, struct e
     CLEANUP(connection_cleanup) struct connection *c = NULL;
     bool is_wal = false;
 
-    if (follow_connect(f, &c, err) < 0)
+    if (follow_connect(f, &c, err) < 0) {
         return name_failure(f->path, out_state, err);
+    }
     if (connection_enable_wal(c, &is_wal, err) < 0) {
-        if (err->code != ERR_BUSY)
+        if (err->code != ERR_BUSY) {
             return name_failure(f->path, out_state, err);
+        }
         struct error cause = *err;
         return refuse(FOLLOW_BUSY, out_state, err, f->path, cause.text, NULL);
     }
-    if (!is_wal)
+    if (!is_wal) {
         return refuse(FOLLOW_NOT_WAL, out_state, err, f->path, "SQLite would not switch it on",
                       NULL);
+    }
     return 0;
 }
 
@@ -219,14 +236,18 @@ static int mode_check(struct follower *f, enum follow_state *out_state, struct e
     uint8_t bytes[DB_HEADER_BYTES];
     struct db_header header;
 
-    if (connection_db_read(f->holder, 0, bytes, sizeof(bytes), err) < 0)
+    if (connection_db_read(f->holder, 0, bytes, sizeof(bytes), err) < 0) {
         return -1;
-    if (db_header_decode(slice_of(bytes, sizeof(bytes)), &header, err) < 0)
+    }
+    if (db_header_decode(slice_of(bytes, sizeof(bytes)), &header, err) < 0) {
         return name_failure(f->path, out_state, err);
-    if (header.is_wal)
+    }
+    if (header.is_wal) {
         return 0;
-    if (f->options.enable_wal)
+    }
+    if (f->options.enable_wal) {
         return wal_enable(f, out_state, err);
+    }
     return refuse(FOLLOW_NOT_WAL, out_state, err, f->path, NULL,
                   "run PRAGMA journal_mode=WAL in the application, or set journal-mode: enable");
 }
@@ -234,22 +255,29 @@ static int mode_check(struct follower *f, enum follow_state *out_state, struct e
 /* Steps 3 to 6. */
 static int holder_begin(struct follower *f, enum follow_state *out_state, struct error *err)
 {
-    if (connection_open(f->path, f->options.busy_timeout_ns, &f->holder, err) < 0)
+    if (connection_open(f->path, f->options.busy_timeout_ns, &f->holder, err) < 0) {
         return name_failure(f->path, out_state, err);
-    if (connection_is_read_only(f->holder))
+    }
+    if (connection_is_read_only(f->holder)) {
         return refuse(FOLLOW_READ_ONLY, out_state, err, f->path, NULL,
                       "run as the application's user; database, -wal and -shm must be writable");
-    if (mode_check(f, out_state, err) < 0)
+    }
+    if (mode_check(f, out_state, err) < 0) {
         return -1;
-    if (connection_begin(f->holder, err) < 0)
+    }
+    if (connection_begin(f->holder, err) < 0) {
         return name_failure(f->path, out_state, err);
-    if (connection_slot(f->holder) < 0)
+    }
+    if (connection_slot(f->holder) < 0) {
         return refuse(FOLLOW_NOT_WAL, out_state, err, f->path, NULL, NULL);
+    }
     connection_end(f->holder);
-    if (follow_start_anew(f, err) < 0)
+    if (follow_start_anew(f, err) < 0) {
         return name_failure(f->path, out_state, err);
-    if (connection_has_moved(f->holder))
+    }
+    if (connection_has_moved(f->holder)) {
         return refuse(FOLLOW_MOVED, out_state, err, f->path, NULL, NULL);
+    }
     return 0;
 }
 
@@ -265,19 +293,23 @@ int follower_open(const struct env *env, const char *path, const struct follow_o
 
     *out_state = FOLLOW_OK;
     if (follow_process_init(err) < 0 ||
-        place_check(env, path, options->allow_network_fs, out_state, err) < 0)
+        place_check(env, path, options->allow_network_fs, out_state, err) < 0) {
         return -1;
+    }
     f = mem_new(1, sizeof(*f), err);
-    if (!f)
+    if (!f) {
         return -1;
+    }
     f->env = env;
     f->options = *options;
     f->path = str_dup(path, err);
-    if (!f->path || holder_begin(f, out_state, err) < 0)
+    if (!f->path || holder_begin(f, out_state, err) < 0) {
         return -1;
+    }
     f->wal_path = str_dup(connection_log_path(f->holder), err);
-    if (!f->wal_path)
+    if (!f->wal_path) {
         return -1;
+    }
     follow_locks_probe(f);
     *out = TAKE(f);
     return 0;
@@ -285,13 +317,14 @@ int follower_open(const struct env *env, const char *path, const struct follow_o
 
 void follower_close(struct follower *f)
 {
-    if (!f)
+    if (!f) {
         return;
+    }
     connection_close(f->pin_holder);
     connection_close(f->spare);
     connection_close(f->checkpointer);
     connection_close(f->holder);
-    free(f->blocks);
+    free((void *)f->blocks);
     free(f->wal_path);
     free(f->path);
     free(f);
@@ -310,8 +343,9 @@ void follower_release(struct follower *f)
 int follower_reacquire(struct follower *f, struct error *err)
 {
     ASSERT(f->is_released);
-    if (follow_start_anew(f, err) < 0)
+    if (follow_start_anew(f, err) < 0) {
         return -1;
+    }
     f->is_released = false;
     return 0;
 }

@@ -42,8 +42,9 @@ static void app_begin(struct history *h)
     static const char *const synchronous[] = {"OFF", "NORMAL", "FULL"};
     h->is_writing = false;
     memset(h->is_reading, 0, sizeof(h->is_reading));
-    for (unsigned c = 0; c <= ORACLE; c++)
+    for (unsigned c = 0; c <= ORACLE; c++) {
         app_ok(&h->s.app, "open %u %s", c, h->s.path);
+    }
     app_ok(&h->s.app, "sql 0 PRAGMA cache_size=8");
     app_ok(&h->s.app, "sql 0 PRAGMA synchronous=%s", synchronous[pick(h, 3)]);
 }
@@ -66,16 +67,18 @@ static void write_step(struct history *h)
         (void)app_ask(a, "sql 0 DELETE FROM t WHERE id BETWEEN %u AND %u", id, id + pick(h, 60));
         break;
     case 3:
-        if (!h->is_writing)
+        if (!h->is_writing) {
             (void)app_ask(a, pick(h, 4) ? "sql 0 PRAGMA incremental_vacuum(20)" : "sql 0 VACUUM");
+        }
         break;
     case 4:
         (void)app_ask(a, h->is_writing ? "sql 0 COMMIT" : "sql 0 BEGIN");
         h->is_writing = !h->is_writing;
         break;
     default:
-        if (h->is_writing)
+        if (h->is_writing) {
             (void)app_ask(a, "sql 0 ROLLBACK");
+        }
         h->is_writing = false;
     }
 }
@@ -93,14 +96,16 @@ static void other_connections_step(struct history *h)
     case 1:
         app_ok(&h->s.app, h->is_reading[r] ? "sql %u COMMIT" : "sql %u BEGIN", c);
         h->is_reading[r] = !h->is_reading[r];
-        if (h->is_reading[r])
+        if (h->is_reading[r]) {
             app_ok(&h->s.app, "sql %u SELECT count(*) FROM t", c);
+        }
         break;
     default:
-        if (h->is_reading[r])
+        if (h->is_reading[r]) {
             app_ok(&h->s.app, "sql %u SELECT sum(length(body)) FROM t", c);
-        else if (!h->is_writing)
+        } else if (!h->is_writing) {
             app_ok(&h->s.app, "sql %u INSERT INTO t(body) VALUES (randomblob(3000))", c);
+        }
     }
 }
 
@@ -108,8 +113,9 @@ static void sync_step(struct history *h)
 {
     bool is_same = follower_look(h->s.f) == LOOK_SAME;
 
-    if (is_same)
+    if (is_same) {
         scene_assert_same(&h->s); /* the look may not lie */
+    }
     if (scene_advance(&h->s) == ADVANCE_UNPROVEN) {
         h->unproven++;
         scene_shadow_all(&h->s);
@@ -141,8 +147,9 @@ static void pin_step(struct history *h)
         assert_ok(follower_page_read_pinned(h->s.f, p, page, &err), &err);
         assert_memory_equal(page, h->pinned_image + (size_t)(p - 1) * sizeof(page), sizeof(page));
     }
-    if (pick(h, 3) == 0)
+    if (pick(h, 3) == 0) {
         unpin(h);
+    }
 }
 
 static void checkpoint_step(struct history *h)
@@ -161,7 +168,7 @@ static void checkpoint_step(struct history *h)
         outcome = scene_checkpoint(&h->s, may_seal);
         assert_int_equal(outcome.is_complete, scene_slot(&h->s) == 0);
     }
-    assert_ok(follower_shrink(h->s.f, pick(h, 2) * 100000, &more, &err), &err);
+    assert_ok(follower_shrink(h->s.f, pick(h, 2) ? 100000 : 0, &more, &err), &err);
 }
 
 /* Our process ends and comes again; the application goes on in between. */
@@ -172,8 +179,9 @@ static void reopen_step(struct history *h)
     struct log_end end = *follower_end(h->s.f);
     bool contains = false;
 
-    if (h->pinned_image)
+    if (h->pinned_image) {
         unpin(h);
+    }
     scene_apply(&h->s);
     follower_close(TAKE(h->s.f));
     for (unsigned i = pick(h, 4); i > 0; i--) {
@@ -182,12 +190,14 @@ static void reopen_step(struct history *h)
     }
     assert_ok(scene_open_rc(&h->s, &state, &err), &err);
     assert_ok(follower_contains(h->s.f, &end, &contains, &err), &err);
-    if (contains)
+    if (contains) {
         assert_ok(follower_note_since(h->s.f, end.frame, scene_note, &h->s, &err), &err);
-    if (contains)
+    }
+    if (contains) {
         scene_apply(&h->s);
-    else
+    } else {
         scene_shadow_all(&h->s);
+    }
     scene_assert_same(&h->s);
 }
 
@@ -204,8 +214,9 @@ static void release_step(struct history *h)
 {
     struct error err = ERROR_INIT;
 
-    if (h->pinned_image)
+    if (h->pinned_image) {
         unpin(h);
+    }
     follower_release(h->s.f);
     write_step(h);
     other_connections_step(h);
@@ -218,22 +229,23 @@ static void step(struct history *h)
 {
     uint32_t what = pick(h, 100);
 
-    if (what < 40)
+    if (what < 40) {
         write_step(h);
-    else if (what < 55)
+    } else if (what < 55) {
         other_connections_step(h);
-    else if (what < 75)
+    } else if (what < 75) {
         sync_step(h);
-    else if (what < 85)
+    } else if (what < 85) {
         checkpoint_step(h);
-    else if (what < 94)
+    } else if (what < 94) {
         pin_step(h);
-    else if (what < 97)
+    } else if (what < 97) {
         reopen_step(h);
-    else if (what < 98)
+    } else if (what < 98) {
         release_step(h);
-    else
+    } else {
         kill_step(h);
+    }
 }
 
 static void history_run(uint64_t seed)
@@ -253,30 +265,34 @@ static void history_run(uint64_t seed)
     app_ok(&h.s.app, "close 0");
     app_begin(&h);
     scene_follow(&h.s);
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < STEPS; i++) {
         step(&h);
-    if (h.is_writing)
+    }
+    if (h.is_writing) {
         (void)app_ask(&h.s.app, "sql 0 ROLLBACK");
+    }
     sync_step(&h);
     assert_int_equal(h.unproven, 0);
-    if (h.pinned_image)
+    if (h.pinned_image) {
         unpin(&h);
+    }
     assert_string_equal(app_ok(&h.s.app, "sql %u PRAGMA integrity_check", ORACLE), "ok");
     scene_end(&h.s);
 }
 
 static void test_random_histories_are_followed_byte_for_byte(void **state UNUSED)
 {
-    const char *one = getenv("WALFERRY_SEED");
-    const char *count = getenv("WALFERRY_SEEDS");
+    const char *one = getenv("WALFERRY_SEED");    // NOLINT(concurrency-mt-unsafe): one thread
+    const char *count = getenv("WALFERRY_SEEDS"); // NOLINT(concurrency-mt-unsafe): one thread
     uint64_t seeds = count ? strtoull(count, NULL, 10) : SEEDS_DEFAULT;
 
     if (one) {
         history_run(strtoull(one, NULL, 10));
         return;
     }
-    for (uint64_t seed = 1; seed <= seeds; seed++)
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
         history_run(seed);
+    }
 }
 
 int main(int argc, char **argv)

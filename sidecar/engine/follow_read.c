@@ -32,12 +32,15 @@ static int frame_find(struct follower *f, const struct view *v, uint32_t pgno, u
     struct wal_index_map map;
 
     *out_frame = 0;
-    if (v->is_backfilled || v->end.frame == 0)
+    if (v->is_backfilled || v->end.frame == 0) {
         return 0;
-    if (follow_map(f, v->end.frame, &map, err) < 0)
+    }
+    if (follow_map(f, v->end.frame, &map, err) < 0) {
         return -1;
-    if (wal_index_find(&map, pgno, 1, v->end.frame, out_frame, err) < 0)
+    }
+    if (wal_index_find(&map, pgno, 1, v->end.frame, out_frame, err) < 0) {
         return error_wrap(err, "%s: page %u", f->path, pgno);
+    }
     return 0;
 }
 
@@ -45,25 +48,30 @@ int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno, ui
                      struct error *err)
 {
     uint32_t frame;
-    struct wal_cksum cksum;
+    const struct wal_cksum *cksum = &f->log.cksum;
     struct log_identity log = follow_log_of(v);
 
     ASSERT(pgno >= 1);
-    if (!connection_is_reading(f->holder))
+    if (!connection_is_reading(f->holder)) {
         return error_set(err, ERR_WRONG_STATE, 0, "%s: page %u: no read transaction", f->path,
                          pgno);
-    if (frame_find(f, v, pgno, &frame, err) < 0)
+    }
+    if (frame_find(f, v, pgno, &frame, err) < 0) {
         return -1;
+    }
     if (frame == 0) {
         int64_t offset = (int64_t)(pgno - 1) * v->end.page_size;
         return connection_db_read(f->holder, offset, out_page, v->end.page_size, err);
     }
-    if (log_reader_page(&f->log, f->holder, &log, frame, pgno, out_page, &cksum, err) < 0)
+    if (log_reader_page(&f->log, f->holder, &log, frame, pgno, out_page, err) < 0) {
         return -1;
-    if (frame == v->end.frame && (cksum.s[0] != v->end.cksum[0] || cksum.s[1] != v->end.cksum[1]))
+    }
+    if (frame == v->end.frame &&
+        (cksum->s[0] != v->end.cksum[0] || cksum->s[1] != v->end.cksum[1])) {
         return error_set(err, ERR_CORRUPT, 0,
                          "%s: frame %u: checksum %08x, the wal-index says %08x", f->wal_path, frame,
-                         cksum.s[0], v->end.cksum[0]);
+                         cksum->s[0], v->end.cksum[0]);
+    }
     return 0;
 }
 
@@ -75,8 +83,9 @@ int follower_page_read(struct follower *f, uint32_t pgno, uint8_t *out_page, str
 int follower_pin(struct follower *f, struct log_end *out_end, struct error *err)
 {
     ASSERT(!f->has_pin);
-    if (!connection_is_reading(f->holder))
+    if (!connection_is_reading(f->holder)) {
         return error_set(err, ERR_WRONG_STATE, 0, "%s: pin: no read transaction", f->path);
+    }
     f->pinned = f->now;
     f->has_pin = true;
     f->is_pin_broken = false;
@@ -88,10 +97,11 @@ int follower_page_read_pinned(struct follower *f, uint32_t pgno, uint8_t *out_pa
                               struct error *err)
 {
     ASSERT(f->has_pin);
-    if (f->is_pin_broken)
+    if (f->is_pin_broken) {
         return error_set(err, ERR_WRONG_STATE, 0,
                          "%s: page %u: the pinned state is gone, its locks were lost", f->path,
                          pgno);
+    }
     return follow_view_read(f, &f->pinned, pgno, out_page, err);
 }
 
@@ -108,8 +118,9 @@ static int log_is_noted(struct follower *f, bool *out, struct error *err)
     struct wal_index_header h;
     int rc = follow_header_read(f, &h, err);
 
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     *out = rc > 0 && h.salt.s[0] == f->now.end.salt[0] && h.salt.s[1] == f->now.end.salt[1];
     return 0;
 }
@@ -128,16 +139,18 @@ int follower_contains(struct follower *f, const struct log_end *end, bool *out_c
 
     *out_contains = false;
     if (!has_salts(end) || end->salt[0] != now->salt[0] || end->salt[1] != now->salt[1] ||
-        end->page_size != now->page_size || end->frame > now->frame)
+        end->page_size != now->page_size || end->frame > now->frame) {
         return 0;
+    }
     if (end->frame > 0) {
         if (log_reader_frame(f->holder, &log, end->frame, &frame, err) < 0) {
             /* Shorter than its index says: not the log that was noted. */
             return err->code == ERR_CORRUPT ? 0 : -1;
         }
         if (!wal_salt_eq(frame.salt, log.salt) || frame.cksum.s[0] != end->cksum[0] ||
-            frame.cksum.s[1] != end->cksum[1])
+            frame.cksum.s[1] != end->cksum[1]) {
             return 0;
+        }
     }
     return log_is_noted(f, out_contains, err);
 }
@@ -148,20 +161,25 @@ int follower_note_since(struct follower *f, uint32_t frame, note_fn *note, void 
     struct wal_index_map map;
     bool is_noted;
 
-    if (frame >= f->now.end.frame)
+    if (frame >= f->now.end.frame) {
         return 0;
-    if (follow_map(f, f->now.end.frame, &map, err) < 0)
+    }
+    if (follow_map(f, f->now.end.frame, &map, err) < 0) {
         return -1;
+    }
     for (uint32_t i = frame + 1; i <= f->now.end.frame; i++) {
         uint32_t pgno = wal_index_pgno(&map, i);
         /* Also what a restart leaves behind; that is asked below. */
-        if (pgno != 0 && note(arg, pgno, err) < 0)
+        if (pgno != 0 && note(arg, pgno, err) < 0) {
             return -1;
+        }
     }
-    if (log_is_noted(f, &is_noted, err) < 0)
+    if (log_is_noted(f, &is_noted, err) < 0) {
         return -1;
-    if (!is_noted)
+    }
+    if (!is_noted) {
         return error_set(err, ERR_WRONG_STATE, 0,
                          "%s: the log was restarted while its frames were listed", f->path);
+    }
     return 0;
 }

@@ -345,9 +345,11 @@ static int seal_case(struct scene *s, struct error *err)
 static int read_case(struct scene *s, struct error *err)
 {
     uint8_t page[4096];
-    for (uint32_t p = 1; p <= follower_end(s->f)->page_count; p++)
-        if (follower_page_read(s->f, p, page, err) < 0)
+    for (uint32_t p = 1; p <= follower_end(s->f)->page_count; p++) {
+        if (follower_page_read(s->f, p, page, err) < 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -370,8 +372,9 @@ static void fault_loop(const char *name, case_fn *run, enum lock_vfs_op op, int 
         app_ok(&s.app, "loop 0 20 " INSERT);
         assert_true(scene_checkpoint(&s, false).is_complete);
         app_ok(&s.app, "loop 0 3 " INSERT);
-        if (run != advance_case)
+        if (run != advance_case) {
             scene_sync(&s);
+        }
         lock_vfs_inject(op, skip, 1, rc);
         int result = run(&s, &err);
         bool has_struck = lock_vfs_injected_count() > 0;
@@ -380,17 +383,19 @@ static void fault_loop(const char *name, case_fn *run, enum lock_vfs_op op, int 
         assert_true(result == 0 || err.text[0]);
         faults += has_struck;
         /* Whatever failed: history goes on, or says that it is broken. */
-        if (scene_advance(&s) == ADVANCE_UNPROVEN)
+        if (scene_advance(&s) == ADVANCE_UNPROVEN) {
             scene_shadow_all(&s);
-        else
+        } else {
             scene_apply(&s);
+        }
         app_ok(&s.app, "loop 0 3 " INSERT);
         scene_sync_and_compare(&s);
         assert_true(scene_checkpoint(&s, false).is_complete);
         scene_assert_same(&s);
         scene_end(&s);
-        if (!has_struck)
+        if (!has_struck) {
             break;
+        }
     }
     print_message("# %s: %u faults\n", name, faults);
 }

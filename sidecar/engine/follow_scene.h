@@ -73,10 +73,12 @@ static inline void scene_shadow_resize(struct scene *s)
     const struct log_end *end = follower_end(s->f);
     s->page_size = end->page_size;
     assert_in_range(end->page_count, 1, SCENE_PAGES_MAX - 1);
-    s->shadow = realloc(s->shadow, (size_t)end->page_count * s->page_size);
-    assert_non_null(s->shadow);
-    for (uint32_t p = s->shadow_pages; p < end->page_count; p++)
+    uint8_t *resized = realloc(s->shadow, (size_t)end->page_count * s->page_size);
+    assert_non_null(resized);
+    s->shadow = resized;
+    for (uint32_t p = s->shadow_pages; p < end->page_count; p++) {
         memset(s->shadow + (size_t)p * s->page_size, 0, s->page_size);
+    }
     s->shadow_pages = end->page_count;
 }
 
@@ -84,8 +86,9 @@ static inline void scene_shadow_resize(struct scene *s)
 static inline void scene_shadow_all(struct scene *s)
 {
     scene_shadow_resize(s);
-    for (uint32_t p = 1; p <= s->shadow_pages; p++)
+    for (uint32_t p = 1; p <= s->shadow_pages; p++) {
         scene_shadow_read(s, p);
+    }
     memset(s->noted, 0, SCENE_PAGES_MAX);
     s->noted_count = 0;
 }
@@ -94,9 +97,11 @@ static inline void scene_shadow_all(struct scene *s)
 static inline void scene_apply(struct scene *s)
 {
     scene_shadow_resize(s);
-    for (uint32_t p = 1; p <= s->shadow_pages && s->noted_count > 0; p++)
-        if (s->noted[p])
+    for (uint32_t p = 1; p <= s->shadow_pages && s->noted_count > 0; p++) {
+        if (s->noted[p]) {
             scene_shadow_read(s, p);
+        }
+    }
     memset(s->noted, 0, SCENE_PAGES_MAX);
     s->noted_count = 0;
 }
@@ -172,6 +177,12 @@ static inline int scene_slot(struct scene *s)
     struct follow_stats stats;
     assert_ok(follower_stats(s->f, &stats, &err), &err);
     return stats.holder_slot;
+}
+
+/* How many rows connection c of the application sees. */
+static inline long long scene_rows(struct scene *s, unsigned c)
+{
+    return strtoll(app_ok(&s->app, "sql %u SELECT count(*) FROM t", c), NULL, 10);
 }
 
 /* What the application sees, byte for byte. */

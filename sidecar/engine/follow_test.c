@@ -268,7 +268,7 @@ static void test_spilled_frames_are_not_noted_before_the_commit(void **state UNU
     app_ok(&s.app, "sql 0 BEGIN");
     app_ok(&s.app, "loop 0 200 INSERT INTO t(body) VALUES (randomblob(4000))");
     assert_int_equal(stat(follower_wal_path(s.f), &after), 0);
-    assert_true(after.st_size > before.st_size + 100 * 4096); /* spilled indeed */
+    assert_true(after.st_size > before.st_size + INT64_C(100) * 4096); /* spilled indeed */
     assert_int_equal(follower_look(s.f), LOOK_SAME);
     scene_sync(&s);
     assert_int_equal(s.shadow_pages, 2);
@@ -295,7 +295,7 @@ static void test_a_killed_writer_leaves_nothing_behind(void **state UNUSED)
         app_start(&s.app);
         app_ok(&s.app, "open 0 %s", s.path);
         scene_sync_and_compare(&s);
-        assert_int_equal(atoll(app_ok(&s.app, "sql 0 SELECT count(*) FROM t")), round + 1);
+        assert_int_equal(scene_rows(&s, 0), round + 1);
     }
     scene_end(&s);
 }
@@ -504,6 +504,21 @@ static void test_vacuum_growth_and_shrinking_are_followed(void **state UNUSED)
     scene_end(&s);
 }
 
+static void test_pages_by_which_the_database_grew_are_noted_without_a_frame(void **state UNUSED)
+{
+    struct scene s;
+    scene_start(&s);
+    app_ok(&s.app, "loop 0 10 INSERT INTO t(body) VALUES (randomblob(5000))");
+    scene_sync(&s);
+    uint32_t pages = follower_end(s.f)->page_count;
+    s.f->now.end.page_count = pages - 5; /* as if it had been so small */
+    app_ok(&s.app, "sql 0 UPDATE t SET body = 'x' WHERE id = 1");
+    assert_int_equal(scene_advance(&s), ADVANCE_PROVEN);
+    for (uint32_t p = pages - 4; p <= pages; p++)
+        assert_int_equal(s.noted[p], 1);
+    scene_end(&s);
+}
+
 static void test_lost_locks_are_noticed_by_the_next_checkpoint(void **state UNUSED)
 {
     struct scene s;
@@ -679,9 +694,7 @@ static void test_nothing_is_written_into_the_users_database(void **state UNUSED)
 
 static void test_an_idle_follower_is_small_and_quick_to_look(void **state UNUSED)
 {
-    enum {
-        LOOKS = 1000000
-    };
+    const unsigned looks = 1000000;
     struct scene s;
     scene_start(&s);
     app_ok(&s.app, "loop 0 20 INSERT INTO t(body) VALUES (randomblob(5000))");
@@ -695,42 +708,46 @@ static void test_an_idle_follower_is_small_and_quick_to_look(void **state UNUSED
     print_message("# heap of an idle follower: %zu bytes\n", after.uordblks - before.uordblks);
     uint64_t began_ns = env_monotonic_ns(env_real());
     unsigned same = 0;
-    for (int i = 0; i < LOOKS; i++)
+    for (unsigned i = 0; i < looks; i++)
         same += follower_look(s.f) == LOOK_SAME;
     uint64_t took_ns = env_monotonic_ns(env_real()) - began_ns;
-    print_message("# a look: %.1f ns\n", (double)took_ns / LOOKS);
-    assert_int_equal(same, LOOKS);
+    print_message("# a look: %.1f ns\n", (double)took_ns / looks);
+    assert_int_equal(same, looks);
     scene_end(&s);
 }
 
 /* ---- threads ---- */
 
-static atomic_bool is_looking_over;
+struct looker {
+    const struct follower *f;
+    atomic_bool is_over;
+    unsigned changes; /* owner: the thread, until it is joined */
+};
 
-static void *look_on(void *follower)
+static void *look_on(void *arg)
 {
-    uintptr_t changes = 0;
-    while (!atomic_load(&is_looking_over))
-        changes += follower_look(follower) == LOOK_CHANGED;
-    return (void *)changes;
+    struct looker *l = arg;
+    while (!atomic_load(&l->is_over))
+        l->changes += follower_look(l->f) == LOOK_CHANGED;
+    return NULL;
 }
 
 static void test_look_may_be_asked_from_another_thread_at_any_time(void **state UNUSED)
 {
     struct scene s;
-    pthread_t looker;
-    void *changes;
+    struct looker looker = {.changes = 0};
+    pthread_t thread;
     scene_start(&s);
-    atomic_store(&is_looking_over, false);
-    assert_int_equal(pthread_create(&looker, NULL, look_on, s.f), 0);
+    looker.f = s.f;
+    assert_int_equal(pthread_create(&thread, NULL, look_on, &looker), 0);
     for (int round = 0; round < 30; round++) {
         app_ok(&s.app, "loop 0 5 INSERT INTO t(body) VALUES (randomblob(5000))");
         scene_sync(&s);
         (void)scene_checkpoint(&s, true);
     }
-    atomic_store(&is_looking_over, true);
-    assert_int_equal(pthread_join(looker, &changes), 0);
-    assert_true((uintptr_t)changes > 0);
+    atomic_store(&looker.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(looker.changes > 0);
     scene_assert_same(&s);
     scene_end(&s);
 }
@@ -764,6 +781,7 @@ int main(int argc, char **argv)
         TEST(test_a_reader_of_the_application_makes_the_log_go_on),
         TEST(test_checkpoints_of_the_application_are_harmless),
         TEST(test_vacuum_growth_and_shrinking_are_followed),
+        TEST(test_pages_by_which_the_database_grew_are_noted_without_a_frame),
         TEST(test_lost_locks_are_noticed_by_the_next_checkpoint),
         TEST(test_a_restart_under_lost_locks_asks_for_a_new_start),
         TEST(test_a_restart_that_no_lock_explains_is_unproven),

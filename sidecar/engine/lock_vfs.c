@@ -60,8 +60,9 @@ unsigned lock_vfs_injected_count(void)
 /* SQLITE_OK, or what this call of op shall fail with. */
 static int fault_of(enum lock_vfs_op op)
 {
-    if (fault.count == 0 || fault.op != op)
+    if (fault.count == 0 || fault.op != op) {
         return SQLITE_OK;
+    }
     if (fault.skip > 0) {
         fault.skip--;
         return SQLITE_OK;
@@ -85,9 +86,11 @@ int lock_vfs_slot(const sqlite3_file *file)
 {
     const struct lock_file *f = (const struct lock_file *)(const void *)file;
 
-    for (int slot = 0; slot < READER_SLOTS; slot++)
-        if (f->shared & (1U << (LOCK_READER_0 + slot)))
+    for (int slot = 0; slot < READER_SLOTS; slot++) {
+        if (f->shared & (1U << (LOCK_READER_0 + slot))) {
             return slot;
+        }
+    }
     return -1;
 }
 
@@ -166,8 +169,9 @@ static int file_device_characteristics(sqlite3_file *file)
 static int file_shm_map(sqlite3_file *file, int block, int size, int extend, void volatile **out)
 {
     int rc = fault_of(LOCK_VFS_SHM_MAP);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return rc;
+    }
     return real_of(file)->pMethods->xShmMap(real_of(file), block, size, extend, out);
 }
 
@@ -189,11 +193,13 @@ static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
 {
     /* An unlock never fails: SQLite does not look at its result. */
     int rc = flags & SQLITE_SHM_UNLOCK ? SQLITE_OK : fault_of(LOCK_VFS_SHM_LOCK);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return rc;
+    }
     rc = real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         record(file_of(file), offset, n, flags);
+    }
     return rc;
 }
 
@@ -249,27 +255,31 @@ static int vfs_open(sqlite3_vfs *vfs UNUSED, const char *name, sqlite3_file *fil
     *f = (struct lock_file){.real = (sqlite3_file *)(void *)(f + 1)};
     int rc = real_vfs->xOpen(real_vfs, name, f->real, flags, out_flags);
     /* SQLite calls xClose exactly if there are methods. */
-    if (f->real->pMethods)
+    if (f->real->pMethods) {
         f->base.pMethods = &file_methods;
+    }
     return rc;
 }
 
 int lock_vfs_register(struct error *err)
 {
-    if (real_vfs)
+    if (real_vfs) {
         return 0;
+    }
     sqlite3_vfs *found = sqlite3_vfs_find(NULL);
-    if (!found)
+    if (!found) {
         return error_set(err, ERR_WRONG_STATE, 0, "SQLite has no default VFS");
+    }
     lock_vfs = *found;
     lock_vfs.pNext = NULL;
     lock_vfs.zName = LOCK_VFS_NAME;
     lock_vfs.szOsFile = (int)sizeof(struct lock_file) + found->szOsFile;
     lock_vfs.xOpen = vfs_open;
     int rc = sqlite3_vfs_register(&lock_vfs, 0);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
         return error_set(err, ERR_NO_MEMORY, rc, "register VFS \"%s\": %s", LOCK_VFS_NAME,
                          sqlite3_errstr(rc));
+    }
     real_vfs = found;
     return 0;
 }

@@ -32,10 +32,12 @@ static int seed_read(const struct log_reader *r, const struct connection *c,
         *out = r->cksum;
         return 0;
     }
-    if (frame_no > 1)
+    if (frame_no > 1) {
         offset = wal_frame_offset(log->page_size, frame_no - 1) + FRAME_CKSUM_OFFSET;
-    if (connection_log_read(c, offset, bytes, sizeof(bytes), err) < 0)
+    }
+    if (connection_log_read(c, offset, bytes, sizeof(bytes), err) < 0) {
         return -1;
+    }
     *out = (struct wal_cksum){{be32_load(bytes), be32_load(bytes + 4)}};
     return 0;
 }
@@ -57,15 +59,16 @@ int log_reader_frame(const struct connection *c, const struct log_identity *log,
     uint8_t head[WAL_FRAME_HEADER_BYTES];
 
     if (connection_log_read(c, wal_frame_offset(log->page_size, frame_no), head, sizeof(head),
-                            err) < 0)
+                            err) < 0) {
         return -1;
+    }
     wal_frame_decode(head, out);
     return 0;
 }
 
 int log_reader_page(struct log_reader *r, const struct connection *c,
                     const struct log_identity *log, uint32_t frame_no, uint32_t pgno,
-                    uint8_t *out_page, struct wal_cksum *out_cksum, struct error *err)
+                    uint8_t *out_page, struct error *err)
 {
     uint8_t head[WAL_FRAME_HEADER_BYTES];
     struct wal_frame frame;
@@ -75,18 +78,22 @@ int log_reader_page(struct log_reader *r, const struct connection *c,
     ASSERT(frame_no >= 1);
     if (seed_read(r, c, log, frame_no, &cksum, err) < 0 ||
         connection_log_read(c, offset, head, sizeof(head), err) < 0 ||
-        connection_log_read(c, offset + WAL_FRAME_HEADER_BYTES, out_page, log->page_size, err) < 0)
+        connection_log_read(c, offset + WAL_FRAME_HEADER_BYTES, out_page, log->page_size, err) <
+            0) {
         return error_wrap(err, "frame %u", frame_no);
+    }
     wal_frame_decode(head, &frame);
-    if (!wal_salt_eq(frame.salt, log->salt))
+    if (!wal_salt_eq(frame.salt, log->salt)) {
         return frame_error(c, log, frame_no, err, "first salt", frame.salt.s[0], log->salt.s[0]);
-    if (frame.pgno != pgno)
+    }
+    if (frame.pgno != pgno) {
         return frame_error(c, log, frame_no, err, "page number", frame.pgno, pgno);
+    }
     wal_checksum(log->is_big_endian, &cksum, slice_of(head, FRAME_SUMMED_BYTES));
     wal_checksum(log->is_big_endian, &cksum, slice_of(out_page, log->page_size));
-    if (!wal_cksum_eq(cksum, frame.cksum))
+    if (!wal_cksum_eq(cksum, frame.cksum)) {
         return frame_error(c, log, frame_no, err, "checksum", frame.cksum.s[0], cksum.s[0]);
+    }
     *r = (struct log_reader){.salt = log->salt, .frame_no = frame_no, .cksum = cksum};
-    *out_cksum = cksum;
     return 0;
 }

@@ -38,14 +38,14 @@ struct log_reader {
  * number is pgno, and its checksum continues that of the frame before.
  *
  * out_page   page_size bytes; undefined after a failure
- * out_cksum  the frame's checksum
+ * r->cksum   the frame's checksum, after success
  *
  * ERR_CORRUPT names frame and offset. ERR_IO. The caller holds a lock that keeps the log from being
  * restarted.
  */
 MUST_USE int log_reader_page(struct log_reader *r, const struct connection *c,
                              const struct log_identity *log, uint32_t frame_no, uint32_t pgno,
-                             uint8_t *out_page, struct wal_cksum *out_cksum, struct error *err);
+                             uint8_t *out_page, struct error *err);
 
 /*
  * Reads the stored header of a frame without verifying anything: to recognise a position that an

@@ -36,10 +36,12 @@ static int lock_take(struct follower *f, bool *out_is_busy, struct error *err)
     uint64_t began_ns = env_monotonic_ns(f->env);
 
     for (;;) {
-        if (connection_begin_immediate(f->spare, out_is_busy, err) < 0)
+        if (connection_begin_immediate(f->spare, out_is_busy, err) < 0) {
             return -1;
-        if (!*out_is_busy || env_monotonic_ns(f->env) - began_ns > SEAL_PATIENCE_NS)
+        }
+        if (!*out_is_busy || env_monotonic_ns(f->env) - began_ns > SEAL_PATIENCE_NS) {
             return 0;
+        }
         (void)sched_yield(); /* cannot fail on Linux */
     }
 }
@@ -51,12 +53,14 @@ static int rest_copy(struct follower *f, struct checkpoint_outcome *outcome, str
     uint32_t backfilled;
 
     for (unsigned i = 0; i < SEAL_PASSES; i++) {
-        if (connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0)
+        if (connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0) {
             return -1;
+        }
         outcome->backfilled_frames = backfilled;
         outcome->blocking_frame = backfilled < log_frames ? backfilled : 0;
-        if (backfilled == log_frames)
+        if (backfilled == log_frames) {
             break;
+        }
     }
     return 0;
 }
@@ -69,8 +73,9 @@ static int holder_renew(struct follower *f, struct checkpoint_outcome *outcome, 
     connection_end(f->holder);
     int rc = rest_copy(f, outcome, &pass_err);
     /* Whatever became of the pass, there must be a holder before the write lock goes. */
-    if (connection_begin(f->holder, err) < 0)
+    if (connection_begin(f->holder, err) < 0) {
         return error_wrap(err, "seal");
+    }
     f->now.is_backfilled = connection_slot(f->holder) == 0;
     if (rc < 0) {
         *err = pass_err;
@@ -87,8 +92,9 @@ int follow_seal(struct follower *f, note_fn *note, void *arg, struct checkpoint_
 
     ASSERT(!f->now.is_backfilled);
     if (follow_connect(f, &f->spare, err) < 0 || follow_connect(f, &f->checkpointer, err) < 0 ||
-        lock_take(f, &is_busy, err) < 0)
+        lock_take(f, &is_busy, err) < 0) {
         return -1;
+    }
     if (is_busy) {
         outcome->was_seal_busy = true;
         return 0;
@@ -96,15 +102,19 @@ int follow_seal(struct follower *f, note_fn *note, void *arg, struct checkpoint_
     uint64_t began_ns = env_monotonic_ns(f->env);
     /* Under the write lock the header is whole. */
     int rc = follow_header_read(f, &h, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = error_set(err, ERR_BUSY, 0, "%s: seal: the wal-index header is torn", f->path);
-    if (rc > 0)
+    }
+    if (rc > 0) {
         rc = follow_note_header(f, &h, note, arg, err);
-    if (rc == 0)
+    }
+    if (rc == 0) {
         rc = holder_renew(f, outcome, err);
+    }
     connection_end(f->spare);
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     outcome->was_sealed = true;
     outcome->seal_ns = env_monotonic_ns(f->env) - began_ns;
     return 0;

@@ -24,16 +24,19 @@ static int target_bytes(struct follower *f, uint64_t keep_bytes, uint64_t *out_s
     struct wal_index_header h;
     uint64_t size = 0;
 
-    if (connection_log_size(f->holder, &size, err) < 0)
+    if (connection_log_size(f->holder, &size, err) < 0) {
         return -1;
+    }
     int rc = follow_header_read(f, &h, err);
-    if (rc < 0)
+    if (rc < 0) {
         return -1;
+    }
     uint64_t live = WAL_HEADER_BYTES;
-    if (rc == 0)
+    if (rc == 0) {
         live = size; /* torn: nothing is known */
-    else if (h.mx_frame > 0)
+    } else if (h.mx_frame > 0) {
         live = (uint64_t)wal_frame_offset(h.page_size, (uint64_t)h.mx_frame + 1);
+    }
     *out_wanted = live > keep_bytes ? live : keep_bytes;
     *out_size = size;
     return 0;
@@ -44,11 +47,13 @@ static int cut_step(struct follower *f, uint64_t keep_bytes, bool *out_more, str
     uint64_t size;
     uint64_t wanted;
 
-    if (target_bytes(f, keep_bytes, &size, &wanted, err) < 0)
+    if (target_bytes(f, keep_bytes, &size, &wanted, err) < 0) {
         return -1;
+    }
     *out_more = false;
-    if (size <= wanted)
+    if (size <= wanted) {
         return 0;
+    }
     if (size - wanted > SHRINK_STEP_BYTES) {
         wanted = size - SHRINK_STEP_BYTES;
         *out_more = true;
@@ -63,22 +68,26 @@ int follower_shrink(struct follower *f, uint64_t keep_bytes, bool *out_more, str
     bool is_busy;
     bool more = false;
 
-    if (follow_check_usable(f, err) < 0 || target_bytes(f, keep_bytes, &size, &wanted, err) < 0)
+    if (follow_check_usable(f, err) < 0 || target_bytes(f, keep_bytes, &size, &wanted, err) < 0) {
         return -1;
+    }
     if (size <= wanted) {
         *out_more = false;
         return 0;
     }
-    if (follow_connect(f, &f->spare, err) < 0)
+    if (follow_connect(f, &f->spare, err) < 0) {
         return -1;
+    }
     int rc = connection_begin_immediate(f->spare, &is_busy, err);
-    if (rc == 0 && is_busy)
+    if (rc == 0 && is_busy) {
         more = true;
-    else if (rc == 0)
+    } else if (rc == 0) {
         rc = cut_step(f, keep_bytes, &more, err);
+    }
     follow_settle(f);
-    if (rc < 0)
+    if (rc < 0) {
         return error_wrap(err, "shrink the log");
+    }
     *out_more = more;
     return 0;
 }

@@ -52,7 +52,9 @@ static void queue_job_done(struct job *job)
     task->is_wanted_again = false;
     if (is_wanted_again)
         queue_append(q, task);
+    q->is_in_done = true;
     task->done(task); /* may push, may free the owner of the task if it was not wanted again */
+    q->is_in_done = false;
     queue_run_next(q);
     if (task_queue_is_idle(q) && q->on_idle)
         q->on_idle(q->on_idle_arg);
@@ -60,7 +62,7 @@ static void queue_job_done(struct job *job)
 
 static void queue_run_next(struct task_queue *q)
 {
-    if (q->running)
+    if (q->running || q->is_in_done)
         return;
     struct task *task = queue_take_first(q);
     if (!task)
@@ -107,7 +109,7 @@ bool task_is_pending(const struct task *task)
 
 bool task_queue_is_idle(const struct task_queue *q)
 {
-    if (q->running)
+    if (q->running || q->is_in_done)
         return false;
     for (unsigned u = 0; u < TASK_URGENCIES; u++) {
         if (q->first[u])

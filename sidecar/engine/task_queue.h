@@ -4,7 +4,8 @@
  * it runs makes it run again afterwards.
  *
  * Threads: all functions on the loop thread; work() runs on a worker and owns the database's
- * job-side data until done() runs on the loop thread.
+ * job-side data until done() has returned: done(), on the loop thread, has it to itself, since what
+ * it pushes starts only afterwards.
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_TASK_QUEUE_H
 #define WALFERRY_SIDECAR_ENGINE_TASK_QUEUE_H
@@ -40,6 +41,7 @@ struct task_queue {
     struct task *last[TASK_URGENCIES];
     struct task *running;
     struct job job;
+    bool is_in_done; /* a done() runs: the next task waits for it to return */
     bool is_closed;
     void (*on_idle)(void *arg); /* called when nothing is queued or running any more; may be NULL */
     void *on_idle_arg;

@@ -30,22 +30,25 @@ static void window_pass(void)
     void (*now)(void) = in_window;
 
     in_window = NULL; /* what happens in there has no window of its own */
-    if (now)
+    if (now) {
         now();
+    }
 }
 
 static int window_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *p)
 {
-    if (!p)
+    if (!p) {
         window_pass();
+    }
     return plain_methods->xUnfetch(file, offset, p);
 }
 
 /* A checkpointer that found its header unchanged comes here, about to copy. */
 static int window_shm_lock(sqlite3_file *file, int offset, int n, int flags)
 {
-    if (offset == SHM_READER_0 && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE))
+    if (offset == SHM_READER_0 && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE)) {
         window_pass();
+    }
     return plain_methods->xShmLock(file, offset, n, flags);
 }
 
@@ -126,8 +129,9 @@ static void scene_prepare(struct scene *s)
     sql(writer, "CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
     checkpointer = connect(s->path);
     sql(checkpointer, "SELECT count(*) FROM t");
-    for (int i = 0; i < 101; i++)
+    for (int i = 0; i < 101; i++) {
         write_one();
+    }
 }
 
 static void scene_finish(struct scene *s)
@@ -150,10 +154,11 @@ static void test_without_a_follower_an_old_library_loses_a_commit(void **state U
     int64_t count = rows(s.path);
     print_message("# SQLite %s without a follower: %lld of 103 rows\n", follow_sqlite_version(),
                   (long long)count);
-    if (follow_sqlite_has_wal_reset_bug())
+    if (follow_sqlite_has_wal_reset_bug()) {
         assert_true(count < 103); /* the experiment works */
-    else
+    } else {
         assert_int_equal(count, 103);
+    }
     scene_finish(&s);
 }
 

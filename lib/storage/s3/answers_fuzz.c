@@ -43,6 +43,8 @@ static void round_trip(const struct s3_page *page)
     buf_destroy(&again);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct slice body = slice_of(data, n);

@@ -33,6 +33,8 @@ static void profile_read_back(const struct s3_profile *p)
     buf_destroy(&text);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct slice text = slice_of(data, n);

@@ -18,12 +18,12 @@ bool range_is_partial(const struct range_read *r)
 const char *range_format(const struct range_read *r, char out[static RANGE_TEXT_BYTES])
 {
     unsigned long long first = r->offset + r->given;
+    unsigned long long last = r->offset + (r->bytes - 1);
 
     if (r->bytes == 0)
         (void)snprintf(out, RANGE_TEXT_BYTES, "bytes=%llu-", first); /* fits: one number */
     else
-        (void)snprintf(out, RANGE_TEXT_BYTES, "bytes=%llu-%llu", first,
-                       (unsigned long long)(r->offset + (r->bytes - 1)));
+        (void)snprintf(out, RANGE_TEXT_BYTES, "bytes=%llu-%llu", first, last);
     return out;
 }
 

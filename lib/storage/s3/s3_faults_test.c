@@ -615,7 +615,7 @@ static void test_an_upload_that_fails_is_aborted(void **state UNUSED)
     script_start(&script, steps, ARRAY_LEN(steps));
     struct storage *st = storage_on(&script);
     assert_error(big_put(st, &err), &err, ERR_ACCESS, "part 2 of 2: PUT s3://b/p/k: 403");
-    while (!steps[3].has_taken)
+    while (!atomic_load(&steps[3].has_taken))
         (void)uv_run(loop_uv(loop), UV_RUN_ONCE);
     while (storage_counters(st)->op[STORAGE_OP_DELETE].requests < 1)
         (void)uv_run(loop_uv(loop), UV_RUN_ONCE);

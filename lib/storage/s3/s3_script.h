@@ -34,7 +34,7 @@ struct script_step {
     const char *body;    /* NULL: none */
     size_t announced;    /* Content-Length, if not that of body */
     bool has_reset;      /* the connection is reset behind the body */
-    bool has_taken;
+    atomic_bool has_taken;
 };
 
 struct script {
@@ -94,8 +94,8 @@ static inline struct script_step *script_take(struct script *s, const char *requ
 {
     for (size_t i = 0; i < s->step_count; i++) {
         struct script_step *step = &s->steps[i];
-        if (!step->has_taken && (!step->expect || strstr(request, step->expect))) {
-            step->has_taken = true;
+        if (!atomic_load(&step->has_taken) && (!step->expect || strstr(request, step->expect))) {
+            atomic_store(&step->has_taken, true);
             return step;
         }
     }

@@ -1,0 +1,337 @@
+# What the scripts in e2e/ share: a scratch folder, waiting, applications, comparing databases.
+# Sourced, never run.
+#
+#   work         scratch folder of this script, removed at its end (KEEP=1 keeps it)
+#   walferry     the program under test; WALFERRY=PATH replaces it
+#   peers        folder of the real Litestream and versitygw (see .ci/peers)
+#
+# Processes are started by `spawn`, which remembers them; whatever still runs at the end is killed
+# by its process id. Nothing here decides a result by sleeping: `wait_until` asks for a condition
+# until a deadline that only a hang reaches.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+variant=${VARIANT:-release}
+walferry=${WALFERRY:-$root/build/$variant/bin/walferry}
+writer=$root/build/$variant/e2e/tools/writer
+peers=${WALFERRY_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/walferry/bin}
+deadline_s=${DEADLINE_S:-60}
+work=
+spawned=()
+export LC_ALL=C TZ=UTC
+# Settings of whoever runs the tests must not reach the programs under test.
+unset LITESTREAM_CONFIG LOG_LEVEL AWS_CA_BUNDLE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE
+
+# ---- scratch folder and processes --------------------------------------------------------------
+
+work_make() {
+    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-e2e.XXXXXX")
+    trap work_end EXIT
+    trap 'exit 130' INT TERM
+}
+
+work_end() {
+    local pid
+    for pid in "${spawned[@]}"; do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    wait 2>/dev/null
+    if [ -n "${KEEP:-}" ]; then
+        echo "# kept: $work" >&2
+    else
+        rm -rf "$work"
+    fi
+}
+
+# spawn LOG COMMAND...: starts it in the background without our pipes to applications; `pid` is its
+# process id.
+spawn() {
+    local log=$1 fd
+    shift
+    (
+        for fd in "${app_in[@]}" "${app_out[@]}"; do
+            eval "exec $fd>&-"
+        done
+        exec "$@"
+    ) </dev/null >"$log" 2>&1 &
+    pid=$!
+    spawned+=("$pid")
+}
+
+is_running() {
+    kill -0 "$1" 2>/dev/null
+}
+
+# pid_stop PID SIGNAL: sends it and waits for the end; `status` is the exit status.
+pid_stop() {
+    kill "-$2" "$1" 2>/dev/null
+    # The shell announces killed children; nobody wants to read that.
+    [ "$2" != KILL ] || wait "$1" 2>/dev/null
+    pid_wait "$1"
+}
+
+pid_wait() {
+    wait_until "process $1 ends" is_gone "$1"
+    wait "$1" 2>/dev/null
+    status=$?
+    forget "$1"
+}
+
+forget() {
+    local kept=() p
+    for p in "${spawned[@]}"; do
+        [ "$p" = "$1" ] || kept+=("$p")
+    done
+    spawned=("${kept[@]}")
+}
+
+# A child that ended but was not waited for is a zombie: gone for our purposes.
+is_gone() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+    [[ ${stat##*) } == Z* ]]
+}
+
+# ---- waiting -----------------------------------------------------------------------------------
+
+now_ms() {
+    echo $(($(date +%s%N) / 1000000))
+}
+
+# poll_until SECONDS COMMAND...: asks until it succeeds; fails after the time.
+poll_until() {
+    local until_ms=$(($(now_ms) + $1 * 1000))
+    shift
+    until "$@"; do
+        [ "$(now_ms)" -lt "$until_ms" ] || return 1
+        sleep 0.05
+    done
+}
+
+# wait_until WHAT COMMAND...: the same with the common deadline, and gives up loudly.
+wait_until() {
+    local what=$1
+    shift
+    poll_until "$deadline_s" "$@" || give_up "waited $deadline_s s until $what"
+}
+
+# Something that is no result of the test: the test itself could not go on.
+give_up() {
+    echo "cannot go on: $*" >&2
+    exit 2
+}
+
+# ---- applications (e2e/tools/writer) -----------------------------------------------------------
+
+declare -A app_in=() app_out=() app_pid=()
+reply=
+
+# app_start NAME DB_PATH [PRAGMA...]
+app_start() {
+    local name=$1 in out
+    shift
+    rm -f "$work/$name.in" "$work/$name.out"
+    mkfifo "$work/$name.in" "$work/$name.out"
+    (
+        local fd
+        for fd in "${app_in[@]}" "${app_out[@]}"; do
+            eval "exec $fd>&-"
+        done
+        exec "$writer" "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err"
+    ) &
+    app_pid[$name]=$!
+    spawned+=("$!")
+    exec {in}>"$work/$name.in" {out}<"$work/$name.out"
+    app_in[$name]=$in
+    app_out[$name]=$out
+    app_read "$name" || give_up "application $name: $(cat "$work/$name.err")"
+}
+
+app_read() {
+    reply=
+    IFS= read -r -t "$deadline_s" -u "${app_out[$1]}" reply || return 1
+    [[ $reply == ok* ]]
+}
+
+# app NAME COMMAND...: sends one command; `reply` is the answer. Fails if that is an error.
+app() {
+    local name=$1
+    shift
+    echo "$*" >&"${app_in[$name]}"
+    app_read "$name"
+}
+
+# app_must NAME COMMAND...: an error ends the test.
+app_must() {
+    app "$@" || give_up "application $*: $reply"
+}
+
+# app_last NAME: number of the last row that it committed.
+app_last() {
+    app_must "$1" rows
+    echo "${reply##* }"
+}
+
+app_close() {
+    local in=${app_in[$1]} out=${app_out[$1]}
+    exec {in}>&- {out}<&-
+    unset "app_in[$1]" "app_out[$1]"
+}
+
+# app_stop NAME: closes its database and ends, as an application should.
+app_stop() {
+    app_close "$1"
+    pid_wait "${app_pid[$1]}"
+    [ "$status" -eq 0 ] || give_up "application $1 ended with status $status"
+}
+
+app_kill() {
+    pid_stop "${app_pid[$1]}" KILL
+    app_close "$1"
+}
+
+# ---- databases ---------------------------------------------------------------------------------
+
+# db_ask PATH SQL: the answer, or nothing if it cannot be read.
+db_ask() {
+    sqlite3 -batch -noheader "file:$1?mode=ro" "$2" 2>/dev/null
+}
+
+db_remove() {
+    rm -f "$1" "$1-wal" "$1-shm" "$1-journal"
+}
+
+# db_freeze DB_PATH COPY: the database with its log, copied and checkpointed. Nobody may write.
+db_freeze() {
+    db_remove "$2"
+    cp "$1" "$2"
+    if [ -s "$1-wal" ]; then
+        cp "$1-wal" "$2-wal"
+        sqlite3 -batch "$2" 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
+    fi
+    rm -f "$2-wal" "$2-shm"
+}
+
+# pages_equal DB_PATH RESTORED: every byte of every page. The first may have a log, the second not.
+pages_equal() {
+    db_freeze "$1" "$work/frozen.db"
+    cmp -s "$work/frozen.db" "$2"
+}
+
+db_is_sound() {
+    [ "$(db_ask "$1" 'PRAGMA integrity_check')" = ok ]
+}
+
+# ---- S3 (versitygw) ----------------------------------------------------------------------------
+
+s3_user=walferry-e2e
+s3_secret=walferry-e2e-secret
+
+# port_free: a port that nobody listens on. Another process may take it: see s3_start.
+port_free() {
+    python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+s3_answers() {
+    curl -s -o /dev/null --max-time 2 "${s3_ca[@]}" "$s3_endpoint/" 2>/dev/null
+}
+
+# s3_start FOLDER PORT [CERT KEY CA]: an S3 server on 127.0.0.1; folders in FOLDER are its buckets.
+# Sets s3_pid and s3_endpoint. Fails if it does not come up (the port may have been taken).
+s3_start() {
+    local folder=$1 port=$2 tls=()
+    s3_ca=()
+    s3_endpoint=http://127.0.0.1:$port
+    if [ $# -gt 2 ]; then
+        tls=(--cert "$3" --key "$4")
+        s3_ca=(--cacert "$5")
+        s3_endpoint=https://127.0.0.1:$port
+    fi
+    spawn "$work/s3-$port.log" env ROOT_ACCESS_KEY=$s3_user ROOT_SECRET_KEY=$s3_secret \
+        "$peers/versitygw" --port "127.0.0.1:$port" "${tls[@]}" posix "$folder"
+    s3_pid=$pid
+    poll_until 20 s3_is_up_or_dead && is_running "$s3_pid" && s3_answers
+}
+
+s3_is_up_or_dead() {
+    is_gone "$s3_pid" || s3_answers
+}
+
+# ---- TAP ---------------------------------------------------------------------------------------
+
+tap_count=0
+tap_failed=0
+
+tap_ok() {
+    tap_count=$((tap_count + 1))
+    echo "ok $tap_count - $1"
+}
+
+tap_not_ok() {
+    tap_count=$((tap_count + 1))
+    tap_failed=$((tap_failed + 1))
+    echo "not ok $tap_count - $1"
+}
+
+tap_skip() {
+    tap_count=$((tap_count + 1))
+    echo "ok $tap_count - $1 # SKIP $2"
+}
+
+# tap_run NAME FUNCTION [ARGUMENT...]: runs it in a process and a scratch folder of its own, where a
+# command that fails ends it. Status 0 is ok, 77 a skip whose reason is the last line.
+tap_run() {
+    local name=$1 log result
+    shift
+    if [[ -n ${ONLY:-} && $name != *$ONLY* ]]; then
+        return
+    fi
+    log=$(mktemp)
+    (
+        work_make
+        set -eE
+        trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
+        "$@"
+    ) >"$log" 2>&1
+    result=$?
+    case $result in
+    0) tap_ok "$name" ;;
+    77) tap_skip "$name" "$(tail -n 1 "$log")" ;;
+    *)
+        tap_not_ok "$name"
+        sed 's/^/# /' "$log"
+        ;;
+    esac
+    rm -f "$log"
+}
+
+tap_end() {
+    echo "1..$tap_count"
+    [ "$tap_failed" -eq 0 ]
+}
+
+# Ends a script whose tools are missing, as one skipped test.
+tap_need() {
+    local tool
+    for tool in "$@"; do
+        if ! command -v "$tool" >/dev/null; then
+            echo "ok 1 - ${0##*/} # SKIP no $tool: make deps, make peers"
+            echo "1..1"
+            exit 0
+        fi
+    done
+}
+
+# Inside tap_run: this one cannot be run here.
+skip() {
+    echo "$*"
+    exit 77
+}
+
+fail() {
+    echo "failed: $*" >&2
+    exit 1
+}

@@ -1,0 +1,180 @@
+# The subject of a case: walferry or Litestream, behind the same few functions. Sourced by the
+# cases; SUBJECT says which. Both read the same litestream.yml, with defaults except where a case
+# names a setting, and both lie behind `file://` replicas.
+#
+#   subject_config NAME DB_PATH URL [DB_PATH URL...]   configuration of a process called NAME;
+#                                                      $subject_globals is put before the databases
+#   subject_start NAME          starts to replicate
+#   subject_stop NAME           SIGTERM, and waits for the end; `status` is its exit status
+#   subject_kill NAME           SIGKILL
+#   subject_once NAME [FLAG...] replicate -once
+#   subject_has_reported NAME   whether it said anything at warning level or above, or ended
+#   subject_restore URL OUT [FLAG...]      restores; `restore_says` is its output
+#   subject_restore_home NAME DB_PATH [FLAG...]  restores a configured database to its own path
+#   subject_before_start NAME DB_PATH      what its documentation runs before the application
+#   subject_wait_synced URL ROW            until a restore of URL holds row ROW
+#
+# A case ends with one of  safe TEXT, unsafe TEXT, cannot TEXT: one line of what was seen on
+# standard output, and status 0, 1 or 77. Any other status means that the case itself is broken.
+# shellcheck shell=bash
+
+# shellcheck source=e2e/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+subject=${SUBJECT:-walferry}
+subject_globals=
+declare -A subject_pid=()
+restore_says=
+
+case $subject in
+walferry)
+    subject_bin=$walferry
+    ;;
+litestream)
+    subject_bin=$peers/litestream
+    ;;
+*)
+    give_up "SUBJECT is walferry or litestream, not $subject"
+    ;;
+esac
+
+# ---- how a case ends ---------------------------------------------------------------------------
+
+safe() {
+    echo "$*"
+    exit 0
+}
+
+unsafe() {
+    echo "$*"
+    exit 1
+}
+
+cannot() {
+    echo "$*"
+    exit 77
+}
+
+case_begin() {
+    [ -x "$subject_bin" ] || cannot "no $subject: make peers"
+    [ -x "$writer" ] || cannot "no $writer: make test-build"
+    command -v sqlite3 >/dev/null || cannot "no sqlite3: make deps"
+    work_make
+}
+
+# ---- replicating -------------------------------------------------------------------------------
+
+subject_config() {
+    local name=$1
+    shift
+    {
+        [ -z "$subject_globals" ] || echo "$subject_globals"
+        echo "dbs:"
+        while [ $# -gt 0 ]; do
+            echo "  - path: $1"
+            echo "    replica:"
+            echo "      url: $2"
+            shift 2
+        done
+    } >"$work/$name.yml"
+}
+
+subject_start() {
+    spawn "$work/$1.log" "$subject_bin" replicate -config "$work/$1.yml"
+    subject_pid[$1]=$pid
+}
+
+subject_stop() {
+    pid_stop "${subject_pid[$1]}" TERM
+}
+
+subject_kill() {
+    pid_stop "${subject_pid[$1]}" KILL
+}
+
+subject_once() {
+    local name=$1
+    shift
+    "$subject_bin" replicate -config "$work/$name.yml" -once "$@" >"$work/$name.log" 2>&1
+}
+
+subject_has_ended() {
+    is_gone "${subject_pid[$1]}"
+}
+
+subject_has_reported() {
+    subject_has_ended "$1" || grep -qiE 'level=(warn|error)' "$work/$1.log"
+}
+
+# subject_report NAME: its last warning or error, shortened, for a line of what was seen.
+subject_report() {
+    grep -iE 'level=(warn|error)' "$work/$1.log" | tail -n 1 |
+        sed -E 's/^time=[^ ]* //; s/ (db|path|destination|url)=[^ ]*//g' | cut -c 1-110
+}
+
+# ---- restoring ---------------------------------------------------------------------------------
+
+subject_restore() {
+    local url=$1 out=$2
+    shift 2
+    restore_says=$("$subject_bin" restore -o "$out" "$@" "$url" 2>&1 </dev/null)
+}
+
+subject_restore_home() {
+    local name=$1 db=$2
+    shift 2
+    restore_says=$("$subject_bin" restore -config "$work/$name.yml" "$@" "$db" 2>&1 </dev/null)
+}
+
+subject_before_start() {
+    if [ "$subject" = walferry ]; then
+        subject_restore_home "$1" "$2" -roll-forward -if-replica-exists
+    else
+        subject_restore_home "$1" "$2" -if-db-not-exists -if-replica-exists
+    fi
+}
+
+# restored_ask URL SQL [FLAG...]: restores to a scratch file and asks it. `answer` is what it says,
+# "no restore" if there is none.
+restored_ask() {
+    local url=$1 sql=$2
+    shift 2
+    db_remove "$work/asked.db"
+    answer="no restore"
+    subject_restore "$url" "$work/asked.db" "$@" || return 1
+    answer=$(db_ask "$work/asked.db" "$sql")
+}
+
+restored_has_row() {
+    restored_ask "$1" "SELECT count(*) FROM app_row WHERE id = $2" && [ "$answer" = 1 ]
+}
+
+subject_wait_synced() {
+    wait_until "row $2 is in $1" restored_has_row "$1" "$2"
+}
+
+# ---- replicas (a folder, the layout that both share) -------------------------------------------
+
+# replica_list FOLDER: its objects, "LEVEL/NAME" a line.
+replica_list() {
+    (cd "$1/ltx" 2>/dev/null && find . -name '*.ltx' | sed 's|^\./||' | sort)
+}
+
+# replica_txids FOLDER: the TXIDs of level 0, oldest first.
+replica_txids() {
+    replica_list "$1" | sed -nE 's|^0/([0-9a-f]{16})-.*|\1|p'
+}
+
+replica_last_txid() {
+    replica_txids "$1" | tail -n 1
+}
+
+# replica_keep_raw FOLDER: leaves level 0 only, so that every restore needs each of its objects.
+replica_keep_raw() {
+    find "$1/ltx" -mindepth 1 -maxdepth 1 ! -name 0 -exec rm -rf {} +
+}
+
+# replica_time FOLDER TXID: when that object of level 0 was made, as `restore -timestamp` takes it.
+replica_time() {
+    date -u -r "$1/ltx/0/$2-$2.ltx" +%Y-%m-%dT%H:%M:%S.%NZ
+}
