@@ -67,9 +67,9 @@ enum {
 enum config_origin {
     CONFIG_ORIGIN_DEFAULT = 0,
     CONFIG_ORIGIN_LINE_MAX = INT32_MAX - 8, /* up to here: the line in the file */
-    CONFIG_ORIGIN_URL,                      /* the replica's URL */
-    CONFIG_ORIGIN_ARGUMENT,                 /* the command line or the control socket */
-    CONFIG_ORIGIN_DERIVED,                  /* computed from other settings */
+    CONFIG_ORIGIN_URL = INT32_MAX - 2,      /* the replica's URL */
+    CONFIG_ORIGIN_ARGUMENT = INT32_MAX - 1, /* the command line or the control socket */
+    CONFIG_ORIGIN_DERIVED = INT32_MAX,      /* computed from other settings */
 };
 
 enum config_backend {

@@ -304,6 +304,20 @@ static const struct yamldoc_node *blamed(const struct yamldoc_node *map, const c
     return node ? node : map;
 }
 
+/* Keys that a database given by path cannot have. */
+static int db_path_keys_check(const struct config_db *db, const struct yamldoc_node *map,
+                              struct error *err)
+{
+    const char *only_dir = db->pattern        ? "pattern"
+                           : db->is_recursive ? "recursive"
+                           : db->is_watched   ? "watch"
+                           : db->meta_dir     ? "meta-dir"
+                                              : NULL;
+    if (only_dir)
+        return yamldoc_error(blamed(map, only_dir), err, ERR_USAGE, "only goes together with dir");
+    return 0;
+}
+
 /* Which keys of a database go together. */
 static int db_keys_check(const struct config_db *db, const struct yamldoc_node *map,
                          struct error *err)
@@ -320,16 +334,7 @@ static int db_keys_check(const struct config_db *db, const struct yamldoc_node *
     if (db->meta_path && db->meta_dir)
         return yamldoc_error(blamed(map, "meta-dir"), err, ERR_USAGE,
                              "meta-path and meta-dir exclude each other");
-    if (db->dir)
-        return 0;
-    const char *only_dir = db->pattern        ? "pattern"
-                           : db->is_recursive ? "recursive"
-                           : db->is_watched   ? "watch"
-                           : db->meta_dir     ? "meta-dir"
-                                              : NULL;
-    if (only_dir)
-        return yamldoc_error(blamed(map, only_dir), err, ERR_USAGE, "only goes together with dir");
-    return 0;
+    return db->dir ? 0 : db_path_keys_check(db, map, err);
 }
 
 /* Reads one replica into the next place of db->replicas, which has room. */

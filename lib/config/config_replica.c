@@ -372,7 +372,7 @@ int config_replica_read(struct config_reader *r, const struct yamldoc_node *map,
 {
     CLEANUP(source_destroy)
     struct source s = {.map = map, .context = &r->context, .url_origin = CONFIG_ORIGIN_URL};
-    enum config_backend backend;
+    enum config_backend backend = CONFIG_BACKEND_FILE;
 
     *out = (struct config_replica){0};
     if (yamldoc_expect(map, YAMLDOC_MAPPING, err) < 0 || map_text(&s, "url", &s.url_text, err) < 0)
@@ -392,7 +392,7 @@ int config_replica_from_url(const struct config_replica *defaults, const char *u
 {
     CLEANUP(source_destroy)
     struct source s = {.url_text = url, .context = context, .url_origin = CONFIG_ORIGIN_ARGUMENT};
-    enum config_backend backend;
+    enum config_backend backend = CONFIG_BACKEND_FILE;
 
     *out = (struct config_replica){0};
     if (backend_choose(&s, &backend, err) < 0)

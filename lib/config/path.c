@@ -23,7 +23,10 @@ void path_clean(char *path)
         bool is_up = n == 2 && p[0] == '.' && p[1] == '.';
         bool is_here = n == 1 && p[0] == '.';
         if (is_up) {
-            while (end > path && *--end != '/') {
+            while (end > path) {
+                end--;
+                if (*end == '/')
+                    break;
             }
         } else if (n > 0 && !is_here) {
             *end++ = '/';

@@ -109,6 +109,14 @@ bool replica_url_looks_like_one(const char *text)
     return scheme.n > 0 && strncmp(text, "sqlite", 6) != 0;
 }
 
+/* Where the first c is in s; s.n if there is none. */
+static size_t byte_index(struct slice s, char c)
+{
+    const uint8_t *at = s.p ? memchr(s.p, c, s.n) : NULL;
+
+    return at ? (size_t)(at - s.p) : s.n;
+}
+
 static char *text_copy(struct slice s, struct error *err)
 {
     return str_printf(err, "%.*s", (int)s.n, s.n ? (const char *)s.p : "");
@@ -130,7 +138,7 @@ static int percent_decode(struct slice s, bool is_query, char **out, struct erro
 
     if (!text)
         return -1;
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; s.p && i < s.n; i++) {
         uint8_t c = s.p[i];
         if (c == '%') {
             bool is_whole = s.n - i > 2;
@@ -278,7 +286,7 @@ static int form_apply(struct replica_url *u, const struct host_form *form, struc
 /* Whether s has only what can be in host[:port]. */
 static bool is_host(struct slice s)
 {
-    const uint8_t *colon = s.n ? memrchr(s.p, ':', s.n) : NULL;
+    const uint8_t *colon = s.p ? memrchr(s.p, ':', s.n) : NULL;
 
     for (size_t i = 0; i < s.n; i++) {
         if (!isalnum(s.p[i]) && !strchr("._-:[]", s.p[i]))
@@ -292,13 +300,12 @@ static bool is_host(struct slice s)
 /* "bucket.localhost" or "bucket.host:port". */
 static int minio_apply(struct replica_url *u, struct slice host, struct error *err)
 {
-    const uint8_t *dot = memchr(host.p, '.', host.n);
+    size_t bucket_bytes = byte_index(host, '.');
     bool is_address = strspn((const char *)host.p, "0123456789.") ==
                       strcspn((const char *)host.p, ":/?"); /* an IPv4 address has no bucket */
 
-    if (!dot || is_address || host.p[0] == '[')
+    if (bucket_bytes == host.n || is_address || host.p[0] == '[')
         return bucket_missing(host, "s3://BUCKET/prefix?endpoint=http://", err);
-    size_t bucket_bytes = (size_t)(dot - host.p);
     u->endpoint = endpoint_of("http", slice_sub(host, bucket_bytes + 1, host.n), err);
     u->region = str_dup("us-east-1", err);
     if (!u->endpoint || !u->region)
@@ -324,7 +331,7 @@ static int host_apply(struct replica_url *u, struct slice host, struct error *er
     struct slice labels[HOST_LABELS_MAX];
     size_t count = labels_split(host, labels);
     bool is_localhost = count > 1 && label_fits(labels[0], SLICE_LIT("localhost"));
-    if (is_localhost || memchr(host.p, ':', host.n))
+    if (is_localhost || byte_index(host, ':') < host.n)
         return minio_apply(u, host, err);
     return bucket_set(u, host, err);
 }
@@ -343,8 +350,7 @@ static int arn_apply(struct replica_url *u, struct slice rest, struct error *err
     size_t head_bytes = (size_t)(at - rest.p);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         struct slice left = slice_sub(rest, begin, head_bytes - begin);
-        const uint8_t *colon = left.n ? memchr(left.p, ':', left.n) : NULL;
-        size_t n = colon ? (size_t)(colon - left.p) : left.n;
+        size_t n = byte_index(left, ':');
         fields[i] = slice_sub(left, 0, n);
         begin = begin + n + 1 > head_bytes ? head_bytes : begin + n + 1;
     }
@@ -353,8 +359,7 @@ static int arn_apply(struct replica_url *u, struct slice rest, struct error *err
                          "only access points of one region (arn:aws:s3:REGION:...) are supported");
     size_t name_at = head_bytes + sizeof(marker) - 1;
     struct slice name = slice_sub(rest, name_at, rest.n);
-    const uint8_t *slash = name.n ? memchr(name.p, '/', name.n) : NULL;
-    size_t name_bytes = slash ? (size_t)(slash - name.p) : name.n;
+    size_t name_bytes = byte_index(name, '/');
     if (!is_bucket_name(slice_sub(name, 0, name_bytes)))
         return error_set(err, ERR_USAGE, 0, "the ARN names no access point");
     u->bucket = text_copy(slice_sub(rest, 0, name_at + name_bytes), err);
@@ -392,8 +397,7 @@ static int param_add(struct replica_url *u, struct slice pair, struct error *err
 {
     CLEANUP(mem_free) char *name = NULL;
     CLEANUP(mem_free) char *value = NULL;
-    const uint8_t *equals = memchr(pair.p, '=', pair.n);
-    size_t name_bytes = equals ? (size_t)(equals - pair.p) : pair.n;
+    size_t name_bytes = byte_index(pair, '=');
 
     if (percent_decode(slice_sub(pair, 0, name_bytes), true, &name, err) < 0 ||
         percent_decode(slice_sub(pair, name_bytes + 1, pair.n), true, &value, err) < 0)
@@ -418,8 +422,7 @@ static int query_apply(struct replica_url *u, struct slice query, struct error *
     static_assert(ARRAY_LEN(params) <= REPLICA_URL_PARAMS_MAX, "room for each once");
 
     while (query.n > 0) {
-        const uint8_t *amp = memchr(query.p, '&', query.n);
-        size_t n = amp ? (size_t)(amp - query.p) : query.n;
+        size_t n = byte_index(query, '&');
         if (n > 0 && param_add(u, slice_sub(query, 0, n), err) < 0)
             return -1;
         query = slice_sub(query, n + 1, query.n);
@@ -430,19 +433,17 @@ static int query_apply(struct replica_url *u, struct slice query, struct error *
 /* Step 3. */
 static int s3_apply(struct replica_url *u, struct slice rest, struct error *err)
 {
-    const uint8_t *question = rest.n ? memchr(rest.p, '?', rest.n) : NULL;
-    size_t head_bytes = question ? (size_t)(question - rest.p) : rest.n;
+    size_t head_bytes = byte_index(rest, '?');
     struct slice head = slice_sub(rest, 0, head_bytes);
-    const uint8_t *slash = head.n ? memchr(head.p, '/', head.n) : NULL;
-    size_t host_bytes = slash ? (size_t)(slash - head.p) : head.n;
+    size_t host_bytes = byte_index(head, '/');
 
-    if (rest.n && memchr(rest.p, '#', rest.n))
+    if (byte_index(rest, '#') < rest.n)
         return error_set(err, ERR_USAGE, 0, "'#' must be written as %%23");
     if (query_apply(u, slice_sub(rest, head_bytes + 1, rest.n), err) < 0)
         return -1;
     if (head.n >= 4 && strncasecmp((const char *)head.p, "arn:", 4) == 0)
         return arn_apply(u, head, err);
-    if (host_bytes && memchr(head.p, '@', host_bytes)) {
+    if (byte_index(slice_sub(head, 0, host_bytes), '@') < host_bytes) {
         (void)error_set(err, ERR_USAGE, 0, "credentials do not belong into a URL");
         return error_hint(err, "use access-key-id and secret-access-key, or AWS_ACCESS_KEY_ID and "
                                "AWS_SECRET_ACCESS_KEY in the environment");

@@ -28,7 +28,7 @@ enum {
 };
 
 /* Every whole number up to here is exact as double. */
-static const double EXACT_MAX = 9007199254740992.0;
+static const double exact_max = 9007199254740992.0;
 
 /* Step 1: the text before anything is built from it. */
 struct scan {
@@ -386,11 +386,11 @@ int jsonval_f64(struct jsonval v, double *out, struct error *err)
 /* A whole number within what a double holds exactly. */
 static int whole_number(struct jsonval v, double *out, struct error *err)
 {
-    double value;
+    double value = 0;
 
     if (jsonval_f64(v, &value, err) < 0)
         return -1;
-    if (value != floor(value) || fabs(value) > EXACT_MAX)
+    if (value != floor(value) || fabs(value) > exact_max)
         return jsonval_error(v, err, ERR_CORRUPT, "%.17g is not a whole number up to 2^53", value);
     *out = value;
     return 0;
@@ -414,7 +414,7 @@ static int u64_of_digits(struct jsonval v, uint64_t *out, struct error *err)
 
 int jsonval_u64(struct jsonval v, uint64_t *out, struct error *err)
 {
-    double value;
+    double value = 0;
 
     if (jsonval_is_str(v))
         return u64_of_digits(v, out, err);
@@ -428,7 +428,7 @@ int jsonval_u64(struct jsonval v, uint64_t *out, struct error *err)
 
 int jsonval_i64(struct jsonval v, int64_t *out, struct error *err)
 {
-    double value;
+    double value = 0;
 
     if (whole_number(v, &value, err) < 0)
         return -1;

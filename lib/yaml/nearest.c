@@ -9,7 +9,9 @@
 
 static char folded(char c)
 {
-    return c == '_' ? '-' : (char)tolower((unsigned char)c);
+    if (c == '_')
+        return '-';
+    return (char)tolower((unsigned char)c);
 }
 
 static unsigned least(unsigned a, unsigned b, unsigned c)
@@ -53,7 +55,7 @@ const char *nearest_word(const char *word, const char *const *words, size_t coun
 
     for (size_t i = 0; i < count; i++) {
         unsigned distance = nearest_distance(word, words[i]);
-        if (distance < best_distance && 2 * distance < strlen(words[i])) {
+        if (distance < best_distance && (size_t)distance * 2 < strlen(words[i])) {
             best = words[i];
             best_distance = distance;
         }

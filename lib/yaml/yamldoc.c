@@ -155,17 +155,19 @@ static void child_attach(struct yamldoc_node *parent, struct yamldoc_node *node)
     parent->children[parent->child_count++] = node;
 }
 
-/* Makes an empty node at its place; place->key moves into it. */
-static int node_new(struct reader *r, struct place *place, const yaml_mark_t *mark,
-                    struct yamldoc_node **out, struct error *err)
+/* Makes an empty node at its place; place->key moves into it. NULL on failure. */
+static struct yamldoc_node *node_new(struct reader *r, struct place *place,
+                                     const yaml_mark_t *mark, struct error *err)
 {
-    if (r->doc->node_count >= YAMLDOC_NODES_MAX)
-        return error_at(r, mark, err, ERR_LIMIT, "more than %d values", YAMLDOC_NODES_MAX);
+    if (r->doc->node_count >= YAMLDOC_NODES_MAX) {
+        (void)error_at(r, mark, err, ERR_LIMIT, "more than %d values", YAMLDOC_NODES_MAX);
+        return NULL;
+    }
     if (place->parent && children_reserve(place->parent, 1, err) < 0)
-        return -1;
+        return NULL;
     struct yamldoc_node *node = mem_new(1, sizeof(*node), err);
     if (!node)
-        return -1;
+        return NULL;
     node->doc = r->doc;
     node->kind = YAMLDOC_NULL;
     node->line = place->line ? place->line : mark_line(mark);
@@ -176,8 +178,7 @@ static int node_new(struct reader *r, struct place *place, const yaml_mark_t *ma
         child_attach(place->parent, node);
     else
         r->doc->root = node;
-    *out = node;
-    return 0;
+    return node;
 }
 
 static bool is_null_word(const char *text)
@@ -223,14 +224,13 @@ static int node_copy(struct reader *r, const struct yamldoc_node *from, struct y
     for (size_t i = 0; i < from->child_count; i++) {
         const struct yamldoc_node *child = from->children[i];
         CLEANUP(mem_free) char *key = NULL;
-        struct yamldoc_node *copy;
         if (child->key && !(key = str_dup(child->key, err)))
             return -1;
         struct place place = {
             .parent = to, .key = key, .line = child->line, .column = child->column};
-        int rc = node_new(r, &place, mark, &copy, err);
+        struct yamldoc_node *copy = node_new(r, &place, mark, err);
         key = place.key; /* NULL once the node has it */
-        if (rc < 0 || node_copy(r, child, copy, mark, err) < 0)
+        if (!copy || node_copy(r, child, copy, mark, err) < 0)
             return -1;
     }
     r->depth--;
@@ -437,10 +437,10 @@ static const char *event_anchor(const yaml_event_t *event)
 static int node_read(struct reader *r, yaml_event_t *event, struct place *place,
                      struct yamldoc_node **out, struct error *err)
 {
-    struct yamldoc_node *node;
+    struct yamldoc_node *node = node_new(r, place, &event->start_mark, err);
     int rc = 0;
 
-    if (node_new(r, place, &event->start_mark, &node, err) < 0)
+    if (!node)
         return -1;
     if (++r->depth > YAMLDOC_DEPTH_MAX)
         return error_at(r, &event->start_mark, err, ERR_LIMIT, "nested deeper than %d",
@@ -488,10 +488,8 @@ static int stream_read(struct reader *r, struct error *err)
     CLEANUP(event_destroy) yaml_event_t event = {0};
     if (event_next(r, &event, err) < 0)
         return -1;
-    if (event.type == YAML_STREAM_END_EVENT) {
-        struct yamldoc_node *node;
-        return node_new(r, &root, &event.start_mark, &node, err);
-    }
+    if (event.type == YAML_STREAM_END_EVENT)
+        return node_new(r, &root, &event.start_mark, err) ? 0 : -1;
     if (child_read(r, &root, err) < 0 ||
         event_expect(r, YAML_DOCUMENT_END_EVENT, "text after the document", err) < 0)
         return -1;

@@ -55,7 +55,7 @@ typedef void control_done_fn(void *arg, const struct error *err);
 
 /*
  * What the socket may ask for. A NULL function is answered 501. -1 with err filled means that
- * nothing was begun (done is not called then): ERR_NOT_FOUND is answered 404, ERR_STATE and
+ * nothing was begun (done is not called then): ERR_NOT_FOUND is answered 404, ERR_WRONG_STATE and
  * ERR_EXISTS 409, ERR_USAGE 400, others 500.
  */
 struct control_actions {

@@ -66,7 +66,7 @@ static int status_of_error(const struct error *err)
     static const struct {
         enum error_code code;
         int status;
-    } rows[] = {{ERR_USAGE, 400},       {ERR_NOT_FOUND, 404},   {ERR_STATE, 409},
+    } rows[] = {{ERR_USAGE, 400},       {ERR_NOT_FOUND, 404},   {ERR_WRONG_STATE, 409},
                 {ERR_EXISTS, 409},      {ERR_FENCED, 409},      {ERR_TIMEOUT, 504},
                 {ERR_UNSUPPORTED, 501}, {ERR_UNAVAILABLE, 503}, {ERR_CANCELED, 503}};
 

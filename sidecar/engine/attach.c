@@ -129,6 +129,7 @@ static void attach_succeed(struct attach *a)
     c->has_adopted = true;
     c->proof_boot_ns = env_boot_ns(e->env);
     c->timestamp_ms = a->facts.has_tip ? a->facts.tip.timestamp_ms : 0;
+    c->acknowledged_txid = c->at.txid;
     c->attach = NULL;
     chain_set_state(c, CHAIN_FOLLOWING, a->reason);
     fault_end(e, &c->fault, "attaching recovered", c->db->path, c->name);
@@ -448,6 +449,8 @@ static void attach_work(struct task *task)
     error_clear(&a->err);
     if (!c->db->follower)
         (void)error_set(&a->err, ERR_WRONG_STATE, 0, "the database is not followed");
+    else if (c->db->is_released)
+        (void)error_set(&a->err, ERR_NO_SPACE, 0, "free disk space is below the reserve");
     else
         (void)(a->is_applying ? apply(a, &a->err) : judge(a, task, &a->err)); /* see done */
 }
@@ -710,16 +713,16 @@ static void attach_begin(void *chain)
     struct chain *c = chain;
     struct error err = ERROR_INIT;
 
-    if (c->state != CHAIN_ATTACHING || c->attach)
+    if (c->state != CHAIN_ATTACHING)
         return;
     /* Requests and tasks of the chain's life before must be over: their answers would mix. */
-    if (c->op || c->is_put_under_way || level_is_busy(c) || task_is_pending(&c->encode_task) ||
+    if (c->attach || c->op || c->is_put_under_way || level_is_busy(c) || expire_is_busy(c) || task_is_pending(&c->encode_task) ||
         task_is_pending(&c->difference_task) || task_is_pending(&c->commit_task) ||
         task_is_pending(&c->attach_task)) {
         loop_timer_start(&c->attach_timer, quiet_wait_ns);
         return;
     }
-    chain_forget_object(c);
+    chain_take_back(c);
     struct attach *a = mem_new(1, sizeof(*a), &err);
     if (!a) {
         fault_note(c->db->engine, &c->fault, "attaching", c->db->path, c->name, &err);
@@ -744,6 +747,8 @@ void attach_start(struct chain *c)
 {
     loop_timer_stop(&c->ship_timer);
     chain_set_state(c, CHAIN_ATTACHING, "looking at the newest object of the bucket");
+    level_stop(c); /* what the levels know belongs to the position that is given up */
+    expire_stop(c);
     loop_timer_start(&c->attach_timer, 0);
 }
 

@@ -88,6 +88,14 @@ void chain_forget_object(struct chain *c)
     c->out = (struct outgoing){.blob = BLOB_INIT};
 }
 
+void chain_take_back(struct chain *c)
+{
+    if (c->out.oldest_commit_ns)
+        c->oldest_commit_ns = c->out.oldest_commit_ns;
+    c->commit_count += c->out.commit_count;
+    chain_forget_object(c);
+}
+
 void chain_start(struct chain *c)
 {
     if (c->state == CHAIN_WAITING)
@@ -141,9 +149,9 @@ bool chain_has_unshipped(const struct chain *c)
 {
     switch (c->state) {
     case CHAIN_FOLLOWING:
-        return c->out.is_full || c->out.oldest_commit_ns || c->out.commit_count ||
-               c->oldest_commit_ns || c->commit_count || task_is_pending(&c->encode_task) ||
-               task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task);
+        return task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
+               task_is_pending(&c->difference_task) || c->out.is_full || c->out.oldest_commit_ns ||
+               c->out.commit_count || c->oldest_commit_ns || c->commit_count;
     case CHAIN_ATTACHING:
     case CHAIN_FENCED:
     case CHAIN_REFUSED:
@@ -178,7 +186,7 @@ static uint64_t wait_ns(const struct chain *c)
     const struct engine *e = c->db->engine;
     uint64_t since = env_monotonic_ns(e->env) - c->last_ship_ns;
 
-    if (e->is_draining || e->is_stopping || !c->last_ship_ns || since >= c->opt.sync_interval_ns)
+    if (e->is_draining || e->is_stopping || e->waits || !c->last_ship_ns || since >= c->opt.sync_interval_ns)
         return 0;
     return c->opt.sync_interval_ns - since;
 }
@@ -186,9 +194,10 @@ static uint64_t wait_ns(const struct chain *c)
 void chain_ship_soon(struct chain *c)
 {
     loop_assert_owner(c->db->engine->loop);
-    if (c->state != CHAIN_FOLLOWING || c->out.is_full || c->is_put_under_way || c->is_resolving ||
-        task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
-        task_is_pending(&c->difference_task) || !database_is_following(c->db))
+    /* While the encoding runs, the object is the task's: that is asked first. */
+    if (c->state != CHAIN_FOLLOWING || task_is_pending(&c->encode_task) ||
+        task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task) ||
+        c->out.is_full || c->is_put_under_way || c->is_resolving || !database_is_following(c->db))
         return;
     uint64_t delay = wait_ns(c);
     if (delay > 0) {

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@
 enum {
     SHM_LOCK_WRITER = 0, /* number of the write lock for xShmLock */
     SNAPSHOT_TRIES = 8,  /* a commit between our look and our lock: at once again, so often */
+    CHECKPOINT_TRIES = 20,
 };
 
 struct connection {
@@ -235,11 +237,21 @@ int connection_slot(const struct connection *c)
     return lock_vfs_slot(c->file);
 }
 
-static int checkpoint_once(struct connection *c, int *out_log, int *out_backfilled,
-                           struct error *err)
+/*
+ * A checkpoint answers SQLITE_BUSY also when it meets a writer that is just storing the wal-index
+ * header: unlike a reader it does not try again by itself. A checkpoint of somebody else lasts.
+ */
+static int checkpoint_try(struct connection *c, int *out_log, int *out_backfilled,
+                          struct error *err)
 {
-    int rc = sqlite3_wal_checkpoint_v2(c->db, "main", SQLITE_CHECKPOINT_PASSIVE, out_log,
+    int rc = SQLITE_BUSY;
+
+    for (unsigned i = 0; i < CHECKPOINT_TRIES && (rc & 0xff) == SQLITE_BUSY; i++) {
+        if (i > 0)
+            (void)sched_yield(); /* cannot fail on Linux */
+        rc = sqlite3_wal_checkpoint_v2(c->db, "main", SQLITE_CHECKPOINT_PASSIVE, out_log,
                                        out_backfilled);
+    }
     return rc == SQLITE_OK ? 0 : error_of(err, c, rc, "checkpoint");
 }
 
@@ -257,7 +269,7 @@ int connection_checkpoint(struct connection *c, uint32_t *out_log_frames, uint32
         }
         connection_end(c);
     }
-    if (checkpoint_once(c, &log, &backfilled, err) < 0) {
+    if (checkpoint_try(c, &log, &backfilled, err) < 0) {
         return -1;
     }
     if (log < 0 || backfilled < 0) {

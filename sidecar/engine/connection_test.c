@@ -86,6 +86,27 @@ static void test_slot_0_means_that_everything_is_backfilled(void **state UNUSED)
     place_remove(&p);
 }
 
+static void
+test_a_checkpoint_passes_over_a_moment_of_busy_but_not_over_another_one(void **state UNUSED)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+    uint32_t log_frames;
+    uint32_t backfilled;
+    place_make(&p);
+    struct connection *c = open_one(&p);
+    assert_ok(connection_checkpoint(c, &log_frames, &backfilled, &err), &err);
+    lock_vfs_inject(LOCK_VFS_SHM_LOCK, 0, 3, SQLITE_BUSY);
+    assert_ok(connection_checkpoint(c, &log_frames, &backfilled, &err), &err);
+    assert_int_equal(lock_vfs_injected_count(), 3);
+    lock_vfs_inject(LOCK_VFS_SHM_LOCK, 0, 1000000, SQLITE_BUSY);
+    assert_error(connection_checkpoint(c, &log_frames, &backfilled, &err), &err, ERR_BUSY,
+                 "checkpoint");
+    lock_vfs_inject(LOCK_VFS_SHM_LOCK, 0, 0, 0);
+    connection_close(c);
+    place_remove(&p);
+}
+
 static void test_the_write_lock_is_taken_without_waiting_and_writes_nothing(void **state UNUSED)
 {
     struct place p;
@@ -248,6 +269,7 @@ int main(int argc, char **argv)
     app_process_main(argc, argv);
     static const struct CMUnitTest tests[] = {
         TEST(test_slot_0_means_that_everything_is_backfilled),
+        TEST(test_a_checkpoint_passes_over_a_moment_of_busy_but_not_over_another_one),
         TEST(test_the_write_lock_is_taken_without_waiting_and_writes_nothing),
         TEST(test_reading_goes_around_sqlite_but_through_its_handles),
         TEST(test_an_idle_connection_takes_three_descriptors),

@@ -285,13 +285,14 @@ static void open_again(void *arg)
 static void close_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, close_task);
-    follower_close(TAKE(db->follower));
+    follower_close(db->follower);
 }
 
 static void close_done(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, close_task);
 
+    db->follower = NULL;
     db->pin_holder = NULL;
     for (size_t i = 0; i < db->chain_count; i++)
         db->chains[i].has_pin = false;
@@ -518,6 +519,10 @@ void database_refresh(struct database *db)
     else
         db->frames_total += db->end_seen.frame;
     IGNORE(follower_stats(db->follower, &db->stats_seen, &ignored));
+    for (size_t i = 0; i < db->chain_count; i++) {
+        struct chain *c = &db->chains[i];
+        c->dirty_page_count = c->dirty.page_count + c->out.entries.count;
+    }
     db->is_notified = false;
     watch_wal(db);
     database_look(db); /* what came between the note and the watch */
@@ -691,13 +696,14 @@ void database_start(struct database *db)
 static void final_work(struct job *job)
 {
     struct database *db = CONTAINER_OF(job, struct database, final_job);
-    follower_close(TAKE(db->follower));
+    follower_close(db->follower);
 }
 
 static void final_done(struct job *job)
 {
     struct database *db = CONTAINER_OF(job, struct database, final_job);
 
+    db->follower = NULL;
     db->is_final_done = true;
     engine_check_waits(db->engine);
 }
@@ -722,9 +728,9 @@ void database_close(struct database *db)
     loop_timer_stop(&db->look_timer);
     loop_timer_stop(&db->retry_timer);
     loop_timer_stop(&db->checkpoint_timer);
+    task_queue_close(&db->queue); /* first: what is only queued will not hold up the chains */
     for (size_t i = 0; i < db->chain_count; i++)
         chain_stop(&db->chains[i]);
-    task_queue_close(&db->queue);
     if (task_queue_is_idle(&db->queue)) {
         final_start(db);
         return;

@@ -309,8 +309,6 @@ static void outgoing_fill(struct encoding *e, struct outgoing *out)
 {
     out->is_full = true;
     out->has_every_page = e->c->needs_all;
-    out->is_page_size_change = e->c->is_page_size_change;
-    e->c->is_page_size_change = false;
     out->entries = e->entries;
     e->entries = (struct entry_list){.entry = NULL};
     out->pages = page_set_take(&e->pages);
@@ -354,7 +352,6 @@ static void adopt_page_size(struct chain *c, const struct log_end *end)
     page_map_close(&c->map);
     c->needs_all = true;
     c->needs_difference = false;
-    c->is_page_size_change = true;
 }
 
 static int encode_next(struct chain *c, struct task *task, enum encode_result *out_result,
@@ -408,16 +405,15 @@ void encode_work(struct task *task)
         (void)error_set(err, ERR_CANCELED, 0, "the database is not followed now");
         return;
     }
-    c->has_pin = false;
     c->out.started_ns = env_monotonic_ns(db->engine->env);
     if (encode_next(c, task, &c->encode_result, err) < 0)
         return;
     if (c->is_pin_wanted && c->encode_result != ENCODE_UNPROVEN) {
         struct log_end end;
         struct error ignored = ERROR_INIT;
+        ASSERT(!c->has_pin);
         c->has_pin = follower_pin(db->follower, &end, &ignored) == 0; /* else: at the next ship */
     }
-    c->dirty_page_count = c->dirty.page_count;
 }
 
 /* ---- the difference ---- */

@@ -21,10 +21,11 @@ struct engine_wait {
     struct engine *e;
     struct engine_wait *next;
     enum wait_kind kind;
-    bool is_stop;   /* a sync that is followed by closing everything */
-    bool has_asked; /* snapshot, expire: the work was asked for, after the sync */
-    bool is_due;    /* decided; the callback is on its way */
-    bool is_late;   /* the deadline decided */
+    const struct database *only; /* NULL: all databases */
+    bool is_stop;                /* a sync that is followed by closing everything */
+    bool has_asked;              /* snapshot, expire: the work was asked for, after the sync */
+    bool is_due;                 /* decided; the callback is on its way */
+    bool is_late;                /* the deadline decided */
     struct loop_timer deadline;
     struct loop_timer call;
     struct engine_outcome outcome;
@@ -68,6 +69,8 @@ static bool sync_is_over(struct engine_wait *w)
     for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
         bool is_unshipped = false;
+        if (w->only && db != w->only)
+            continue;
         if (!database_is_settled(db))
             is_over = false;
         for (size_t j = 0; j < db->chain_count; j++) {
@@ -203,8 +206,8 @@ void engine_check_waits(struct engine *e)
     }
 }
 
-static void wait_start(struct engine *e, enum wait_kind kind, bool is_stop, uint64_t timeout_ns,
-                       engine_done_fn *done, void *arg)
+static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uint64_t timeout_ns,
+                                      engine_done_fn *done, void *arg)
 {
     struct error err = ERROR_INIT;
     struct engine_wait *w = mem_new(1, sizeof(*w), &err);
@@ -212,7 +215,6 @@ static void wait_start(struct engine *e, enum wait_kind kind, bool is_stop, uint
     ASSERT(w); /* a process that cannot allocate this cannot end well anyway */
     w->e = e;
     w->kind = kind;
-    w->is_stop = is_stop;
     w->done = done;
     w->arg = arg;
     loop_timer_init(&w->deadline, e->loop, wait_is_late, w);
@@ -229,7 +231,7 @@ static void wait_start(struct engine *e, enum wait_kind kind, bool is_stop, uint
             chain_hurry(&db->chains[j]);
         }
     }
-    engine_check_waits(e);
+    return w;
 }
 
 /* ---- the door ---- */
@@ -344,23 +346,40 @@ void engine_free(struct engine *e)
 
 void engine_sync(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
 {
-    wait_start(e, WAIT_SYNC, false, timeout_ns, done, arg);
+    (void)wait_start(e, WAIT_SYNC, timeout_ns, done, arg); /* nothing more to say about it */
+    engine_check_waits(e);
+}
+
+int engine_sync_database(struct engine *e, const char *path, uint64_t timeout_ns,
+                         engine_done_fn *done, void *arg, struct error *err)
+{
+    for (size_t i = 0; i < e->db_count; i++) {
+        if (strcmp(e->dbs[i]->path, path) != 0)
+            continue;
+        wait_start(e, WAIT_SYNC, timeout_ns, done, arg)->only = e->dbs[i];
+        engine_check_waits(e);
+        return 0;
+    }
+    return error_set(err, ERR_NOT_FOUND, 0, "%s is not replicated here", path);
 }
 
 void engine_snapshot(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
 {
-    wait_start(e, WAIT_SNAPSHOT, false, timeout_ns, done, arg);
+    (void)wait_start(e, WAIT_SNAPSHOT, timeout_ns, done, arg); /* nothing more to say about it */
+    engine_check_waits(e);
 }
 
 void engine_expire(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg)
 {
-    wait_start(e, WAIT_EXPIRE, false, timeout_ns, done, arg);
+    (void)wait_start(e, WAIT_EXPIRE, timeout_ns, done, arg); /* nothing more to say about it */
+    engine_check_waits(e);
 }
 
 void engine_stop(struct engine *e, engine_done_fn *done, void *arg)
 {
     e->is_stopping = true;
-    wait_start(e, WAIT_SYNC, true, e->opt.shutdown_timeout_ns, done, arg);
+    wait_start(e, WAIT_SYNC, e->opt.shutdown_timeout_ns, done, arg)->is_stop = true;
+    engine_check_waits(e);
 }
 
 void engine_drain(struct engine *e)

@@ -103,6 +103,10 @@ typedef void engine_done_fn(void *arg, const struct engine_outcome *outcome);
  */
 void engine_sync(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg);
 
+/* As engine_sync() for one database. ERR_NOT_FOUND: there is none of that path. */
+MUST_USE int engine_sync_database(struct engine *e, const char *path, uint64_t timeout_ns,
+                                  engine_done_fn *done, void *arg, struct error *err);
+
 /* As engine_sync(), then closes everything; engine_free() may follow from done on. */
 void engine_stop(struct engine *e, engine_done_fn *done, void *arg);
 

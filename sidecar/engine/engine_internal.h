@@ -67,9 +67,8 @@ struct entry_list {
 
 /* An L0 object from encoding to the acknowledgement. */
 struct outgoing {
-    bool is_full;             /* encoded and not yet acknowledged */
-    bool is_page_size_change; /* the map starts anew with it */
-    bool has_every_page;
+    bool is_full;        /* encoded and not yet acknowledged */
+    bool has_every_page; /* the map starts anew with it */
     struct blob blob;
     struct ltx_header header;
     uint64_t file_checksum;
@@ -96,7 +95,8 @@ struct level_work {
     bool is_wanted;          /* due; waits for a pinned state. Owner: loop */
     bool is_encoding;        /* pages are being written. Owner: loop */
     bool is_uploading;       /* Owner: loop */
-    struct loop_timer timer; /* due time. Owner: loop */
+    bool is_put_off;         /* is wanted again when the timer fires. Owner: loop */
+    struct loop_timer timer; /* due time, or the next try. Owner: loop */
     uint64_t due_ns;
     struct page_set changed;  /* pages since boundary. Owner: task */
     bool is_changed_known;    /* false: changes before this process are not in `changed` yet */
@@ -106,7 +106,7 @@ struct level_work {
     struct blob blob;         /* finished, until uploaded. Owner: loop */
     struct ltx_header header;
     uint64_t put_started_ns;
-    unsigned failures;
+    unsigned failures; /* in a row, since the last object of this level */
     struct storage_op *op;
     struct cover *cover; /* page indexes being fetched. Owner: loop */
     struct chain *chain;
@@ -123,8 +123,9 @@ struct chain {
     char state_detail[512];
     size_t ordinal; /* among the database's chains */
 
-    /* Position: what the store has acknowledged. Owner: loop; tasks read it. */
-    struct map_state at; /* txid 0: nothing yet */
+    /* Position: what the store has acknowledged. Owner: task. */
+    struct map_state at;        /* txid 0: nothing yet */
+    uint64_t acknowledged_txid; /* at.txid, for status. Owner: loop */
     struct page_map map; /* task */
     char *map_path;
     uint64_t timestamp_ms; /* of the newest object: times only grow */
@@ -135,11 +136,10 @@ struct chain {
     uint64_t proof_boot_ns; /* boot time of the last proof that we own the prefix */
 
     /* What the store lacks. Owner: task. */
-    bool is_tracking;         /* notes go to `dirty` */
-    bool needs_all;           /* next object has every page */
-    bool needs_difference;    /* compare database and map before the next object */
-    bool is_page_size_change; /* needs_all because the page size is another one now */
-    bool must_send_dirty;     /* also pages whose checksum is the map's: after a rewind */
+    bool is_tracking;      /* notes go to `dirty` */
+    bool needs_all;        /* next object has every page */
+    bool needs_difference; /* compare database and map before the next object */
+    bool must_send_dirty;  /* also pages whose checksum is the map's: after a rewind */
     struct page_set dirty;
 
     /* Shipping. Owner: loop (out: task while encode runs). */
@@ -172,8 +172,10 @@ struct chain {
     struct level_job *level_job; /* the pinned encoding under way; level.c */
     struct task unpin_task;
     struct map_state pinned; /* the acknowledged state that is pinned */
-    bool is_pin_wanted;      /* this encode may pin its state: db->pin_holder is us */
-    bool has_pin;            /* task: the follower is pinned for us */
+    uint64_t pinned_timestamp_ms;
+    bool is_pin_wanted;  /* this encode may pin its state: db->pin_holder is us */
+    bool is_pin_waiting; /* the pinned state is on its way to the store */
+    bool has_pin;        /* task: the follower is pinned for us */
 
     /* Retention. */
     struct expire *expire; /* a pass under way; expire.c */
@@ -182,7 +184,7 @@ struct chain {
     /* For status. Owner: loop. */
     struct fault fault;
     uint64_t last_success_at_ns;
-    uint64_t dirty_page_count;
+    uint64_t dirty_page_count; /* in `dirty` and in the object on its way */
     uint64_t syncs_total, sync_ns_total, sync_pages_total, differences_total, conflicts_total;
     uint32_t fenced_by_epoch, fenced_by_owner;
     uint64_t retention_at_ns, retention_errors_total;
@@ -336,7 +338,9 @@ void chain_hurry(struct chain *c);     /* ends a back-off: somebody waits */
 void chain_ship_soon(struct chain *c); /* encodes now, or when sync-interval allows */
 bool chain_has_unshipped(const struct chain *c);
 bool chain_is_quiet(const struct chain *c); /* no request or task under way */
-void chain_forget_object(struct chain *c);  /* drops chain->out */
+void chain_forget_object(struct chain *c);  /* drops chain->out: it was acknowledged */
+/* Drops chain->out unacknowledged: its commits count as unshipped again. */
+void chain_take_back(struct chain *c);
 
 /* The sink of follower_note_since(): a page for this chain only. arg: the chain. Task side. */
 int chain_note(void *chain, uint32_t pgno, struct error *err);

@@ -38,7 +38,7 @@ static void lag_fill(const struct chain *c, uint64_t now_mono, uint64_t now_wall
         out->oldest_unshipped_at_ns = now_wall - out->lag_ns;
     }
     out->lag_commits = c->out.commit_count + c->commit_count;
-    out->dirty_page_count = c->dirty_page_count + c->out.entries.count;
+    out->dirty_page_count = c->dirty_page_count;
     out->lag_bytes = out->dirty_page_count * c->db->end_seen.page_size;
 }
 
@@ -77,11 +77,11 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .state_detail = c->state_detail,
         .state_since_ns = now_mono - c->state_since_ns,
         .is_attached = c->state == CHAIN_FOLLOWING || c->state == CHAIN_FENCED,
-        .has_local_proof = c->at.txid > 0,
+        .has_local_proof = c->acknowledged_txid > 0,
         .can_create = storage_caps(c->storage)->can_create,
         .is_can_create_known = c->has_accepted,
-        .acknowledged_txid = c->at.txid,
-        .local_txid = c->at.txid + (chain_has_unshipped(c) ? 1 : 0),
+        .acknowledged_txid = c->acknowledged_txid,
+        .local_txid = c->acknowledged_txid + (chain_has_unshipped(c) ? 1 : 0),
         .last_success_at_ns = c->last_success_at_ns,
         .last_commit_at_ns = c->timestamp_ms * NS_PER_MS,
         .last_error = has_error ? c->fault.last.text : NULL,

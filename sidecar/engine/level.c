@@ -28,7 +28,14 @@
 #include "sidecar/engine/cover.h"
 #include "sidecar/engine/engine_internal.h"
 
-static const uint64_t upload_retry_ns = 5 * NS_PER_SEC;
+static const uint64_t retry_base_ns = 5 * NS_PER_SEC;
+static const uint64_t upload_retry_ceiling_ns = NS_PER_MIN;
+/* A page that cannot be read, or is not what it was, needs a person: each try reads on and on. */
+static const uint64_t encode_retry_ceiling_ns = NS_PER_HOUR;
+
+enum {
+    COVER_FAILURES_MAX = 3, /* of objects that are damaged or gone, before a level begins anew */
+};
 
 /* One object under construction. Owner: task while level_task runs, else loop. */
 struct level_job {
@@ -84,6 +91,23 @@ static uint64_t level_delay_ns(const struct chain *c, unsigned level)
     return interval - jitter_ns(c, interval);
 }
 
+static uint64_t retry_delay_ns(const struct level_work *l, uint64_t ceiling_ns)
+{
+    uint64_t delay = retry_base_ns;
+
+    for (unsigned i = 1; i < l->failures && delay < ceiling_ns; i++)
+        delay *= 2;
+    return delay < ceiling_ns ? delay : ceiling_ns;
+}
+
+/* Stays wanted, but not at once. */
+static void level_put_off(struct level_work *l)
+{
+    l->is_wanted = false;
+    l->is_put_off = true;
+    loop_timer_start(&l->timer, retry_delay_ns(l, encode_retry_ceiling_ns));
+}
+
 static bool level_has_news(const struct chain *c, unsigned level)
 {
     return c->at.txid > c->level[level].boundary_txid;
@@ -100,6 +124,19 @@ static void level_arm_one(struct chain *c, unsigned level)
 }
 
 static void cover_on_done(void *arg, struct cover_result *result, const struct error *err);
+
+/* What lies between boundary and tip is gone or damaged: the level begins anew behind a snapshot. */
+static void level_begin_anew(struct level_work *l, const struct error *err)
+{
+    struct chain *c = l->chain;
+
+    LOG_WARN(c->db->engine->log, "level begins anew behind a snapshot", LOG_STR("db", c->db->path),
+             LOG_STR("destination", c->name), LOG_U64("level", l->level), LOG_ERR(err));
+    l->boundary_txid = l->known_from_txid;
+    l->is_changed_known = true;
+    l->failures = 0;
+    level_want(c, LTX_LEVEL_SNAPSHOT);
+}
 
 /* The pages between boundary and the start of this process, from the bucket. */
 static void level_learn(struct chain *c, unsigned level)
@@ -118,15 +155,13 @@ static void level_learn(struct chain *c, unsigned level)
 
     if (l->cover)
         return;
-    if (cover_start(&args, cover_on_done, l, &l->cover, &err) < 0) {
-        l->cover = NULL;
-        /* What lies between is gone: the level begins anew behind a snapshot. */
-        l->boundary_txid = l->known_from_txid;
-        l->is_changed_known = true;
-        level_want(c, LTX_LEVEL_SNAPSHOT);
-        LOG_INFO(c->db->engine->log, "level begins anew behind a snapshot",
-                 LOG_STR("db", c->db->path), LOG_U64("level", level), LOG_ERR(&err));
-    }
+    if (cover_start(&args, cover_on_done, l, &l->cover, &err) == 0)
+        return;
+    l->cover = NULL;
+    if (err.code == ERR_NO_MEMORY)
+        level_put_off(l);
+    else
+        level_begin_anew(l, &err);
 }
 
 static void cover_on_done(void *arg, struct cover_result *result, const struct error *err)
@@ -138,25 +173,42 @@ static void cover_on_done(void *arg, struct cover_result *result, const struct e
     l->cover = NULL;
     if (set_err.code == ERR_NONE && page_set_add_all(&l->changed, &result->pages, &set_err) == 0) {
         l->is_changed_known = true;
+        l->failures = 0;
         level_want(c, l->level);
+        return;
+    }
+    l->failures++;
+    /* An object may have been deleted since the plan was made: the next one knows. */
+    if ((set_err.code == ERR_NOT_FOUND || set_err.code == ERR_CORRUPT) &&
+        l->failures >= COVER_FAILURES_MAX) {
+        level_begin_anew(l, &set_err);
         return;
     }
     fault_note(c->db->engine, &c->fault, "page indexes for a compaction", c->db->path, c->name,
                &set_err);
-    loop_timer_start(&l->timer, upload_retry_ns);
+    level_put_off(l);
 }
 
 static void upload_start(struct level_work *l);
+
+/* The object under way is dropped: whoever attaches next finds out what is missing. */
+static void upload_drop(struct level_work *l)
+{
+    blob_destroy(&l->blob);
+    l->is_uploading = false;
+}
 
 static void level_on_timer(void *arg)
 {
     struct level_work *l = arg;
 
-    if (l->is_uploading) {
-        upload_start(l);
+    if (l->chain->state != CHAIN_FOLLOWING) {
+        upload_drop(l);
         return;
     }
-    if (l->chain->state == CHAIN_FOLLOWING && level_has_news(l->chain, l->level))
+    if (l->is_uploading)
+        upload_start(l);
+    else if (l->is_put_off || level_has_news(l->chain, l->level))
         level_want(l->chain, l->level);
 }
 
@@ -166,6 +218,7 @@ void level_want(struct chain *c, unsigned level)
 
     if (l->is_encoding || l->is_uploading || c->state != CHAIN_FOLLOWING)
         return;
+    l->is_put_off = false;
     if (level != LTX_LEVEL_SNAPSHOT && !l->is_changed_known) {
         level_learn(c, level);
         return;
@@ -202,24 +255,35 @@ static void unpin_work(struct task *task)
     c->has_pin = false;
 }
 
+/* Abandoned on the way: its pages count as changed again. */
+static void job_abandon(struct chain *c)
+{
+    struct level_work *l = &c->level[c->level_job->level];
+    struct error err = ERROR_INIT;
+
+    if (page_set_add_all(&l->changed, &l->taken, &err) < 0) {
+        l->is_changed_known = false; /* no memory: the bucket's indexes will tell again */
+        l->known_from_txid = c->level_job->state.txid;
+    }
+    page_set_clear(&l->taken);
+    l->is_encoding = false;
+    level_job_free(c->level_job);
+    c->level_job = NULL;
+    if (c->state == CHAIN_FOLLOWING)
+        level_put_off(l);
+}
+
 static void unpin_done(struct task *task)
 {
     struct chain *c = CONTAINER_OF(task, struct chain, unpin_task);
     struct database *db = c->db;
 
-    if (c->level_job) { /* abandoned on the way */
-        struct level_work *l = &c->level[c->level_job->level];
-        struct error err = ERROR_INIT;
-        if (page_set_add_all(&l->changed, &l->taken, &err) < 0)
-            l->is_changed_known = false; /* no memory: the bucket's indexes will tell again */
-        page_set_clear(&l->taken);
-        l->is_encoding = false;
-        level_job_free(c->level_job);
-        c->level_job = NULL;
-    }
+    if (c->level_job)
+        job_abandon(c);
+    c->is_pin_waiting = false;
     if (db->pin_holder == c)
         db->pin_holder = NULL;
-    for (unsigned level = 1; level < LTX_LEVELS; level++)
+    for (unsigned level = 1; level < LTX_LEVELS && c->state == CHAIN_FOLLOWING; level++)
         level_arm_one(c, level);
     for (size_t i = 0; i < db->chain_count; i++) {
         if (level_is_any_wanted(&db->chains[i]))
@@ -234,12 +298,10 @@ void level_abandon(struct chain *c)
     if (c->db->pin_holder != c)
         return;
     for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
-        if (l->is_wanted) { /* stays due: the timer asks again */
-            l->is_wanted = false;
-            loop_timer_start(&l->timer, upload_retry_ns);
-        }
+        if (c->level[level].is_wanted)
+            level_put_off(&c->level[level]);
     }
+    c->is_pin_waiting = false;
     task_queue_push(&c->db->queue, &c->unpin_task);
 }
 
@@ -352,7 +414,7 @@ static struct ltx_header header_of_level(const struct chain *c, unsigned level,
         .commit = state->page_count,
         .min_txid = level == LTX_LEVEL_SNAPSHOT ? 1 : c->level[level].boundary_txid + 1,
         .max_txid = state->txid,
-        .timestamp_ms = (int64_t)c->timestamp_ms,
+        .timestamp_ms = (int64_t)c->pinned_timestamp_ms,
         .has_ext = true,
         .epoch = c->epoch,
         .owner = c->owner,
@@ -414,9 +476,11 @@ static void level_next(struct chain *c)
 
 void level_state_pinned(struct chain *c)
 {
-    if (c->level_job || c->db->pin_holder != c)
-        return;
+    ASSERT(!c->level_job);
+    ASSERT(c->db->pin_holder == c);
+    c->is_pin_waiting = false;
     c->pinned = c->at;
+    c->pinned_timestamp_ms = c->timestamp_ms;
     level_next(c);
 }
 
@@ -428,6 +492,7 @@ static void level_step_done(struct task *task)
     if (!job || task_is_pending(&c->unpin_task))
         return; /* abandoned: unpin_done() cleans up */
     if (job->err.code != ERR_NONE) {
+        c->level[job->level].failures++;
         if (job->err.code != ERR_CANCELED)
             fault_note(c->db->engine, &c->fault, "compaction", c->db->path, c->name, &job->err);
         level_abandon(c);
@@ -440,7 +505,6 @@ static void level_step_done(struct task *task)
     struct level_work *l = &c->level[job->level];
     l->is_encoding = false;
     l->is_uploading = true;
-    l->failures = 0;
     l->header = job->header;
     l->blob = job->blob;
     job->blob = (struct blob)BLOB_INIT;
@@ -459,7 +523,11 @@ static void upload_end(struct level_work *l)
     blob_destroy(&l->blob);
     page_set_clear(&l->taken);
     l->is_uploading = false;
-    l->boundary_txid = l->header.max_txid;
+    l->failures = 0;
+    if (l->header.max_txid > l->boundary_txid) /* a full copy may have come meanwhile */
+        l->boundary_txid = l->header.max_txid;
+    if (!c->out.failures)
+        fault_end(c->db->engine, &c->fault, "compaction recovered", c->db->path, c->name);
     if (l->level == LTX_LEVEL_SNAPSHOT)
         l->due_ns = env_wall_ns(c->db->engine->env) + c->opt.snapshot_interval_ns;
     level_arm_one(c, l->level);
@@ -474,8 +542,7 @@ static void upload_on_done(void *arg, const struct storage_result *result)
 
     l->op = NULL;
     if (c->state != CHAIN_FOLLOWING) {
-        blob_destroy(&l->blob);
-        l->is_uploading = false;
+        upload_drop(l);
         return;
     }
     /* Taken: the same range of the same chain, by a retry or an earlier life of ours. */
@@ -487,7 +554,7 @@ static void upload_on_done(void *arg, const struct storage_result *result)
     l->failures++;
     fault_note(c->db->engine, &c->fault, "compaction not accepted", c->db->path, c->name,
                result->err);
-    loop_timer_start(&l->timer, upload_retry_ns * (l->failures < 12 ? l->failures : 12));
+    loop_timer_start(&l->timer, retry_delay_ns(l, upload_retry_ceiling_ns));
 }
 
 static void upload_start(struct level_work *l)
@@ -509,8 +576,9 @@ static void upload_start(struct level_work *l)
     l->put_started_ns = env_monotonic_ns(c->db->engine->env);
     if (storage_put_start(c->storage, &put, upload_on_done, l, &l->op, &err) < 0) {
         l->op = NULL;
+        l->failures++;
         fault_note(c->db->engine, &c->fault, "compaction not sent", c->db->path, c->name, &err);
-        loop_timer_start(&l->timer, upload_retry_ns);
+        loop_timer_start(&l->timer, retry_delay_ns(l, upload_retry_ceiling_ns));
     }
 }
 
@@ -561,7 +629,9 @@ void level_arm(struct chain *c)
             l->boundary_txid = c->at.txid;
         l->known_from_txid = c->at.txid;
         l->is_changed_known = l->boundary_txid == c->at.txid;
+        l->failures = 0;
         page_set_clear(&l->changed);
+        page_set_clear(&l->taken); /* of an object that was dropped */
         if (level == LTX_LEVEL_SNAPSHOT)
             l->due_ns = base ? base->timestamp_ns + c->opt.snapshot_interval_ns : 0;
         level_arm_one(c, level);
@@ -576,7 +646,7 @@ void level_object_acknowledged(struct chain *c)
 
     for (unsigned level = 1; level < LTX_LEVELS; level++) {
         struct level_work *l = &c->level[level];
-        if (is_base || out->is_page_size_change) {
+        if (out->has_every_page) {
             /* Levels begin behind a full copy; none crosses a change of the page size. */
             page_set_clear(&l->changed);
             l->boundary_txid = out->header.max_txid;
@@ -590,8 +660,9 @@ void level_object_acknowledged(struct chain *c)
         }
         level_arm_one(c, level);
     }
-    if (out->is_page_size_change)
-        c->level[LTX_LEVEL_SNAPSHOT].is_wanted = true;
+    /* What lies before may have another page size, or holes: restores need a place to begin. */
+    if (out->has_every_page && !is_base)
+        level_want(c, LTX_LEVEL_SNAPSHOT);
 }
 
 void level_stop(struct chain *c)
@@ -601,13 +672,13 @@ void level_stop(struct chain *c)
         loop_timer_stop(&l->timer);
         cover_cancel(TAKE(l->cover));
         l->is_wanted = false;
-        if (l->op) {
-            storage_cancel(l->op);
-        } else {
-            blob_destroy(&l->blob);
-            l->is_uploading = false;
-        }
+        l->is_put_off = false;
+        if (l->op)
+            storage_cancel(l->op); /* its done drops the object */
+        else
+            upload_drop(l);
     }
+    c->is_pin_waiting = false;
     if (c->db->pin_holder == c)
         task_queue_push(&c->db->queue, &c->unpin_task);
 }
@@ -616,7 +687,8 @@ bool level_is_busy(const struct chain *c)
 {
     for (unsigned level = 1; level < LTX_LEVELS; level++) {
         const struct level_work *l = &c->level[level];
-        if (l->is_encoding || l->is_uploading || l->op)
+        /* Stopped: nobody goes on with what was being encoded, level_destroy() frees it. */
+        if ((l->is_encoding && c->state != CHAIN_STOPPED) || l->is_uploading || l->op)
             return true;
     }
     return task_is_pending(&c->level_task) || task_is_pending(&c->unpin_task);
@@ -625,7 +697,7 @@ bool level_is_busy(const struct chain *c)
 bool level_is_wanted_or_busy(const struct chain *c, unsigned level)
 {
     const struct level_work *l = &c->level[level];
-    return l->is_wanted || l->is_encoding || l->is_uploading || l->cover;
+    return l->is_wanted || l->is_put_off || l->is_encoding || l->is_uploading || l->cover;
 }
 
 void level_destroy(struct chain *c)

@@ -126,6 +126,7 @@ static void chain_advance(struct chain *c)
 
     c->at = c->map.state;
     c->at.end = out->end;
+    c->acknowledged_txid = c->at.txid;
     c->timestamp_ms = (uint64_t)out->header.timestamp_ms;
     level_object_acknowledged(c);
     chain_forget_object(c);
@@ -136,7 +137,6 @@ void ship_committed(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, commit_task);
     struct database *db = c->db;
 
-    database_refresh(db);
     if (c->state != CHAIN_FOLLOWING)
         return;
     if (db->task_err.code != ERR_NONE) {
@@ -145,7 +145,7 @@ void ship_committed(struct task *task)
         return;
     }
     chain_advance(c);
-    if (c->has_pin)
+    if (c->is_pin_waiting)
         level_state_pinned(c);
     if (c->oldest_commit_ns || c->commit_count || level_is_any_wanted(c))
         chain_ship_soon(c);
@@ -223,8 +223,6 @@ static void conflict_judge(struct chain *c, const struct ltx_header *there, uint
         LOG_WARN(e->log, "bucket moved on since attaching: attaching again",
                  LOG_STR("db", c->db->path), LOG_STR("destination", c->name));
         c->conflicts_total++;
-        chain_forget_object(c);
-        level_abandon(c);
         attach_start(c);
         return;
     }
@@ -394,11 +392,9 @@ static void proof_on_done(void *arg, const struct storage_result *result)
         put_start(c);
         return;
     }
-    /* Whether it was our own lost answer or another writer: the put will be refused and tell. When
-     * its number was already removed again, only attaching can tell. */
+    /* Our own lost answer or another writer, whose objects may be deleted already: attaching can
+     * tell. */
     c->conflicts_total++;
-    chain_forget_object(c);
-    level_abandon(c);
     attach_start(c);
 }
 
@@ -427,9 +423,9 @@ static void proof_start(struct chain *c)
 void ship_start(struct chain *c)
 {
     uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
-    bool is_retry = c->out.failures > 0; /* the object may be there: the put itself will tell */
 
-    if (!is_retry && c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2)
+    /* Also before a retry: between two of them there may be a night. */
+    if (c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2)
         proof_start(c);
     else
         put_start(c);
@@ -445,6 +441,7 @@ void ship_encoded(struct task *task)
     database_refresh(db);
     if (c->is_pin_wanted && !c->has_pin)
         level_abandon(c);
+    c->is_pin_waiting = c->is_pin_wanted && c->has_pin;
     c->is_pin_wanted = false;
     if (c->state != CHAIN_FOLLOWING)
         return;
@@ -466,7 +463,7 @@ void ship_encoded(struct task *task)
     default:
         c->out.oldest_commit_ns = 0;
         c->out.commit_count = 0;
-        if (c->has_pin)
+        if (c->is_pin_waiting)
             level_state_pinned(c);
         if (c->oldest_commit_ns || c->commit_count)
             chain_ship_soon(c);
@@ -494,7 +491,8 @@ void ship_on_timer(void *chain)
 {
     struct chain *c = chain;
 
-    if (c->state != CHAIN_FOLLOWING || c->is_put_under_way || c->is_resolving)
+    if (c->state != CHAIN_FOLLOWING || c->is_put_under_way || c->is_resolving ||
+        task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task))
         return;
     if (!c->out.is_full) {
         chain_ship_soon(c);

@@ -189,10 +189,14 @@ static int state_prove(struct attempt *a, struct error *err)
     if (a->base && a->base->map.state.page_size == o->page_size && !output_is_full(o) &&
         restore_step(loop, base_copy_step, a, err) < 0)
         return -1;
-    if (output_check_complete(o, err) < 0 ||
-        verify_state_checksum(o, &a->fetched.tip, &a->fetched.tip_trailer,
-                              &r->result.is_checksum_recorded, err) < 0)
+    if (output_check_complete(o, err) < 0)
         return -1;
+    if (verify_state_checksum(o, &a->fetched.tip, &a->fetched.tip_trailer,
+                              &r->result.is_checksum_recorded, err) < 0) {
+        if (a->base)
+            err->code = ERR_WRONG_STATE; /* every object was proven: the base is another history */
+        return -1;
+    }
     if (a->base && !r->result.is_checksum_recorded)
         return error_set(err, ERR_WRONG_STATE, 0,
                          "the newest object has no checksum of the database, so nothing proves "
