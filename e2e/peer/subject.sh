@@ -12,7 +12,7 @@
 #   subject_restore URL OUT [FLAG...]      restores; `restore_says` is its output
 #   subject_restore_home NAME DB_PATH [FLAG...]  restores a configured database to its own path
 #   subject_before_start NAME DB_PATH      what its documentation runs before the application
-#   subject_wait_synced URL ROW            until a restore of URL holds row ROW
+#   subject_wait_synced URL ROW            until a restore of URL holds row ROW; never: unsafe
 #
 # A case ends with one of  safe TEXT, unsafe TEXT, cannot TEXT: one line of what was seen on
 # standard output, and status 0, 1 or 77. Any other status means that the case itself is broken.
@@ -25,6 +25,8 @@ subject=${SUBJECT:-walferry}
 subject_globals=
 declare -A subject_pid=()
 restore_says=
+restored_fault=
+synced_s=30
 
 case $subject in
 walferry)
@@ -141,16 +143,25 @@ restored_ask() {
     shift 2
     db_remove "$work/asked.db"
     answer="no restore"
-    subject_restore "$url" "$work/asked.db" "$@" || return 1
-    answer=$(db_ask "$work/asked.db" "$sql")
+    restored_fault=
+    if ! subject_restore "$url" "$work/asked.db" "$@"; then
+        restored_fault=$(tail -n 1 <<<"$restore_says")
+        return 1
+    fi
+    if ! answer=$(db_ask "$work/asked.db" "$sql"); then
+        restored_fault="the restored database is malformed"
+        return 1
+    fi
 }
 
 restored_has_row() {
     restored_ask "$1" "SELECT count(*) FROM app_row WHERE id = $2" && [ "$answer" = 1 ]
 }
 
+# A row that does not come is the subject's failure, not the case's.
 subject_wait_synced() {
-    wait_until "row $2 is in $1" restored_has_row "$1" "$2"
+    poll_until "$synced_s" restored_has_row "$1" "$2" ||
+        unsafe "row $2 is not restorable after $synced_s s (${restored_fault:-no such row})"
 }
 
 # ---- replicas (a folder, the layout that both share) -------------------------------------------
@@ -174,7 +185,11 @@ replica_keep_raw() {
     find "$1/ltx" -mindepth 1 -maxdepth 1 ! -name 0 -exec rm -rf {} +
 }
 
-# replica_time FOLDER TXID: when that object of level 0 was made, as `restore -timestamp` takes it.
+# replica_time FOLDER TXID [LATER_MS]: when that object of level 0 was made (or a little later), as
+# `restore -timestamp` takes it.
 replica_time() {
-    date -u -r "$1/ltx/0/$2-$2.ltx" +%Y-%m-%dT%H:%M:%S.%NZ
+    local ms
+    ms=$(date -u -r "$1/ltx/0/$2-$2.ltx" +%s%3N)
+    ms=$((ms + ${3:-0}))
+    date -u -d "@$((ms / 1000)).$(printf %03d $((ms % 1000)))" +%Y-%m-%dT%H:%M:%S.%3NZ
 }

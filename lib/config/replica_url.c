@@ -288,7 +288,7 @@ static bool is_host(struct slice s)
 {
     const uint8_t *colon = s.p ? memrchr(s.p, ':', s.n) : NULL;
 
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; s.p && i < s.n; i++) {
         if (!isalnum(s.p[i]) && !strchr("._-:[]", s.p[i]))
             return false;
         if (colon && s.p + i > colon && !isdigit(s.p[i]))
@@ -441,7 +441,7 @@ static int s3_apply(struct replica_url *u, struct slice rest, struct error *err)
         return error_set(err, ERR_USAGE, 0, "'#' must be written as %%23");
     if (query_apply(u, slice_sub(rest, head_bytes + 1, rest.n), err) < 0)
         return -1;
-    if (head.n >= 4 && strncasecmp((const char *)head.p, "arn:", 4) == 0)
+    if (head.p && head.n >= 4 && strncasecmp((const char *)head.p, "arn:", 4) == 0)
         return arn_apply(u, head, err);
     if (byte_index(slice_sub(head, 0, host_bytes), '@') < host_bytes) {
         (void)error_set(err, ERR_USAGE, 0, "credentials do not belong into a URL");

@@ -156,8 +156,8 @@ static void child_attach(struct yamldoc_node *parent, struct yamldoc_node *node)
 }
 
 /* Makes an empty node at its place; place->key moves into it. NULL on failure. */
-static struct yamldoc_node *node_new(struct reader *r, struct place *place,
-                                     const yaml_mark_t *mark, struct error *err)
+static struct yamldoc_node *node_new(struct reader *r, struct place *place, const yaml_mark_t *mark,
+                                     struct error *err)
 {
     if (r->doc->node_count >= YAMLDOC_NODES_MAX) {
         (void)error_at(r, mark, err, ERR_LIMIT, "more than %d values", YAMLDOC_NODES_MAX);
@@ -334,18 +334,16 @@ static int merge_apply(struct reader *r, struct yamldoc_node *map, struct error 
     return rc;
 }
 
-static int node_read(struct reader *r, yaml_event_t *event, struct place *place,
-                     struct yamldoc_node **out, struct error *err);
+static int node_read(struct reader *r, yaml_event_t *event, struct place *place, struct error *err);
 
 /* Takes the next event and reads the node that begins there into place. */
 static int child_read(struct reader *r, struct place *place, struct error *err)
 {
     CLEANUP(event_destroy) yaml_event_t event = {0};
-    struct yamldoc_node *node;
 
     if (event_next(r, &event, err) < 0)
         return -1;
-    return node_read(r, &event, place, &node, err);
+    return node_read(r, &event, place, err);
 }
 
 /* Step 4 for sequences. */
@@ -355,12 +353,11 @@ static int sequence_read(struct reader *r, struct yamldoc_node *node, struct err
     for (;;) {
         CLEANUP(event_destroy) yaml_event_t event = {0};
         struct place place = {.parent = node};
-        struct yamldoc_node *child;
         if (event_next(r, &event, err) < 0)
             return -1;
         if (event.type == YAML_SEQUENCE_END_EVENT)
             return 0;
-        if (node_read(r, &event, &place, &child, err) < 0)
+        if (node_read(r, &event, &place, err) < 0)
             return -1;
     }
 }
@@ -434,8 +431,7 @@ static const char *event_anchor(const yaml_event_t *event)
 }
 
 /* Steps 1 to 6 for the node that begins with event. */
-static int node_read(struct reader *r, yaml_event_t *event, struct place *place,
-                     struct yamldoc_node **out, struct error *err)
+static int node_read(struct reader *r, yaml_event_t *event, struct place *place, struct error *err)
 {
     struct yamldoc_node *node = node_new(r, place, &event->start_mark, err);
     int rc = 0;
@@ -459,10 +455,7 @@ static int node_read(struct reader *r, yaml_event_t *event, struct place *place,
         return -1;
     r->depth--;
     const char *anchor = event_anchor(event);
-    if (anchor && anchor_add(r, &event->start_mark, anchor, node, err) < 0)
-        return -1;
-    *out = node;
-    return 0;
+    return anchor ? anchor_add(r, &event->start_mark, anchor, node, err) : 0;
 }
 
 /* Takes an event that must be of the given type. */

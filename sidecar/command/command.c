@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sidecar/command/man.h"
+
 enum {
     HELP_BYTES_MAX = 64 * 1024,
 };
@@ -79,6 +81,16 @@ static int report(const struct error *err)
     if (err->hint[0])
         (void)fprintf(stderr, "Hint: %s\n", err->hint); /* as above */
     return error_exit_status(err->code);
+}
+
+static int print_man(void)
+{
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(HELP_BYTES_MAX);
+    struct error err = ERROR_INIT;
+
+    if (man_page(&text, &err) < 0 || command_print(buf_slice(&text), &err) < 0)
+        return report(&err);
+    return 0;
 }
 
 static int print_help(const struct command *command)
@@ -159,6 +171,8 @@ int command_main(const struct env *env, int argc, char **argv)
     }
     bool is_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0 ||
                    strcmp(argv[1], "-help") == 0 || strcmp(argv[1], "--help") == 0;
+    if (is_help && argc > 2 && strcmp(argv[2], "man") == 0)
+        return print_man();
     if (is_help)
         return print_help(argc > 2 ? command_find(argv[2]) : NULL);
     const struct command *c = command_find(argv[1]);

@@ -12,6 +12,7 @@
 #include "sidecar/command/command.h"
 #include "sidecar/command/destination.h"
 #include "sidecar/command/directory.h"
+#include "sidecar/command/heartbeat.h"
 #include "sidecar/command/serve.h"
 #include "sidecar/command/supervise.h"
 #include "sidecar/command/version.h"
@@ -84,6 +85,7 @@ static struct destination_options destination_options_of(const struct config *c,
         .sync_interval_ns = r->sync_interval_ns,
         .snapshot_interval_ns = r->snapshot_interval_ns,
         .snapshot_retention_ns = r->snapshot_retention_ns,
+        .validation_interval_ns = r->validation_interval_ns,
         .l0_retention_ns = c->l0_retention_ns,
         .is_retention_enabled = c->retention_enabled,
         .require_fencing = r->require_fencing,
@@ -237,12 +239,14 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
                                            .shutdown_timeout_ns =
                                                r->config->shutdown_sync_timeout_ns};
     struct server *server = NULL;
+    struct heartbeat *heartbeat = NULL;
     int rc = -1;
 
     if (restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
         engine_new(&options, &r->engine, err) < 0)
         return -1;
-    if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0) {
+    if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&
+        heartbeat_start(r, &heartbeat, err) == 0) {
         const struct supervise_options supervise = {
             .loop = r->loop,
             .log = r->log,
@@ -257,6 +261,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
         };
         rc = supervise_run(&supervise, out_status, err);
     }
+    heartbeat_stop(heartbeat);
     serve_stop(server);
     directory_stop(r);
     engine_free(r->engine);

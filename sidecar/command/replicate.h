@@ -4,6 +4,7 @@
  *   replicate.c   flags, configuration, databases into the engine
  *   directory.c   folders of databases, also those that appear later
  *   serve.c       metrics, health and the control socket
+ *   heartbeat.c   the dead man's switch
  *   supervise.c   child process, signals, the end
  */
 #ifndef WALFERRY_SIDECAR_COMMAND_REPLICATE_H

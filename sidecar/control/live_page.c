@@ -15,7 +15,7 @@
 
 const char live_page_policy[] =
     "default-src 'none'; "
-    "style-src 'sha256-RWT/0EQfZ6OtWI+f4mHUT9WzyZ/JtlUKd9/cTMdjJao='; "
+    "style-src 'sha256-Yv8ZrLlFbeYTnAFA/fm9Y6B+DpvZO/In+wlix32aOF8='; "
     "script-src 'sha256-ymkaA8wGLd0DFM3Q4l2LEGF1iqCe3lOcoBFEMJL2Av0='; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -32,7 +32,8 @@ const char live_page_html[] =
     ":root { --ink: #1c2126; --dim: #5d6873; --line: #d8dee4; --back: #f7f9fa; --card: #fff;\n"
     "  --good: #17663f; --wait: #8a5a00; --bad: #b3261e; }\n"
     "@media (prefers-color-scheme: dark) { :root { --ink: #e4e9ee; --dim: #9aa7b3;\n"
-    "  --line: #313a43; --back: #14181c; --card: #1c2227; --good: #63d297; --wait: #f0b955; --bad: #ff8a80; } }\n"
+    "  --line: #313a43; --back: #14181c; --card: #1c2227; --good: #63d297;\n"
+    "  --wait: #f0b955; --bad: #ff8a80; } }\n"
     "* { box-sizing: border-box; }\n"
     "body { margin: 0 auto; max-width: 76rem; padding: 1.2rem; background: var(--back);\n"
     "  color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }\n"

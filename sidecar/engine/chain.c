@@ -46,6 +46,7 @@ int chain_init(struct chain *c, struct database *db, const struct destination_op
     loop_timer_init(&c->ship_timer, loop, ship_on_timer, c);
     level_init(c);
     expire_init(c);
+    validate_init(c);
     attach_init(c);
     c->name = str_dup(opt->name, err);
     c->map_path = c->name ? page_map_path(db->path, db->meta_path, c->name, err) : NULL;
@@ -109,6 +110,7 @@ static void chain_cancel(struct chain *c)
     attach_cancel(c);
     level_stop(c);
     expire_stop(c);
+    validate_stop(c);
     if (c->op)
         storage_cancel(c->op);
 }
@@ -135,7 +137,7 @@ void chain_stop(struct chain *c)
 bool chain_is_quiet(const struct chain *c)
 {
     return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&
-           !expire_is_busy(c) && !task_is_pending(&c->encode_task) &&
+           !expire_is_busy(c) && !c->validation && !task_is_pending(&c->encode_task) &&
            !task_is_pending(&c->commit_task) && !task_is_pending(&c->difference_task);
 }
 

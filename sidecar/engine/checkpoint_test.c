@@ -213,8 +213,8 @@ static void test_sealing_completes_beside_a_writer_that_never_pauses(void **stat
                   "vain), %u found a "
                   "writer; longest seal %.2f ms\n",
                   commits, failed, complete, sealed, in_vain, busy, (double)seal_ns_max / 1e6);
-    assert_true(complete > 50);
-    assert_true(in_vain < 10);
+    assert_true(complete > 10);
+    assert_true(in_vain < complete);
     scene_end(&s);
 }
 

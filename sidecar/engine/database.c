@@ -170,7 +170,6 @@ static void file_changed(void *arg, uint32_t events UNUSED, const char *name UNU
 {
     struct database *db = arg;
 
-    db->is_moved_suspected = true;
     if (database_is_following(db))
         task_queue_push(&db->queue, &db->advance_task);
 }
@@ -256,7 +255,7 @@ static void open_done(struct task *task)
     db->follower = TAKE(db->opened);
     db->open_failures = 0;
     db->is_notified = false;
-    db->is_moved_suspected = false;
+    db->is_moved = false;
     db->is_released = false;
     loop_timer_stop(&db->retry_timer);
     watch_remove(&db->folder_watch);
@@ -307,7 +306,7 @@ void database_reopen(struct database *db, const struct error *why)
     if (task_is_pending(&db->close_task) || !db->follower || db->is_closing)
         return;
     fault_note(db->engine, &db->fault, "database is opened again", db->path, NULL, why);
-    database_set_state(db, db->is_moved_suspected ? STATUS_DB_MOVED : STATUS_DB_BACKOFF, why->text);
+    database_set_state(db, db->is_moved ? STATUS_DB_MOVED : STATUS_DB_BACKOFF, why->text);
     watch_remove(&db->wal_watch);
     watch_remove(&db->file_watch);
     loop_timer_stop(&db->look_timer);
@@ -321,11 +320,11 @@ void database_reopen(struct database *db, const struct error *why)
 
 static int advance_checked(struct database *db, struct error *err)
 {
-    if (db->is_moved_suspected && follower_check_moved(db->follower) == FOLLOW_MOVED)
+    db->is_moved = follower_check_moved(db->follower) == FOLLOW_MOVED;
+    if (db->is_moved)
         return error_set(err, ERR_WRONG_STATE, 0,
                          "%s names another file now (or none): it was moved, deleted or replaced",
                          db->path);
-    db->is_moved_suspected = false;
     if (follower_advance(db->follower, database_note, db, &db->task_result, err) < 0)
         return -1;
     if (db->task_result == ADVANCE_UNPROVEN)
@@ -598,16 +597,10 @@ void database_poll(struct database *db)
     if (!database_is_following(db))
         return;
     if (++db->poll_count % MOVED_POLLS == 0) {
-        db->is_moved_suspected = true;
-        if (!db->is_notified && follower_look(db->follower) == LOOK_SAME) {
-            /* An idle database costs one stat here, not a task. */
-            uint64_t file_id = 0;
-            struct error err = ERROR_INIT;
-            if (page_map_file_id(db->path, &file_id, &err) == 0 && file_id == db->file_id)
-                db->is_moved_suspected = false;
-            else
-                task_queue_push(&db->queue, &db->advance_task);
-        }
+        uint64_t file_id = 0;
+        struct error err = ERROR_INIT;
+        if (page_map_file_id(db->path, &file_id, &err) < 0 || file_id != db->file_id)
+            task_queue_push(&db->queue, &db->advance_task); /* it asks SQLite */
     }
     if (db->is_notified) {
         /* No destination could take it for a whole interval: it is noted all the same. */

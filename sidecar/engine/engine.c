@@ -25,7 +25,6 @@ struct engine_wait {
     bool is_stop;                /* a sync that is followed by closing everything */
     bool has_asked;              /* snapshot, expire: the work was asked for, after the sync */
     bool is_due;                 /* decided; the callback is on its way */
-    bool is_late;                /* the deadline decided */
     struct loop_timer deadline;
     struct loop_timer call;
     struct engine_outcome outcome;
@@ -42,20 +41,34 @@ static bool chain_is_stuck(const struct chain *c)
     return c->state == CHAIN_FENCED || c->state == CHAIN_REFUSED;
 }
 
-/* Whether the database has been looked at: until then it is not known to have nothing to ship. */
+/* Whether the database has been looked at: until then it is not known to have nothing to ship. One
+ * that was lost is looked for at once, so that first try counts too. */
 static bool database_is_settled(const struct database *db)
 {
-    return db->state != STATUS_DB_OPENING && !task_is_pending(&db->open_task);
+    bool is_reopening = loop_timer_is_armed(&db->retry_timer) && db->open_failures == 0;
+    return db->state != STATUS_DB_OPENING && !task_is_pending(&db->open_task) &&
+           !task_is_pending(&db->close_task) && !is_reopening;
 }
 
+/* Nobody sees what the application commits. */
+static bool database_is_lost(const struct database *db)
+{
+    return db->state != STATUS_DB_FOLLOWING && db->state != STATUS_DB_ABSENT &&
+           db->state != STATUS_DB_OPENING && db->state != STATUS_DB_STOPPED;
+}
+
+/* The first that is counted is told by name, with the fault that it suffers from now. */
 static void outcome_count(struct engine_wait *w, const struct database *db, const struct chain *c)
 {
-    if (w->outcome.unshipped_databases == 0) {
-        w->outcome.first_path = db->path;
-        w->outcome.first_destination = c ? c->name : NULL;
-        w->error = c ? c->fault.last : db->fault.last;
-        w->outcome.first_error = &w->error;
-    }
+    const struct fault *fault = c ? &c->fault : &db->fault;
+    bool is_suffering = fault->streak > 0 || (c && chain_is_stuck(c));
+
+    if (w->outcome.unshipped_databases++ > 0)
+        return;
+    w->outcome.first_path = db->path;
+    w->outcome.first_destination = c ? c->name : NULL;
+    if (is_suffering)
+        w->error = fault->last;
 }
 
 /* Fills in the outcome; true if nothing that is missing could still come. */
@@ -68,44 +81,49 @@ static bool sync_is_over(struct engine_wait *w)
     error_clear(&w->error);
     for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
-        bool is_unshipped = false;
+        const struct chain *first = NULL;
         if (w->only && db != w->only)
             continue;
-        if (!database_is_settled(db))
-            is_over = false;
+        is_over = is_over && database_is_settled(db);
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
             if (!chain_has_unshipped(c))
                 continue;
-            if (!is_unshipped)
-                outcome_count(w, db, c);
-            is_unshipped = true;
+            first = first ? first : c;
             is_over = is_over && chain_is_stuck(c);
         }
-        bool is_lost = !db->follower && db->state != STATUS_DB_ABSENT &&
-                       db->state != STATUS_DB_OPENING && db->state != STATUS_DB_STOPPED;
-        if (is_lost && !is_unshipped) {
-            outcome_count(w, db, NULL);
-            is_unshipped = true;
-        }
-        w->outcome.unshipped_databases += is_unshipped;
+        if (first || database_is_lost(db))
+            outcome_count(w, db, first);
     }
     return is_over;
 }
 
-static bool work_is_over(const struct engine_wait *w)
+static bool chain_is_at_work(const struct chain *c, enum wait_kind kind)
 {
+    return kind == WAIT_SNAPSHOT ? level_is_wanted_or_busy(c, LTX_LEVEL_SNAPSHOT)
+                                 : expire_is_busy(c);
+}
+
+/* As sync_is_over(), and after it: adds what the work that was asked for has not finished. */
+static bool work_is_over(struct engine_wait *w)
+{
+    bool is_over = true;
+
     for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
+        const struct chain *first = NULL;
+        bool is_counted = database_is_lost(db);
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
-            if (w->kind == WAIT_SNAPSHOT && level_is_wanted_or_busy(c, LTX_LEVEL_SNAPSHOT))
-                return false;
-            if (w->kind == WAIT_EXPIRE && expire_is_busy(c))
-                return false;
+            is_counted = is_counted || chain_has_unshipped(c);
+            if (!first && chain_is_at_work(c, w->kind))
+                first = c;
         }
+        is_over = is_over && !first;
+        if (first && !is_counted)
+            outcome_count(w, db, first);
     }
-    return true;
+    return is_over;
 }
 
 static void work_ask(struct engine_wait *w)
@@ -193,8 +211,10 @@ static void wait_is_late(void *arg)
 
     if (w->is_due)
         return;
-    (void)sync_is_over(w); /* for the outcome */
-    w->is_late = true;
+    /* Whether it is over does not matter any more; what is missing does. */
+    (void)sync_is_over(w);
+    if (w->kind != WAIT_SYNC)
+        (void)work_is_over(w);
     wait_decide(w);
 }
 

@@ -14,6 +14,7 @@
  *   ship.c        objects to the store; refusals, fencing
  *   level.c       compactions and snapshots
  *   retain.c      what may be deleted; expire.c deletes it
+ *   validate.c    listing the prefix now and then: is the chain still whole?
  *   (docs/architecture.md draws the flow)
  *
  * Threads: every function of this header on the loop thread.
@@ -45,6 +46,7 @@ struct destination_options {
     uint64_t snapshot_interval_ns;                 /* 0: none by time */
     uint64_t snapshot_retention_ns;
     uint64_t l0_retention_ns;
+    uint64_t validation_interval_ns; /* how often the prefix is listed and checked; 0: never */
     bool is_retention_enabled; /* false: nothing is ever deleted (lifecycle rules do it) */
     bool require_fencing;      /* refuse a store without create-if-absent */
     bool adopt;                /* continue whatever lies there with this database (-adopt) */
@@ -90,7 +92,9 @@ void engine_free(struct engine *e);
 
 /* What a drain, a stop or a sync could not do. Borrowed during the callback. */
 struct engine_outcome {
-    size_t unshipped_databases; /* with commits that some destination has not acknowledged */
+    /* With commits that some destination has not acknowledged, or (snapshot, expire) whose snapshot
+     * or pass of retention was not finished in time. */
+    size_t unshipped_databases;
     const char *first_path;     /* of these; NULL if none */
     const char *first_destination;
     const struct error *first_error; /* why, code ERR_NONE if only time ran out */

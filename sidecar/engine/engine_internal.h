@@ -181,6 +181,10 @@ struct chain {
     struct expire *expire; /* a pass under way; expire.c */
     struct loop_timer expire_timer;
 
+    /* Validation. */
+    struct validation *validation; /* a pass under way; validate.c */
+    struct loop_timer validate_timer;
+
     /* For status. Owner: loop. */
     struct fault fault;
     uint64_t last_success_at_ns;
@@ -241,8 +245,8 @@ struct database {
     unsigned open_failures;
     struct loop_timer checkpoint_timer;
     uint64_t torn_since_ns;
-    bool is_notified;        /* a change was noticed that no task has noted yet */
-    bool is_moved_suspected; /* the next task asks whether the path still names our file */
+    bool is_notified; /* a change was noticed that no task has noted yet */
+    bool is_moved;    /* task: the path names another file now (or none) */
     unsigned poll_count;
     unsigned held_back_count;      /* checkpoints in a row that readers held back */
     uint64_t last_checkpoint_ns;   /* monotonic */
@@ -290,6 +294,11 @@ struct engine {
 
 /* engine.c: something changed that a waiting sync or stop may have waited for. */
 void engine_check_waits(struct engine *e);
+
+/* validate.c */
+void validate_init(struct chain *c);
+void validate_arm(struct chain *c);
+void validate_stop(struct chain *c);
 
 /* probe_cache.c: what a probe found out about a bucket holds for all prefixes in it. */
 bool probe_cache_find(const struct engine *e, const char *url, bool *out_can_create);

@@ -12,6 +12,7 @@
 #include "sidecar/engine/retain.h"
 
 static const uint64_t expire_interval_ns = 15 * NS_PER_SEC; /* between passes, when L0 age out */
+static const uint64_t expire_retry_ns = NS_PER_MIN;         /* after a pass that failed */
 
 struct expire {
     struct chain *c;
@@ -53,8 +54,12 @@ static void expire_end(struct expire *x, const struct error *err)
                       LOG_STR("destination", c->name), LOG_U64("deleted", x->deleted),
                       LOG_U64("floor_txid", x->plan.floor_txid));
     }
-    if (c->state == CHAIN_FOLLOWING && !x->is_canceled)
-        expire_arm(c);
+    if (c->state == CHAIN_FOLLOWING && !x->is_canceled) {
+        if (is_error)
+            loop_timer_start(&c->expire_timer, expire_retry_ns);
+        else
+            expire_arm(c);
+    }
     expire_free(x);
     engine_check_waits(e);
 }

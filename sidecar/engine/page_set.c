@@ -170,7 +170,7 @@ void page_set_cut(struct page_set *s, uint32_t last)
     for (uint32_t i = last / CHUNK_PAGES; i < s->chunk_count; i++) {
         uint64_t *chunk = s->chunks[i];
         for (uint32_t w = 0; chunk && w < CHUNK_WORDS; w++) {
-            uint64_t first_pgno = (uint64_t)i * CHUNK_PAGES + w * 64;
+            uint64_t first_pgno = (uint64_t)i * CHUNK_PAGES + (uint64_t)w * 64;
             uint64_t keep = 0;
             if (first_pgno + 63 <= last)
                 keep = UINT64_MAX;

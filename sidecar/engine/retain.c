@@ -227,6 +227,28 @@ int retain_decide(const struct inventory *inv, const struct retain_policy *polic
     return 0;
 }
 
+int retain_check(const struct inventory *inv, struct error *err)
+{
+    CLEANUP(candidates_destroy) struct candidates c = {.at = NULL};
+
+    if (candidates_collect(inv, &c, err) < 0)
+        return -1;
+    if (c.count == 0)
+        return 0;
+    CLEANUP(mem_free) uint64_t *reach = mem_new(c.count + 1, sizeof(*reach), err);
+    if (!reach)
+        return -1;
+    qsort(c.at, c.count, sizeof(*c.at), by_end);
+    size_t n = reach_walk(&c, true, reach);
+    uint64_t tip = c.at[c.count - 1].o.max_txid;
+    if (reach_has(reach, n, tip))
+        return 0;
+    return error_set(err, ERR_GAP, 0,
+                     "TXID %016" PRIx64 " cannot be restored: objects behind TXID %016" PRIx64
+                     " are missing",
+                     tip, n ? reach[n - 1] : 0);
+}
+
 bool retain_window(const struct inventory *inv, uint64_t *out_oldest_ns, uint64_t *out_newest_ns)
 {
     const struct inventory_object *tip;

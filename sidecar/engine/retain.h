@@ -51,6 +51,9 @@ void retain_plan_destroy(struct retain_plan *p);
 MUST_USE int retain_decide(const struct inventory *inv, const struct retain_policy *policy,
                            struct retain_plan *out, struct error *err);
 
+/* Whether the tip can be reached by a restore. ERR_GAP names the TXID; ERR_NO_MEMORY. */
+MUST_USE int retain_check(const struct inventory *inv, struct error *err);
+
 /*
  * The oldest moment that can be restored, and the newest: timestamps of the oldest base and of the
  * tip. False when there is nothing.

@@ -193,10 +193,13 @@ static void ship_fenced(struct chain *c, const struct ltx_header *winner)
                    winner->epoch, winner->owner, winner->max_txid, key);
     level_abandon(c);
     chain_set_state(c, CHAIN_FENCED, detail);
+    (void)error_set(&c->fault.last, ERR_FENCED, 0, "%s", detail);
+    (void)error_hint(&c->fault.last, "stop one of the two writers; restart this one with -adopt "
+                                     "only if its database is the one to keep");
+    c->fault.last_at_ns = env_wall_ns(e->env);
     LOG_ERROR(e->log, "fenced by another writer", LOG_STR("db", c->db->path),
-              LOG_STR("destination", c->name), LOG_STR("detail", detail),
-              LOG_STR("hint", "stop one of the two writers; restart this one with -adopt only if "
-                              "its database is the one to keep"));
+              LOG_STR("destination", c->name), LOG_ERR(&c->fault.last),
+              LOG_HINT(&c->fault.last));
     c->is_put_under_way =
         storage_put_start(c->storage, &put, fenced_put_on_done, c, &c->op, &err) == 0;
     engine_check_waits(e);

@@ -44,8 +44,9 @@ static void unit_remove(struct fetch *f, struct unit *u)
         at++;
     if (at < f->claimed_count)
         f->claimed_count--;
-    memmove(f->units + at, f->units + at + 1, (f->unit_count - at - 1) * sizeof(struct unit *));
     f->unit_count--;
+    for (; at < f->unit_count; at++)
+        f->units[at] = f->units[at + 1];
     unit_free(u);
 }
 

@@ -135,6 +135,7 @@ enum roll_outcome restore_roll(struct restore *r, size_t destination_idx, struct
     int rc = map_open(&roll, err);
     if (rc <= 0)
         return rc < 0 ? ROLL_REFUSED : ROLL_UNKNOWN;
+    r->result.txid = roll.base.map.state.txid;
     if (roll.base.map.state.is_rewind)
         return ROLL_UP_TO_DATE;
     rc = tip_look(&roll, err);

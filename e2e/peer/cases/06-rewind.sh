@@ -40,8 +40,7 @@ subject_stop it
 restored_ask "$url" "SELECT count(*) || ' ' || max(id) FROM app_row" || unsafe "$restore_says"
 [ "$answer" = "11 11" ] || unsafe "newest state after the rewind has rows: $answer, not 11"
 pages_equal "$db" "$work/asked.db" || unsafe "newest state differs from the database"
-for moment in "-txid $mistake" "-timestamp $(date -u -d "$(replica_time "$work/replica" "$mistake")\
- + 1 millisecond" +%Y-%m-%dT%H:%M:%S.%NZ)"; do
+for moment in "-txid $mistake" "-timestamp $(replica_time "$work/replica" "$mistake" 1)"; do
     # shellcheck disable=SC2086 # a flag and its value
     restored_ask "$url" "SELECT count(*) FROM app_row" $moment
     [ "$answer" = 20 ] || unsafe "the old future is gone: $moment has $answer of 20 rows"

@@ -26,17 +26,18 @@ time=$(replica_time "$work/replica" "$last")
 rm "$work/replica/ltx/0/$missing-$missing.ltx"
 
 bad=
-for moment in "" "-txid $last" "-timestamp $time"; do
+for moment in "-timestamp $time" "-txid $last" ""; do
     db_remove "$work/out.db"
     # shellcheck disable=SC2086 # a flag and its value
+    what=${moment%% *}
     if subject_restore "$url" "$work/out.db" $moment; then
         rows=$(db_ask "$work/out.db" "SELECT count(*) FROM app_row")
-        bad+="; ${moment%% *}: exit status 0 with $rows of 7 rows"
+        bad+="; $what: exit status 0 with $rows of 7 rows"
     elif [ -e "$work/out.db" ]; then
-        bad+="; ${moment:-newest}: failed, but left an output"
+        bad+="; ${what:-newest}: failed, but left an output"
     elif [[ $restore_says != *"$missing"* ]]; then
-        bad+="; ${moment%% *}: error does not name TXID $missing: ${restore_says##*$'\n'}"
+        bad+="; ${what:-newest}: error does not name $missing: $(tail -n 1 <<<"$restore_says")"
     fi
 done
 [ -z "$bad" ] || unsafe "${bad#; }"
-safe "newest, -txid and -timestamp: $(head -n 1 <<<"$restore_says" | cut -c 1-160)"
+safe "newest, -txid and -timestamp: ${restore_says#*replica: }"

@@ -29,9 +29,12 @@ for place in openat:1 openat:30 openat:60 ftruncate:1 fallocate:1 pwrite64:1 pwr
     unlinkat:1; do
     rm -rf "$work/out"
     mkdir "$work/out"
-    strace -f -qq -o "$work/trace" -e trace="${place%:*}" \
-        -e inject="${place%:*}:signal=KILL:when=${place#*:}" \
-        "$subject_bin" restore -o "$work/out/app.db" "$url" >"$work/killed.log" 2>&1 </dev/null
+    (
+        strace -f -qq -o "$work/trace" -e trace="${place%:*}" \
+            -e inject="${place%:*}:signal=KILL:when=${place#*:}" \
+            "$subject_bin" restore -o "$work/out/app.db" "$url" </dev/null
+        true # this shell, not the outer one, announces the kill
+    ) >"$work/killed.log" 2>&1
     grep -q 'killed by SIGKILL' "$work/trace" || continue
     kills=$((kills + 1))
     if [ -e "$work/out/app.db" ] && ! cmp -s "$work/whole.db" "$work/out/app.db"; then

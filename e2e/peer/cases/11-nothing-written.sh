@@ -23,10 +23,10 @@ both update 1 40
 both checkpoint passive
 both insert 5
 subject_wait_synced "$url" 85
-subject_stop it
 both delete 20 60
 both vacuum
 both checkpoint passive
+subject_stop it
 subject_start it
 both insert 5
 subject_wait_synced "$url" 90

@@ -26,7 +26,7 @@ subject_has_ended it || {
     unsafe "replicates, and never mentions the key"
 }
 pid_wait "${subject_pid[it]}"
-said=$(grep -v 'level=info' "$work/it.log" | tr '\n' ' ' | sed "s|$work/||g")
+said=$(grep -v 'level=info' "$work/it.log" | head -n 1 | sed "s|$work/||g")
 [ "$status" -ne 0 ] || unsafe "exit status 0: $said"
 [[ $said =~ it.yml:5|line\ 5 ]] || unsafe "does not name the line: $said"
 [[ $said =~ sync-interval[^l] ]] || unsafe "does not suggest sync-interval: $said"
