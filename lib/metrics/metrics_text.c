@@ -312,7 +312,7 @@ int metrics_writer_finish(struct metrics_writer *w, struct error *err)
  */
 static unsigned accept_weight(struct slice element)
 {
-    for (size_t i = 0; i + 3 <= element.n; i++) {
+    for (size_t i = 0; i + 2 <= element.n; i++) {
         bool is_q = (i == 0 || element.p[i - 1] == ';' || element.p[i - 1] == ' ') &&
                     (element.p[i] == 'q' || element.p[i] == 'Q') && element.p[i + 1] == '=';
         if (!is_q)

@@ -3,6 +3,7 @@
  */
 #include "sidecar/command/flags.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/testing/test.h"

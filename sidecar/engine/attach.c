@@ -282,7 +282,13 @@ static int track_from_map(struct chain *c, bool is_in_log, struct error *err)
         c->needs_difference = true;
         return 0;
     }
-    return follower_note_since(c->db->follower, c->at.end.frame, chain_note, c, err);
+    if (follower_note_since(c->db->follower, c->at.end.frame, chain_note, c, err) == 0)
+        return 0;
+    if (err->code != ERR_WRONG_STATE)
+        return -1;
+    error_clear(err); /* the log restarted just now: the difference tells */
+    c->needs_difference = true;
+    return 0;
 }
 
 static int apply_rebuild(struct attach *a, const struct entry_list *entries, struct error *err)
