@@ -723,9 +723,9 @@ static void attach_begin(void *chain)
     if (c->state != CHAIN_ATTACHING)
         return;
     /* Requests and tasks of the chain's life before must be over: their answers would mix. */
-    if (c->attach || c->op || c->is_put_under_way || level_is_busy(c) || expire_is_busy(c) || task_is_pending(&c->encode_task) ||
-        task_is_pending(&c->difference_task) || task_is_pending(&c->commit_task) ||
-        task_is_pending(&c->attach_task)) {
+    if (c->attach || c->op || c->is_put_under_way || level_is_busy(c) || expire_is_busy(c) ||
+        task_is_pending(&c->encode_task) || task_is_pending(&c->difference_task) ||
+        task_is_pending(&c->commit_task) || task_is_pending(&c->attach_task)) {
         loop_timer_start(&c->attach_timer, quiet_wait_ns);
         return;
     }

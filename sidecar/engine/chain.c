@@ -188,7 +188,8 @@ static uint64_t wait_ns(const struct chain *c)
     const struct engine *e = c->db->engine;
     uint64_t since = env_monotonic_ns(e->env) - c->last_ship_ns;
 
-    if (e->is_draining || e->is_stopping || e->waits || !c->last_ship_ns || since >= c->opt.sync_interval_ns)
+    if (e->is_draining || e->is_stopping || e->waits || !c->last_ship_ns ||
+        since >= c->opt.sync_interval_ns)
         return 0;
     return c->opt.sync_interval_ns - since;
 }

@@ -47,9 +47,9 @@ struct destination_options {
     uint64_t snapshot_retention_ns;
     uint64_t l0_retention_ns;
     uint64_t validation_interval_ns; /* how often the prefix is listed and checked; 0: never */
-    bool is_retention_enabled; /* false: nothing is ever deleted (lifecycle rules do it) */
-    bool require_fencing;      /* refuse a store without create-if-absent */
-    bool adopt;                /* continue whatever lies there with this database (-adopt) */
+    bool is_retention_enabled;       /* false: nothing is ever deleted (lifecycle rules do it) */
+    bool require_fencing;            /* refuse a store without create-if-absent */
+    bool adopt;                      /* continue whatever lies there with this database (-adopt) */
 };
 
 struct database_options {
@@ -95,7 +95,7 @@ struct engine_outcome {
     /* With commits that some destination has not acknowledged, or (snapshot, expire) whose snapshot
      * or pass of retention was not finished in time. */
     size_t unshipped_databases;
-    const char *first_path;     /* of these; NULL if none */
+    const char *first_path; /* of these; NULL if none */
     const char *first_destination;
     const struct error *first_error; /* why, code ERR_NONE if only time ran out */
 };

@@ -126,7 +126,7 @@ struct chain {
     /* Position: what the store has acknowledged. Owner: task. */
     struct map_state at;        /* txid 0: nothing yet */
     uint64_t acknowledged_txid; /* at.txid, for status. Owner: loop */
-    struct page_map map; /* task */
+    struct page_map map;        /* task */
     char *map_path;
     uint64_t timestamp_ms; /* of the newest object: times only grow */
     struct inventory inv;  /* loop */
@@ -154,7 +154,7 @@ struct chain {
     uint64_t commit_count;        /* noticed and not encoded */
     bool is_put_under_way;
     bool is_resolving;     /* reading the object that refused ours */
-    bool has_seen_newer; /* the listing for proof found an object beyond our tip */
+    bool has_seen_newer;   /* the listing for proof found an object beyond our tip */
     struct storage_op *op; /* the L0 put, or attach's request */
     struct buf reply;      /* bytes of a small read */
     uint8_t conflict_head[LTX_HEADER_BYTES];

@@ -125,7 +125,8 @@ static void level_arm_one(struct chain *c, unsigned level)
 
 static void cover_on_done(void *arg, struct cover_result *result, const struct error *err);
 
-/* What lies between boundary and tip is gone or damaged: the level begins anew behind a snapshot. */
+/* What lies between boundary and tip is gone or damaged: the level begins anew behind a snapshot.
+ */
 static void level_begin_anew(struct level_work *l, const struct error *err)
 {
     struct chain *c = l->chain;

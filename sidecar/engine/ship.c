@@ -198,8 +198,7 @@ static void ship_fenced(struct chain *c, const struct ltx_header *winner)
                                      "only if its database is the one to keep");
     c->fault.last_at_ns = env_wall_ns(e->env);
     LOG_ERROR(e->log, "fenced by another writer", LOG_STR("db", c->db->path),
-              LOG_STR("destination", c->name), LOG_ERR(&c->fault.last),
-              LOG_HINT(&c->fault.last));
+              LOG_STR("destination", c->name), LOG_ERR(&c->fault.last), LOG_HINT(&c->fault.last));
     c->is_put_under_way =
         storage_put_start(c->storage, &put, fenced_put_on_done, c, &c->op, &err) == 0;
     engine_check_waits(e);

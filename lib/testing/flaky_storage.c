@@ -1,0 +1,382 @@
+/*
+ * The misbehaving store. An operation of ours has one of the real store inside, once that was
+ * started:
+ *
+ *   NEW --fault decided--> WAITING (fail, delay: a timer; hold: flaky_release())
+ *    |                        |
+ *    +--------> INSIDE <------+    the real store has it
+ *                  |
+ *                  +--> ANSWERED (hold answer: flaky_release())
+ *                  |
+ *                  +--> done
+ *
+ * Cancelling ends a waiting operation by its timer, so that done never runs inside the call.
+ */
+#include "lib/testing/flaky_storage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/storage/driver.h"
+#include "lib/testing/test.h"
+
+enum flaky_state {
+    FLAKY_OP_WAITING, /* the real store was not asked yet */
+    FLAKY_OP_INSIDE,
+    FLAKY_OP_ANSWERED, /* the real store has answered; the answer waits */
+};
+
+struct flaky_storage {
+    struct storage base;          /* first: the driver's contract */
+    struct storage_driver driver; /* our functions under the real store's type */
+    struct storage *inner;
+    struct flaky *flaky;
+};
+
+struct flaky_op {
+    struct storage_op_base base; /* first: the driver's contract */
+    struct flaky_storage *st;
+    struct flaky_op *next;
+    enum storage_op_kind kind;
+    enum flaky_state state;
+    struct flaky_rule rule; /* what it suffers */
+    bool is_held;
+    bool is_doomed; /* the timer ends it with err instead of asking the real store */
+    struct loop_timer timer;
+    struct storage_op *inner_op;
+    storage_done_fn *done;
+    void *arg;
+    char key[STORAGE_KEY_BYTES_MAX + 1];
+    char start_after[STORAGE_KEY_BYTES_MAX + 1];
+    struct storage_put put;
+    struct storage_get get;
+    struct storage_list list;
+    struct storage_delete del;
+    struct error err;
+    struct storage_result result;
+};
+
+static struct flaky_storage *flaky_of(struct storage *st)
+{
+    return CONTAINER_OF(st, struct flaky_storage, base);
+}
+
+static void op_unlink(struct flaky_op *op)
+{
+    for (struct flaky_op **at = &op->st->flaky->ops; *at; at = &(*at)->next) {
+        if (*at == op) {
+            *at = op->next;
+            return;
+        }
+    }
+}
+
+static void op_end(struct flaky_op *op)
+{
+    op_unlink(op);
+    loop_timer_stop(&op->timer);
+    op->result.err = &op->err;
+    if (op->err.code != ERR_NONE)
+        op->st->base.counters.op[op->kind].errors++;
+    op->done(op->arg, &op->result);
+    free(op);
+}
+
+static void op_doom(struct flaky_op *op, enum error_code code)
+{
+    (void)error_set(&op->err, code, 0, "%s %s: flaky store", storage_op_name(op->kind), op->key);
+    op->is_held = false;
+    op->is_doomed = true;
+    loop_timer_start(&op->timer, 0);
+}
+
+/* ---- the real store ---- */
+
+static void inner_on_done(void *arg, const struct storage_result *result)
+{
+    struct flaky_op *op = arg;
+
+    op->inner_op = NULL;
+    op->err = *result->err;
+    op->result = *result;
+    op->result.object.key = op->key;
+    if (op->err.code == ERR_NONE && op->rule.fault == FLAKY_LOSE_ANSWER)
+        (void)error_set(&op->err, op->rule.code, 0, "%s %s: answer lost", storage_op_name(op->kind),
+                        op->key);
+    if (op->rule.fault == FLAKY_HOLD_ANSWER) {
+        op->state = FLAKY_OP_ANSWERED;
+        op->is_held = true;
+        return;
+    }
+    op_end(op);
+}
+
+static int inner_on_data(void *arg, struct slice chunk, struct error *err)
+{
+    struct flaky_op *op = arg;
+    return op->get.on_data(op->arg, chunk, err);
+}
+
+static int inner_on_object(void *arg, const struct storage_object *object, struct error *err)
+{
+    struct flaky_op *op = arg;
+    return op->list.on_object(op->arg, object, err);
+}
+
+static void inner_on_key(void *arg, size_t key_idx, const struct error *err)
+{
+    struct flaky_op *op = arg;
+    if (op->del.on_key)
+        op->del.on_key(op->arg, key_idx, err);
+}
+
+static int inner_start(struct flaky_op *op, struct error *err)
+{
+    struct storage *inner = op->st->inner;
+    struct storage_put put = op->put;
+    struct storage_get get = op->get;
+    struct storage_list list = op->list;
+    struct storage_delete del = op->del;
+
+    op->state = FLAKY_OP_INSIDE;
+    switch (op->kind) {
+    case STORAGE_OP_PUT:
+        put.key = op->key;
+        storage_set_can_create(inner, op->st->base.caps.can_create);
+        return storage_put_start(inner, &put, inner_on_done, op, &op->inner_op, err);
+    case STORAGE_OP_GET:
+        get.key = op->key;
+        get.on_data = inner_on_data;
+        return storage_get_start(inner, &get, inner_on_done, op, &op->inner_op, err);
+    case STORAGE_OP_LIST:
+        list.prefix = op->key;
+        list.start_after = op->list.start_after ? op->start_after : NULL;
+        list.on_object = inner_on_object;
+        return storage_list_start(inner, &list, inner_on_done, op, &op->inner_op, err);
+    case STORAGE_OP_DELETE:
+        del.on_key = inner_on_key;
+        return storage_delete_start(inner, &del, inner_on_done, op, &op->inner_op, err);
+    case STORAGE_OP_HEAD:
+        return storage_head_start(inner, op->key, inner_on_done, op, &op->inner_op, err);
+    case STORAGE_OP_KINDS:
+        break;
+    }
+    ASSERT(false);
+    return -1;
+}
+
+/* A wait is over. */
+static void op_go_on(void *arg)
+{
+    struct flaky_op *op = arg;
+
+    op->is_held = false;
+    if (op->is_doomed || op->state == FLAKY_OP_ANSWERED || inner_start(op, &op->err) < 0)
+        op_end(op);
+}
+
+/* ---- the fault ---- */
+
+static bool rule_fits(const struct flaky_rule *rule, const struct flaky_op *op)
+{
+    return rule->fault != FLAKY_NONE && (!rule->key_part || strstr(op->key, rule->key_part));
+}
+
+/* What this operation suffers; uses up the rule. */
+static struct flaky_rule fault_take(struct flaky *f, const struct flaky_op *op)
+{
+    struct flaky_rule *rule = &f->rule[op->kind];
+    struct flaky_rule taken = {.fault = FLAKY_NONE};
+
+    f->started[op->kind]++;
+    f->started_total++;
+    if (f->strike_at && f->started_total == f->strike_at) {
+        taken = f->strike;
+    } else if (rule_fits(rule, op)) {
+        if (rule->pass_count > 0) {
+            rule->pass_count--;
+        } else {
+            taken = *rule;
+            if (rule->times > 0 && --rule->times == 0)
+                rule->fault = FLAKY_NONE;
+        }
+    }
+    if (taken.code == ERR_NONE)
+        taken.code = ERR_UNAVAILABLE;
+    f->suffered += taken.fault != FLAKY_NONE;
+    return taken;
+}
+
+static int op_start(struct flaky_op *op, struct storage_op **out_op, struct error *err)
+{
+    struct flaky_storage *st = op->st;
+
+    op->rule = fault_take(st->flaky, op);
+    op->next = st->flaky->ops;
+    st->flaky->ops = op;
+    st->base.counters.op[op->kind].requests++;
+    switch (op->rule.fault) {
+    case FLAKY_FAIL:
+        op_doom(op, op->rule.code);
+        break;
+    case FLAKY_DELAY:
+        loop_timer_start(&op->timer, op->rule.delay_ns);
+        break;
+    case FLAKY_HOLD:
+        op->is_held = true;
+        break;
+    case FLAKY_NONE:
+    case FLAKY_LOSE_ANSWER:
+    case FLAKY_HOLD_ANSWER:
+        if (inner_start(op, err) < 0) {
+            op_unlink(op);
+            free(op);
+            return -1;
+        }
+        break;
+    }
+    if (out_op)
+        *out_op = (void *)op;
+    return 0;
+}
+
+/* ---- the driver's functions ---- */
+
+static struct flaky_op *op_new(struct storage *st, enum storage_op_kind kind, const char *key,
+                               storage_done_fn *done, void *arg)
+{
+    struct flaky_op *op = calloc(1, sizeof(*op));
+
+    assert_non_null(op);
+    op->base.st = st;
+    op->st = flaky_of(st);
+    op->kind = kind;
+    op->done = done;
+    op->arg = arg;
+    (void)snprintf(op->key, sizeof(op->key), "%s", key);
+    loop_timer_init(&op->timer, st->loop, op_go_on, op);
+    return op;
+}
+
+static int flaky_put(struct storage *st, const struct storage_put *args, storage_done_fn *done,
+                     void *arg, struct storage_op **out_op, struct error *err)
+{
+    struct flaky_op *op = op_new(st, STORAGE_OP_PUT, args->key, done, arg);
+    op->put = *args;
+    return op_start(op, out_op, err);
+}
+
+static int flaky_get(struct storage *st, const struct storage_get *args, storage_done_fn *done,
+                     void *arg, struct storage_op **out_op, struct error *err)
+{
+    struct flaky_op *op = op_new(st, STORAGE_OP_GET, args->key, done, arg);
+    op->get = *args;
+    return op_start(op, out_op, err);
+}
+
+static int flaky_list(struct storage *st, const struct storage_list *args, storage_done_fn *done,
+                      void *arg, struct storage_op **out_op, struct error *err)
+{
+    struct flaky_op *op = op_new(st, STORAGE_OP_LIST, args->prefix, done, arg);
+    op->list = *args;
+    if (args->start_after)
+        (void)snprintf(op->start_after, sizeof(op->start_after), "%s", args->start_after);
+    return op_start(op, out_op, err);
+}
+
+static int flaky_delete(struct storage *st, const struct storage_delete *args,
+                        storage_done_fn *done, void *arg, struct storage_op **out_op,
+                        struct error *err)
+{
+    const char *first = args->key_count ? args->keys[0] : "";
+    struct flaky_op *op = op_new(st, STORAGE_OP_DELETE, first, done, arg);
+    op->del = *args;
+    return op_start(op, out_op, err);
+}
+
+static int flaky_head(struct storage *st, const char *key, storage_done_fn *done, void *arg,
+                      struct storage_op **out_op, struct error *err)
+{
+    return op_start(op_new(st, STORAGE_OP_HEAD, key, done, arg), out_op, err);
+}
+
+static void flaky_cancel(struct storage_op *storage_op)
+{
+    struct flaky_op *op = (void *)storage_op;
+
+    if (op->state == FLAKY_OP_INSIDE)
+        storage_cancel(op->inner_op);
+    else
+        op_doom(op, ERR_CANCELED);
+}
+
+static void flaky_free(struct storage *st)
+{
+    struct flaky_storage *fs = flaky_of(st);
+    struct flaky_op *op = fs->flaky->ops;
+
+    while (op) {
+        struct flaky_op *next = op->next;
+        if (op->st == fs && op->state != FLAKY_OP_INSIDE) {
+            (void)error_set(&op->err, ERR_CANCELED, 0, "flaky store: freed");
+            op_end(op);
+            next = fs->flaky->ops; /* done may have changed the list */
+        }
+        op = next;
+    }
+    storage_free(fs->inner); /* answers what is inside */
+    free(fs->base.url);
+    free(fs);
+}
+
+struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, struct flaky *flaky)
+{
+    struct flaky_storage *fs = calloc(1, sizeof(*fs));
+
+    assert_non_null(fs);
+    fs->driver = (struct storage_driver){
+        .type = storage_type(inner),
+        .put = flaky_put,
+        .get = flaky_get,
+        .list = flaky_list,
+        .del = flaky_delete,
+        .head = flaky_head,
+        .cancel = flaky_cancel,
+        .free = flaky_free,
+    };
+    fs->inner = inner;
+    fs->flaky = flaky;
+    fs->base.driver = &fs->driver;
+    fs->base.loop = loop;
+    fs->base.caps = *storage_caps(inner);
+    fs->base.url = strdup(storage_url(inner));
+    assert_non_null(fs->base.url);
+    return &fs->base;
+}
+
+/* ---- orders ---- */
+
+void flaky_set(struct flaky *flaky, enum storage_op_kind kind, const struct flaky_rule *rule)
+{
+    for (unsigned k = 0; k < STORAGE_OP_KINDS; k++) {
+        if (kind == STORAGE_OP_KINDS || k == kind)
+            flaky->rule[k] = rule ? *rule : (struct flaky_rule){.fault = FLAKY_NONE};
+    }
+}
+
+void flaky_release(struct flaky *flaky)
+{
+    for (struct flaky_op *op = flaky->ops; op; op = op->next) {
+        if (op->is_held)
+            loop_timer_start(&op->timer, 0);
+    }
+}
+
+size_t flaky_held_count(const struct flaky *flaky)
+{
+    size_t count = 0;
+
+    for (const struct flaky_op *op = flaky->ops; op; op = op->next)
+        count += op->is_held && !loop_timer_is_armed(&op->timer);
+    return count;
+}
