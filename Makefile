@@ -1,13 +1,23 @@
 # walferry: every command of the project. `make help` lists them.
 #
-# Sources are found, not listed: a new .c file below lib/ or sidecar/ is part of the build.
-# Output goes to build/<variant>/ (release, asan, tsan, coverage); build/bin links to the release.
+# Sources are found, not listed: a new .c file below lib/, sidecar/, e2e/ or bench/ is part of the
+# build. Output goes to build/<variant>/; build/bin links to the release. Variants: release, asan,
+# tsan, coverage, fuzz, and clang (the release, built by the other compiler).
 
 VARIANT ?= release
-CC      ?= gcc
-CLANG   := $(firstword $(shell command -v clang-19 clang 2>/dev/null) clang)
-OUT     := build/$(VARIANT)
-Q       := $(if $(V),,@)
+export VARIANT
+CLANG   := $(firstword $(shell command -v clang-19 clang 2>/dev/null) clang-19)
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz clang,$(VARIANT)),$(CLANG),gcc)
+endif
+OUT := build/$(VARIANT)
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo "  $(1)$(2)")
+
+# Parallel without being asked; -j on the command line wins.
+ifeq (,$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 PACKAGES := libuv sqlite3 libcurl libwebsockets libcjson openssl yaml-0.1 liblz4 expat
 
@@ -20,23 +30,29 @@ HARDEN_L := -pie -Wl,-z,noexecstack,-z,relro,-z,now,--as-needed
 ifneq ($(shell uname -m),x86_64)
 HARDEN_C := $(filter-out -fcf-protection=full,$(HARDEN_C))
 endif
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fPIE
 
 CFLAGS_release  := -O2 -g $(HARDEN_C)
-CFLAGS_asan     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
-CFLAGS_tsan     := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -fPIE
+CFLAGS_clang    := $(CFLAGS_release)
+CFLAGS_asan     := $(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_tsan     := $(SANITIZE) -fsanitize=thread
+CFLAGS_fuzz     := $(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS_coverage := -O0 -g --coverage -fPIE
 LDFLAGS_release  := $(HARDEN_L)
+LDFLAGS_clang    := $(HARDEN_L)
 LDFLAGS_asan     := -pie -fsanitize=address,undefined
 LDFLAGS_tsan     := -pie -fsanitize=thread
+LDFLAGS_fuzz     := -pie -fsanitize=fuzzer,address,undefined
 LDFLAGS_coverage := -pie --coverage
 
 VERSION  ?= $(shell cat VERSION)
 COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
-PKG_LIBS   = $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
-BASE_CFLAGS = -std=gnu17 $(WARNINGS) -D_GNU_SOURCE -I. $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS)
-BASE_LIBS   = $(LDFLAGS_$(VARIANT)) $(PKG_LIBS)
+LANGUAGE    := -std=gnu17 $(WARNINGS) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
+BASE_CFLAGS := $(LANGUAGE) $(CFLAGS_$(VARIANT))
+BASE_LIBS   := $(LDFLAGS_$(VARIANT)) $(PKG_LIBS)
 
 find_c = $(sort $(shell find $(1) -name '*.c' ! -name '*_test.c' ! -name '*_fuzz.c' 2>/dev/null))
 LIB_SRC     := $(filter-out lib/testing/%,$(call find_c,lib))
@@ -44,7 +60,7 @@ TESTING_SRC := $(call find_c,lib/testing)
 SIDECAR_SRC := $(filter-out sidecar/main.c,$(call find_c,sidecar))
 TEST_SRC    := $(sort $(shell find lib sidecar -name '*_test.c'))
 FUZZ_SRC    := $(sort $(shell find lib sidecar -name '*_fuzz.c'))
-E2E_SRC     := $(sort $(shell find e2e -name '*.c' 2>/dev/null))
+E2E_SRC     := $(call find_c,e2e bench)
 SHELL_TESTS := $(sort $(shell find e2e docs sidecar lib -name '*_test.sh' 2>/dev/null))
 ALL_C       := $(sort $(shell find lib sidecar e2e bench -name '*.[ch]' 2>/dev/null))
 
@@ -52,17 +68,20 @@ LIB_OBJ     := $(LIB_SRC:%.c=$(OUT)/obj/%.o)
 TESTING_OBJ := $(TESTING_SRC:%.c=$(OUT)/obj/%.o)
 SIDECAR_OBJ := $(SIDECAR_SRC:%.c=$(OUT)/obj/%.o)
 TEST_BIN    := $(TEST_SRC:%.c=$(OUT)/test/%)
+FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
-.PHONY: all help deps peers demo test test-build compare bench fuzz asan tsan lint format coverage \
-        clean install golden
+.PHONY: all help deps peers demo test test-build fuzz-build compare bench fuzz asan tsan lint format \
+        coverage clean install golden FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(OUT)/bin/walferry compile_commands.json ## Build the programs into build/bin/
+all: $(OUT)/bin/walferry compile_commands.json ## Build the program into build/bin/
 
 help: ## Show this list
 	$(Q)awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	$(Q)echo
+	$(Q)echo "  V=1 shows the commands; VARIANT=asan (tsan, coverage, clang) builds into build/asan/"
 
 deps: ## Install what building and testing need (Debian 12 or 13; sudo when not root)
 	$(Q).ci/deps
@@ -72,54 +91,80 @@ peers: ## Build the test peers (Litestream, versitygw) with Go into a cache outs
 
 # ---- programs ----------------------------------------------------------------------------------
 
-$(OUT)/obj/%.o: %.c Makefile
+# A file that holds a text, and is touched only when the text changes: what was made from it is
+# made again then. So a changed flag rebuilds objects, a deleted source its archive.
+define keep
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(BASE_CFLAGS) -MMD -MP -c -o $@ $<
+	@printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+endef
 
-$(OUT)/obj/sidecar/command/version.o: BASE_CFLAGS += -DWALFERRY_VERSION='"$(VERSION)"' \
-                                                     -DWALFERRY_COMMIT='"$(COMMIT)"'
-$(OUT)/obj/sidecar/command/version.o: VERSION
+$(OUT)/flags: FORCE
+	$(call keep,$(CC) $(BASE_CFLAGS))
+$(OUT)/version: FORCE
+	$(call keep,$(VERSION) $(COMMIT))
+$(OUT)/lib.list: FORCE
+	$(call keep,$(LIB_OBJ))
+$(OUT)/testing.list: FORCE
+	$(call keep,$(TESTING_OBJ))
+$(OUT)/sidecar.list: FORCE
+	$(call keep,$(SIDECAR_OBJ))
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CC    ,$<)
+	$(Q)$(CC) $(BASE_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
+
+$(OUT)/obj/sidecar/command/version.o: DEFINES = -DWALFERRY_VERSION='"$(VERSION)"' \
+                                                -DWALFERRY_COMMIT='"$(COMMIT)"'
+$(OUT)/obj/sidecar/command/version.o: $(OUT)/version
 
 $(OUT)/lib.a: $(LIB_OBJ)
 $(OUT)/testing.a: $(TESTING_OBJ)
 $(OUT)/sidecar.a: $(SIDECAR_OBJ)
-$(OUT)/%.a:
-	@mkdir -p $(@D)
-	$(Q)rm -f $@ && ar rcs $@ $^
+$(OUT)/%.a: $(OUT)/%.list
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(OUT)/bin/walferry: $(OUT)/obj/sidecar/main.o $(OUT)/sidecar.a $(OUT)/lib.a
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK  $@")
+	$(call say,LINK  ,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $^ $(BASE_LIBS)
 	$(if $(filter release,$(VARIANT)),$(Q)ln -sfn release/bin build/bin)
 
-$(OUT)/test/%: $(OUT)/obj/%.o $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/lib.a
+# Tests, fuzzers and the programs of e2e/ and bench/ are one source file each; from the archives
+# they take what they name.
+ARCHIVES := $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/lib.a
+define link_one
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $(filter %.o,$^) $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/lib.a \
-	    $(BASE_LIBS) -lcmocka
+	$(call say,LINK  ,$@)
+	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $< $(ARCHIVES) $(BASE_LIBS) -lcmocka
+endef
 
-$(OUT)/e2e/%: $(OUT)/obj/e2e/%.o $(OUT)/lib.a
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $(filter %.o,$^) $(OUT)/lib.a $(BASE_LIBS)
+$(OUT)/test/%: $(OUT)/obj/%.o $(ARCHIVES)
+	$(link_one)
+$(OUT)/e2e/%: $(OUT)/obj/e2e/%.o $(ARCHIVES)
+	$(link_one)
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(ARCHIVES)
+	$(link_one)
+$(OUT)/bin/%_fuzz: $(OUT)/obj/%_fuzz.o $(ARCHIVES)
+	$(link_one)
 
-compile_commands.json: Makefile $(LIB_SRC) $(SIDECAR_SRC)
-	$(Q).ci/compile-commands "$(CLANG)" "$(BASE_CFLAGS)" $(LIB_SRC) $(SIDECAR_SRC) sidecar/main.c \
-	    $(TESTING_SRC) $(TEST_SRC) $(E2E_SRC) > $@
+# Warnings and language, no optimisation: what clang's tools need to know.
+compile_commands.json: FORCE
+	@.ci/compile-commands "$(CLANG)" "$(LANGUAGE)" $(LIB_SRC) $(SIDECAR_SRC) $(wildcard sidecar/main.c) \
+	    $(TESTING_SRC) $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC)
 
 # ---- tests -------------------------------------------------------------------------------------
 
-demo: ## Replicate, lose, restore and rewind a database before your eyes
+demo: all $(E2E_BIN) ## Replicate, lose, restore and rewind a database before your eyes
 	$(Q)e2e/demo/demo
 
 test-build: all $(TEST_BIN) $(E2E_BIN)
 
 test: ## Build and run every test; ends with "N passed, N failed, N skipped"
 	$(Q).ci/deps --check || .ci/deps
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) test-build
+	$(Q)$(MAKE) --no-print-directory test-build
 	$(Q).ci/peers || true
-	$(Q)VARIANT=$(VARIANT) .ci/run-tests $(TEST_BIN) $(SHELL_TESTS)
+	$(Q).ci/run-tests $(TEST_BIN) $(SHELL_TESTS)
 
 compare: all $(E2E_BIN) ## The ways in which a replicator fails its user: walferry beside Litestream
 	$(Q).ci/peers
@@ -134,13 +179,16 @@ asan: ## Run the tests under AddressSanitizer and UBSan
 tsan: ## Run the tests under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory test VARIANT=tsan
 coverage: ## Line coverage of lib/ and sidecar/ by the tests
-	$(Q)$(MAKE) --no-print-directory test VARIANT=coverage
+	$(Q)find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) --no-print-directory test VARIANT=coverage || echo "coverage: some tests failed"
 	$(Q).ci/coverage build/coverage
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), from its kept seeds
-	$(Q)CLANG="$(CLANG)" FUZZ_SECONDS=$(FUZZ_SECONDS) CFLAGS="-std=gnu17 -D_GNU_SOURCE -I. $(PKG_CFLAGS)" \
-	    LIBS="$(PKG_LIBS)" .ci/fuzz $(FUZZ_SRC)
+	$(Q)$(MAKE) --no-print-directory fuzz-build VARIANT=fuzz
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz $(FUZZ_SRC:.c=)
+
+fuzz-build: $(FUZZ_BIN)
 
 golden: all ## Rewrite the golden files from what the programs print now
 	$(Q)GOLDEN=write .ci/run-tests $(SHELL_TESTS)
@@ -151,16 +199,19 @@ lint: compile_commands.json ## clang-format, clang-tidy, shellcheck and the rule
 	$(Q).ci/lint $(ALL_C)
 
 format: ## Format every C file
-	$(Q)$(firstword $(shell command -v clang-format-19 clang-format 2>/dev/null)) -i $(ALL_C)
+	$(Q).ci/braces --fix $(ALL_C)
+	$(Q)$(firstword $(shell command -v clang-format-19 clang-format 2>/dev/null) clang-format-19) -i $(ALL_C)
 
 PREFIX ?= /usr/local
 install: all ## Install program, man pages and completion below PREFIX (default /usr/local)
-	$(Q)install -D -m 0755 build/bin/walferry $(DESTDIR)$(PREFIX)/bin/walferry
-	$(Q)for page in docs/man/*.1; do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
-	$(Q)build/bin/walferry completion bash | install -D -m 0644 /dev/stdin \
+	$(Q)install -D -m 0755 $(OUT)/bin/walferry $(DESTDIR)$(PREFIX)/bin/walferry
+	$(Q)for page in $(wildcard docs/man/*.1); do \
+	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
+	$(Q)$(OUT)/bin/walferry completion bash >$(OUT)/completion.bash
+	$(Q)install -D -m 0644 $(OUT)/completion.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/walferry
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf build compile_commands.json
 
--include $(shell find build/$(VARIANT)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -44,16 +44,17 @@ work_end() {
 }
 
 # spawn LOG COMMAND...: starts it in the background without our pipes to applications; `pid` is its
-# process id.
+# process id. LOG is begun anew, and may be emptied while the process writes.
 spawn() {
     local log=$1 fd
     shift
+    : >"$log"
     (
         for fd in "${app_in[@]}" "${app_out[@]}"; do
             eval "exec $fd>&-"
         done
         exec "$@"
-    ) </dev/null >"$log" 2>&1 &
+    ) </dev/null >>"$log" 2>&1 &
     pid=$!
     spawned+=("$pid")
 }

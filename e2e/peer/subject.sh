@@ -108,10 +108,11 @@ subject_has_reported() {
     subject_has_ended "$1" || grep -qiE 'level=(warn|error)' "$work/$1.log"
 }
 
-# subject_report NAME: its last warning or error, shortened, for a line of what was seen.
+# subject_report NAME: its first warning or error as "message: why", for a line of what was seen.
 subject_report() {
-    grep -iE 'level=(warn|error)' "$work/$1.log" | tail -n 1 |
-        sed -E 's/^time=[^ ]* //; s/ (db|path|destination|url)=[^ ]*//g' | cut -c 1-110
+    grep -iE 'level=(warn|error)' "$work/$1.log" | head -n 1 |
+        sed -E 's/^.* msg=("([^"]*)"|([^ ]*))(.* (error|reason|detail)=("([^"]*)"|[^ ]*))?.*/\2\3: \7/' |
+        sed -E "s|$work/||g" | cut -c 1-150
 }
 
 # ---- restoring ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/testing/fault_env.h"
 #include "lib/testing/test.h"
 
 static const char *fake_getenv(void *arg UNUSED, const char *name)
@@ -236,6 +237,26 @@ static void test_oversized_file_is_refused(void **state UNUSED)
     assert_error(rc, &err, ERR_LIMIT, path);
 }
 
+static void test_every_failing_file_call_is_reported(void **state UNUSED)
+{
+    for (uint64_t n = 1;; n++) {
+        CLEANUP(config_cleanup) struct config *c = NULL;
+        struct fault_env fe;
+        struct error err = ERROR_INIT;
+        fault_env_init(&fe, FAULT_FAIL, n);
+        int rc = config_load(&fe.env, "lib/config/testdata/litestream-0.5.yml", &options, &c, &err);
+        if (!fault_env_has_struck(&fe)) {
+            assert_ok(rc, &err);
+            assert_true(n > 2);
+            break;
+        }
+        if (rc == 0)
+            assert_globals_of_0_5(c); /* only closing failed: nothing was written */
+        else
+            assert_non_null(strstr(err.text, "litestream-0.5.yml"));
+    }
+}
+
 static void test_expansion_can_be_switched_off(void **state UNUSED)
 {
     CLEANUP(config_cleanup) struct config *c = NULL;
@@ -368,7 +389,7 @@ static void test_database_is_found_by_its_expanded_path(void **state UNUSED)
     assert_null(config_db_find(c, ""));
 }
 
-static void test_copy_shares_nothing(void **state UNUSED)
+static void test_copy_of_a_database_shares_nothing(void **state UNUSED)
 {
     struct config *c = load("lib/config/testdata/litestream-0.3.13.yml");
     struct config_db copy;
@@ -392,6 +413,7 @@ int main(void)
         TEST(test_document_of_directory_mode_is_read),
         TEST(test_missing_file_is_named),
         TEST(test_oversized_file_is_refused),
+        TEST(test_every_failing_file_call_is_reported),
         TEST(test_expansion_can_be_switched_off),
         TEST(test_unset_variables_are_warned_about_and_count_as_absent),
         TEST(test_warnings_have_a_limit),
@@ -400,7 +422,7 @@ int main(void)
         TEST(test_registered_database_takes_the_defaults_of_the_file),
         TEST(test_lone_replica_is_made_from_a_url),
         TEST(test_database_is_found_by_its_expanded_path),
-        TEST(test_copy_shares_nothing),
+        TEST(test_copy_of_a_database_shares_nothing),
     };
     return TEST_MAIN(tests);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/testing/fault_env.h"
 #include "lib/testing/test.h"
 
 static const char db_bytes[] = "SQLite format 3\0the rest of the header";
@@ -269,6 +270,34 @@ static void test_folders_nest_up_to_the_limit(void **state)
                  "folders nested deeper than 32");
 }
 
+static void test_every_failing_file_call_ends_the_scan(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"a.db", "sub/b.db"};
+
+    db_make(f, "a.db");
+    folder_make(f, "sub");
+    db_make(f, "sub/b.db");
+    const struct config_db *e = entry(f, "  recursive: true\n  replica: {path: /r}\n");
+    for (uint64_t n = 1;; n++) {
+        struct fault_env fe;
+        struct error err = ERROR_INIT;
+        dir_scan_destroy(&f->found);
+        fault_env_init(&fe, FAULT_FAIL, n);
+        if (!fe.env.file.lstat) /* operations that it lets through */
+            fe.env.file.lstat = env_real()->file.lstat;
+        if (!fe.env.file.list_folder)
+            fe.env.file.list_folder = env_real()->file.list_folder;
+        int rc = dir_scan(&fe.env, e, NULL, &f->found, &err);
+        if (rc == 0)
+            assert_found(f, names, ARRAY_LEN(names)); /* no fault, or only when closing */
+        else
+            assert_non_null(strstr(err.text, f->folder));
+        if (!fault_env_has_struck(&fe))
+            break;
+    }
+}
+
 #define SCAN_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -283,6 +312,7 @@ int main(void)
         SCAN_TEST(test_path_outside_the_folder_is_refused),
         SCAN_TEST(test_missing_folder_is_an_error),
         SCAN_TEST(test_folders_nest_up_to_the_limit),
+        SCAN_TEST(test_every_failing_file_call_ends_the_scan),
     };
     return TEST_MAIN(tests);
 }

@@ -9,7 +9,7 @@
 
 #include "lib/testing/test.h"
 
-static void test_paths_become_absolute(void **state UNUSED)
+static void test_paths_become_absolute_and_clean(void **state UNUSED)
 {
     static const struct {
         const char *text, *path;
@@ -82,7 +82,7 @@ static void test_paths_without_meaning_are_refused(void **state UNUSED)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_paths_become_absolute),
+        TEST(test_paths_become_absolute_and_clean),
         TEST(test_relative_path_begins_in_the_current_folder),
         TEST(test_paths_without_meaning_are_refused),
     };

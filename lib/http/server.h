@@ -63,7 +63,10 @@ struct http_route {
     http_handler_fn *handler;
 };
 
-/* One place to listen: an address and port, or a UNIX socket. Everything is borrowed until free. */
+/*
+ * One place to listen: an address and port, or a UNIX socket. Routes and unix_path are borrowed
+ * until http_server_free(), the rest is read by http_server_new() only.
+ */
 struct http_listener {
     const char *address; /* IPv4 or IPv6 in digits; "" or NULL: every address of the host */
     unsigned port;       /* 0: the kernel picks, see http_server_port() */

@@ -64,7 +64,7 @@ static void test_pretty_document_has_one_value_a_line(void **state UNUSED)
                         "{\n  \"list\": [\n    1,\n    2\n  ],\n  \"empty\": {}\n}\n");
 }
 
-static void test_strings_are_escaped(void **state UNUSED)
+static void test_strings_are_escaped_and_made_utf8(void **state UNUSED)
 {
     static const struct {
         const char *name;
@@ -151,7 +151,7 @@ static void test_full_buffer_is_reported_at_the_end(void **state UNUSED)
     }
 }
 
-static void test_deepest_nesting_works(void **state UNUSED)
+static void test_nesting_works_up_to_the_limit(void **state UNUSED)
 {
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(1000);
     struct error err = ERROR_INIT;
@@ -171,10 +171,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_compact_document_has_no_space),
         TEST(test_pretty_document_has_one_value_a_line),
-        TEST(test_strings_are_escaped),
+        TEST(test_strings_are_escaped_and_made_utf8),
         TEST(test_doubles_are_short_and_exact),
         TEST(test_full_buffer_is_reported_at_the_end),
-        TEST(test_deepest_nesting_works),
+        TEST(test_nesting_works_up_to_the_limit),
     };
     return TEST_MAIN(tests);
 }

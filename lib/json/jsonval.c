@@ -13,6 +13,7 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -175,8 +176,11 @@ int jsonval_parse(struct jsonval_doc *out, const char *name, struct slice text, 
     doc.name = str_dup(name, err);
     if (!doc.name)
         return -1;
+    errno = 0; /* cJSON does not tell why it gave up, malloc does */
     doc.root = cJSON_ParseWithLengthOpts(begin, text.n, &end, false);
     scan.at = end >= begin ? (size_t)(end - begin) : 0;
+    if (!doc.root && errno == ENOMEM)
+        return error_set(err, ERR_NO_MEMORY, 0, "%s: out of memory", name);
     if (!doc.root)
         return scan_error(&scan, err, "not JSON");
     while (scan.at < text.n && strchr(" \t\r\n", text.p[scan.at]))

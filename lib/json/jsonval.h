@@ -58,6 +58,7 @@ MUST_USE int jsonval_parse(struct jsonval_doc *out, const char *name, struct sli
                            struct error *err);
 void jsonval_doc_destroy(struct jsonval_doc *doc);
 
+/* The document's one value. */
 struct jsonval jsonval_root(const struct jsonval_doc *doc);
 
 /* The member of an object by exact key; a place with nothing if there is none or v is no object.
@@ -77,8 +78,11 @@ struct jsonval jsonval_next(struct jsonval v);
 /* The key under which v stands in its object; "" in an array. Borrowed from the document. */
 const char *jsonval_key(struct jsonval v);
 
-bool jsonval_exists(struct jsonval v);  /* something is there, also null */
-bool jsonval_is_null(struct jsonval v); /* null, or nothing is there */
+/* Something is there, also null. */
+bool jsonval_exists(struct jsonval v);
+/* There is null, or nothing. */
+bool jsonval_is_null(struct jsonval v);
+/* What kind of value is there; false for nothing. */
 bool jsonval_is_object(struct jsonval v);
 bool jsonval_is_array(struct jsonval v);
 bool jsonval_is_str(struct jsonval v);

@@ -31,6 +31,7 @@ struct flaky_storage {
     struct storage_driver driver; /* our functions under the real store's type */
     struct storage *inner;
     struct flaky *flaky;
+    bool is_freed; /* nothing can be held any more */
 };
 
 struct flaky_op {
@@ -73,6 +74,10 @@ static void op_unlink(struct flaky_op *op)
 
 static void op_end(struct flaky_op *op)
 {
+    bool is_untried_delete = op->kind == STORAGE_OP_DELETE && op->state == FLAKY_OP_WAITING;
+
+    for (size_t i = 0; is_untried_delete && op->del.on_key && i < op->del.key_count; i++)
+        op->del.on_key(op->arg, i, &op->err);
     op_unlink(op);
     loop_timer_stop(&op->timer);
     op->result.err = &op->err;
@@ -99,11 +104,12 @@ static void inner_on_done(void *arg, const struct storage_result *result)
     op->inner_op = NULL;
     op->err = *result->err;
     op->result = *result;
+    op->st->base.counters.op[op->kind].bytes += result->bytes;
     op->result.object.key = op->key;
     if (op->err.code == ERR_NONE && op->rule.fault == FLAKY_LOSE_ANSWER)
         (void)error_set(&op->err, op->rule.code, 0, "%s %s: answer lost", storage_op_name(op->kind),
                         op->key);
-    if (op->rule.fault == FLAKY_HOLD_ANSWER) {
+    if (op->rule.fault == FLAKY_HOLD_ANSWER && !op->st->is_freed) {
         op->state = FLAKY_OP_ANSWERED;
         op->is_held = true;
         return;
@@ -315,6 +321,7 @@ static void flaky_free(struct storage *st)
     struct flaky_storage *fs = flaky_of(st);
     struct flaky_op *op = fs->flaky->ops;
 
+    fs->is_freed = true;
     while (op) {
         struct flaky_op *next = op->next;
         if (op->st == fs && op->state != FLAKY_OP_INSIDE) {

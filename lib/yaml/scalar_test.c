@@ -73,7 +73,7 @@ static void test_signed_numbers_keep_their_sign(void **state UNUSED)
     assert_error(scalar_i64("9223372036854775808", &value, &err), &err, ERR_USAGE, "too large");
 }
 
-static void test_permissions_are_octal(void **state UNUSED)
+static void test_permissions_are_octal_digits(void **state UNUSED)
 {
     static const struct {
         const char *text;
@@ -152,7 +152,7 @@ int main(void)
         TEST(test_switches_are_yaml_words_in_any_case),
         TEST(test_numbers_are_decimal_to_the_last_character),
         TEST(test_signed_numbers_keep_their_sign),
-        TEST(test_permissions_are_octal),
+        TEST(test_permissions_are_octal_digits),
         TEST(test_sizes_are_read_as_go_humanize_does),
     };
     return TEST_MAIN(tests);

@@ -10,7 +10,7 @@
  *      claimed the same page.
  *   5. When the last unit of an object is done, its file checksum is proven.
  *
- * Once every page is claimed, older objects are not begun any more.
+ * Once every page is claimed (by a newer object that has all of them), older objects are abandoned.
  *
  * The first error ends everything: requests and jobs are canceled, and fetch_run() returns when the
  * last of them has answered.
@@ -78,13 +78,14 @@ static void unit_on_done(void *arg, const struct storage_result *result)
 
     u->op = NULL;
     u->state = UNIT_FETCHED;
-    if (err.code == ERR_NONE && u->raw_n != u->raw_max) {
-        f->result.is_vanished |= !f->has_failed;
+    bool is_dropped = f->has_failed || u->object->is_abandoned;
+    if (!is_dropped && err.code == ERR_NONE && u->raw_n != u->raw_max) {
+        f->result.is_vanished = true;
         (void)error_set(&err, ERR_CORRUPT, 0, "ends after %llu bytes, was listed with %llu",
                         (unsigned long long)(u->offset + u->raw_n),
                         (unsigned long long)u->object->named->bytes);
     }
-    if (f->has_failed) {
+    if (is_dropped) {
         unit_remove(f, u);
     } else if (err.code != ERR_NONE) {
         fetch_object_note_error(u->object, &err);
@@ -196,7 +197,7 @@ static int unit_claim(struct unit *u, struct error *err)
         return -1;
     if (output->page_size == 0 && output_open(o, err) < 0)
         return -1;
-    if (o->header.page_size != output->page_size && !output_is_full(output)) {
+    if (o->header.page_size != output->page_size) {
         (void)error_set(err, ERR_CORRUPT, 0,
                         "page size is %u, newer objects have %u and lack pages",
                         o->header.page_size, output->page_size);
@@ -264,23 +265,24 @@ static void unit_on_worked(struct job *job)
 
 /* ---- the schedule ---- */
 
-/* The first unit of which nothing is under way or whose request can be ended; NULL if none. */
+/* The first unwanted unit of which nothing is under way or whose request can be ended; NULL: none.
+ */
 static struct unit *unit_to_end(struct fetch *f)
 {
-    for (size_t i = 0; i < f->unit_count; i++)
-        if (f->units[i]->state == UNIT_FETCHED || f->units[i]->op)
-            return f->units[i];
+    for (size_t i = 0; i < f->unit_count; i++) {
+        struct unit *u = f->units[i];
+        bool is_unwanted = f->has_failed || u->object->is_abandoned;
+        if (is_unwanted && (u->state == UNIT_FETCHED || u->op))
+            return u;
+    }
     return NULL;
 }
 
-void fetch_fail(struct fetch *f, const struct error *err)
+/* Ends what is under way for units that nobody wants. */
+static void units_end(struct fetch *f)
 {
     struct unit *u = NULL;
 
-    if (f->has_failed)
-        return;
-    f->has_failed = true;
-    f->err = *err;
     /* Canceling may call back at once, and that removes the unit: look again each time. */
     while ((u = unit_to_end(f))) {
         struct storage_op *op = TAKE(u->op);
@@ -289,6 +291,32 @@ void fetch_fail(struct fetch *f, const struct error *err)
         else
             unit_remove(f, u);
     }
+}
+
+/* Every page is claimed: objects whose turn has not come have nothing to add. */
+static void objects_abandon(struct fetch *f)
+{
+    f->is_full = true;
+    f->object_next = 0;
+    for (size_t i = 0; i < f->object_count; i++) {
+        struct fetch_object *o = f->objects[i];
+        o->is_abandoned = o->units_claimed == 0;
+        if (o->is_abandoned && f->making == o)
+            f->making = NULL;
+    }
+    for (size_t i = 0; i < f->object_count; i++)
+        if (f->objects[i]->is_abandoned)
+            fetch_object_cancel(f->objects[i]);
+    units_end(f);
+}
+
+void fetch_fail(struct fetch *f, const struct error *err)
+{
+    if (f->has_failed)
+        return;
+    f->has_failed = true;
+    f->err = *err;
+    units_end(f);
     for (size_t i = 0; i < f->unit_count; i++)
         if (f->units[i]->state == UNIT_WORKING)
             job_cancel(&f->units[i]->job);
@@ -320,6 +348,8 @@ static int claims_advance(struct fetch *f, struct error *err)
         u->state = UNIT_WORKING;
         f->claimed_count++;
         job_submit(f->args.loop, &u->job, unit_work, unit_on_worked);
+        if (!f->is_full && output_is_full(f->args.output))
+            objects_abandon(f);
     }
     return 0;
 }
@@ -330,7 +360,7 @@ static int units_advance(struct fetch *f, struct error *err)
     while (f->unit_count < f->args.parallelism) {
         struct fetch_object *o = f->making;
         if (!o) {
-            if (f->object_next == 0 || output_is_full(f->args.output))
+            if (f->object_next == 0)
                 return 0;
             o = fetch_object_begin(f, --f->object_next, err);
             if (!o)

@@ -32,6 +32,7 @@ struct fetch_object {
     bool is_split;
     struct ltx_header header;
     bool has_header;
+    bool is_abandoned; /* nothing of it is needed: answers are dropped */
     size_t unit_count; /* that it has */
     size_t units_made;
     size_t units_claimed;
@@ -88,6 +89,7 @@ struct fetch {
     size_t unit_count;
     size_t claimed_count; /* the first so many have claimed */
     bool has_failed;
+    bool is_full; /* every page is claimed: objects that have not begun to claim are abandoned */
     bool is_done;
     struct error err;
 };

@@ -106,13 +106,13 @@ static int index_on_data(void *arg, struct slice chunk, struct error *err)
     return split_feed(&o->split, chunk, err);
 }
 
-/* An answer with an error or for a fetch that has ended: nothing follows. */
+/* An answer with an error, or that nobody waits for any more: nothing follows. */
 static bool open_is_over(struct fetch_object *o, const struct storage_result *result)
 {
     struct fetch *f = o->fetch;
     struct error err = *result->err;
 
-    if (f->has_failed) {
+    if (f->has_failed || o->is_abandoned) {
         fetch_advance(f);
         return true;
     }

@@ -160,6 +160,29 @@ static void test_restore_refuses_a_state_without_its_recorded_checksum(void **st
     scene_assert_no_output(&s);
 }
 
+static void test_restore_does_not_need_objects_below_one_that_has_every_page(void **state UNUSED)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        CLEANUP(scene_remove) struct scene s = {0};
+        struct test_replica_state *tip = NULL;
+        struct error err = ERROR_INIT;
+        char path[700];
+        uint8_t rubbish[20000] = {0};
+
+        damage_scene_make(&s);
+        s.options.unit_bytes = k ? 3000 : 0;
+        tip = &s.replica.states[8];
+        for (uint32_t p = 1; p <= tip->page_count; p++)
+            tip->is_changed[p] = true;
+        test_replica_write(&s.replica, 0, 8, 8);
+        test_replica_path(&s.replica, 9, 1, 3, path);
+        test_file_write(path, slice_of(rubbish, sizeof(rubbish)));
+        assert_ok(scene_restore(&s, &err), &err);
+        test_replica_assert_state(&s.replica, s.out, 8);
+        scene_clear_output(&s);
+    }
+}
+
 static void test_restore_names_the_gap_that_a_missing_object_leaves(void **state UNUSED)
 {
     CLEANUP(scene_remove) struct scene s = {0};
@@ -440,6 +463,7 @@ int main(void)
         TEST(test_restore_names_the_object_that_is_truncated),
         TEST(test_restore_refuses_objects_that_do_not_belong_together),
         TEST(test_restore_refuses_a_state_without_its_recorded_checksum),
+        TEST(test_restore_does_not_need_objects_below_one_that_has_every_page),
         TEST(test_restore_names_the_gap_that_a_missing_object_leaves),
         TEST(test_restore_plans_again_when_an_object_vanished),
         TEST(test_restore_tells_the_gap_when_nothing_replaces_what_vanished),

@@ -1,0 +1,59 @@
+# A log that grew to 600 MB because a reader of the application sat in it: how long is the
+# application's longest commit once the reader is gone, and when is the log small again?
+# shellcheck shell=bash
+
+wal_bytes() {
+    stat -c %s "$1-wal" 2>/dev/null || echo 0
+}
+
+wal_is_small() {
+    [ "$(wal_bytes "$1")" -lt $((8 * 1000 * 1000)) ]
+}
+
+work_stall() {
+    local db=$work/app.db megabytes result dropped_ms cpu writer_pid
+    megabytes=$(size 150 600)
+    db_make "$db" 1
+    store_start
+    subject_config "" "$db"
+    subject_start
+    wait_until "the first object is there" subject_has_shipped 1
+    app_start app "$db"
+    app_must app insert 1
+    app_must app hold-reader
+    "$tools/bench_writer" "$db" rate=0 "commits=$megabytes" rows=450 bytes=2000 seconds=3600 \
+        >/dev/null
+    keep stall_wal_mb "$(calc "$(wal_bytes "$db") / 1000000" %.0f)"
+    wait_until "the subject has shipped it" subject_is_quiet_or_busy_for 60
+    cpu=$(cpu_ns "$subject_pid")
+    spawn "$work/writer.out" "$tools/bench_writer" "$db" rate=100 seconds=25 bytes=400
+    writer_pid=$pid
+    sleep 2
+    app_must app drop-reader
+    dropped_ms=$(now_ms)
+    if poll_until 20 wal_is_small "$db"; then
+        keep stall_small "$(calc "($(now_ms) - $dropped_ms) / 1000" %.1f)"
+    else
+        keep stall_small never
+    fi
+    pid_wait "$writer_pid"
+    result=$(cat "$work/writer.out")
+    keep stall_max "$(calc "$(field max_us "$result") / 1000" %.1f)"
+    keep stall_p99 "$(calc "$(field p99_us "$result") / 1000" %.2f)"
+    keep stall_end_mb "$(calc "$(wal_bytes "$db") / 1000000" %.0f)"
+    keep stall_cpu "$(calc "($(cpu_ns "$subject_pid") - $cpu) / 1e9")"
+    keep stall_rss "$(calc "$(memory_kb "$subject_pid" VmHWM) / 1000" %.0f)"
+    app_stop app
+    subject_stop
+    store_stop
+}
+
+table_stall() {
+    section "A log of ${figures[walferry.stall_wal_mb]:-?} MB is let go, 100 commits/s go on"
+    row "longest commit" stall_max ms "<= 5"
+    row "99 % of the commits" stall_p99 ms
+    row "log below 8 MB after" stall_small s "<= 5"
+    row "log at the end" stall_end_mb MB
+    row "CPU" stall_cpu s
+    row "largest resident set" stall_rss MB
+}
