@@ -15,7 +15,7 @@ Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo "  $(1)$(2)")
 
 # Parallel without being asked; -j on the command line wins.
-ifeq (,$(filter -j%,$(MAKEFLAGS)))
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -163,6 +163,7 @@ test-build: all $(TEST_BIN) $(E2E_BIN)
 test: ## Build and run every test; ends with "N passed, N failed, N skipped"
 	$(Q).ci/deps --check || .ci/deps
 	$(Q)$(MAKE) --no-print-directory test-build
+	$(if $(filter release,$(VARIANT)),$(Q)$(MAKE) --no-print-directory fuzz-build VARIANT=fuzz)
 	$(Q).ci/peers || true
 	$(Q).ci/run-tests $(TEST_BIN) $(SHELL_TESTS)
 

@@ -2,7 +2,7 @@
 #
 #   store_start           a fresh versitygw on 127.0.0.1 with the bucket "bench"; $store_data
 #   store_stop
-#   store_requests [M]    requests that the store has answered (of method M)
+#   store_requests OP     requests that the store has answered, of operations OP ("Put", ".")
 #   store_bytes           bytes of all objects
 #   subject_config N SQL_PATH...   configuration of N databases, see below
 #   subject_start         the subject replicates; $subject_pid
@@ -55,9 +55,9 @@ store_stop() {
     rm -rf "$store_data"
 }
 
-# The first request in a log line stands in quotes: "PUT /bench/...".
+# A line of its log names the operation: "s3_PutObject".
 store_requests() {
-    grep -cE "\"${1:-[A-Z]+} /bench" "$work/access.log" 2>/dev/null || true
+    grep -cE " s3_$1" "$work/access.log" 2>/dev/null || true
 }
 
 store_bytes() {
@@ -115,9 +115,9 @@ subject_has_shipped() {
 # A subject with nothing to do: no request for a second.
 subject_is_quiet() {
     local before
-    before=$(store_requests)
+    before=$(store_requests .)
     sleep 1
-    [ "$(store_requests)" = "$before" ]
+    [ "$(store_requests .)" = "$before" ]
 }
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ keep() {
 
 # calc EXPRESSION [FORMAT]: arithmetic with fractions.
 calc() {
-    awk "BEGIN {printf \"${2:-%.2f}\", $1}"
+    awk "BEGIN {printf(\"${2:-%.2f}\", ($1))}"
 }
 
 # ---- databases ---------------------------------------------------------------------------------

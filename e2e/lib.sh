@@ -32,6 +32,8 @@ work_make() {
 
 work_end() {
     local pid
+    set +e
+    trap - ERR
     for pid in "${spawned[@]}"; do
         kill -KILL "$pid" 2>/dev/null
     done
@@ -65,16 +67,20 @@ is_running() {
 
 # pid_stop PID SIGNAL: sends it and waits for the end; `status` is the exit status.
 pid_stop() {
-    kill "-$2" "$1" 2>/dev/null
-    # The shell announces killed children; nobody wants to read that.
-    [ "$2" != KILL ] || wait "$1" 2>/dev/null
-    pid_wait "$1"
+    kill "-$2" "$1" 2>/dev/null || true # it may have ended by itself
+    # The shell announces killed children, unless it is waiting for them.
+    [ "$2" = KILL ] || wait_until "process $1 ends" is_gone "$1"
+    pid_reap "$1"
 }
 
 pid_wait() {
     wait_until "process $1 ends" is_gone "$1"
-    wait "$1" 2>/dev/null
-    status=$?
+    pid_reap "$1"
+}
+
+pid_reap() {
+    status=0
+    wait "$1" 2>/dev/null || status=$?
     forget "$1"
 }
 
@@ -223,6 +229,48 @@ db_is_sound() {
     [ "$(db_ask "$1" 'PRAGMA integrity_check')" = ok ]
 }
 
+# ---- replicas of a configured database ---------------------------------------------------------
+
+# replica_file FOLDER, replica_s3 PREFIX: a destination, as lines for a list in litestream.yml.
+replica_file() {
+    echo "url: file://$1"
+}
+
+replica_s3() {
+    printf '%s\n' "type: s3" "bucket: bucket" "path: $1" "region: us-east-1" \
+        "endpoint: $s3_endpoint" "force-path-style: true" "access-key-id: $s3_user" \
+        "secret-access-key: $s3_secret"
+    [ ${#s3_ca[@]} -eq 0 ] || echo "ca-file: ${s3_ca[1]}"
+}
+
+# config_write FILE DB_PATH LINES [GLOBALS]: a configuration with one database and one destination.
+config_write() {
+    {
+        [ -z "${4:-}" ] || echo "$4"
+        printf 'dbs:\n  - path: %s\n    replica:\n' "$2"
+        sed 's/^/      /' <<<"$3"
+    } >"$1"
+}
+
+# restore_with PROGRAM CONFIG DB_PATH OUT [FLAG...]: status and output as the program's.
+restore_with() {
+    local program=$1 config=$2 db=$3 out=$4
+    shift 4
+    db_remove "$out"
+    "$program" restore -config "$config" -o "$out" "$@" "$db" </dev/null
+}
+
+# row_is_restorable CONFIG DB_PATH ROW
+row_is_restorable() {
+    restore_with "$walferry" "$1" "$2" "$work/asked.db" >/dev/null 2>&1 &&
+        [ "$(db_ask "$work/asked.db" "SELECT count(*) FROM app_row WHERE id = $3")" = 1 ]
+}
+
+# objects CONFIG DB_PATH: "LEVEL MIN MAX" a line, of all levels.
+objects() {
+    "$walferry" ltx -config "$1" -level all "$2" | awk 'NR > 1 { print $1, $2, $3 }'
+}
+
 # ---- S3 (versitygw) ----------------------------------------------------------------------------
 
 s3_user=walferry-e2e
@@ -294,7 +342,7 @@ tap_run() {
     (
         work_make
         set -eE
-        trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
+        trap 'echo "line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND" >&2' ERR
         "$@"
     ) >"$log" 2>&1
     result=$?

@@ -22,10 +22,10 @@ idle_of() {
     # What follows a start (first compactions, snapshots) is not idleness yet.
     sleep "$settle_s"
     cpu=$(cpu_ns "$subject_pid")
-    requests=$(store_requests)
+    requests=$(store_requests .)
     sleep "$seconds"
     keep "${key}_cpu" "$(calc "($(cpu_ns "$subject_pid") - $cpu) / 1e9 * 60 / $seconds" %.3f)"
-    keep "${key}_requests" "$(calc "($(store_requests) - $requests) * 60 / $seconds" %.0f)"
+    keep "${key}_requests" "$(calc "($(store_requests .) - $requests) * 60 / $seconds" %.0f)"
     keep "${key}_rss" "$(calc "$(memory_kb "$subject_pid" VmRSS) / 1000" %.1f)"
     keep "${key}_anon" "$(calc "$(memory_kb "$subject_pid" RssAnon) / 1000" %.1f)"
     keep "${key}_fds" "$(descriptors "$subject_pid")"

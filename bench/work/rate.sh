@@ -11,15 +11,15 @@ work_rate() {
     wait_until "the first object is there" subject_has_shipped 1
     wait_until "the subject is quiet" subject_is_quiet
     before=$(cpu_ns "$subject_pid")
-    puts=$(store_requests PUT)
-    requests=$(store_requests)
+    puts=$(store_requests Put)
+    requests=$(store_requests .)
     bytes=$(store_bytes)
     result=$("$tools/bench_writer" "$db" rate=500 "seconds=$seconds" bytes=400 synchronous=full)
     sleep 2
     cpu=$(($(cpu_ns "$subject_pid") - before))
     keep rate_cpu_us "$(calc "$cpu / 1000 / $(field commits "$result")" %.1f)"
-    keep rate_puts "$(calc "($(store_requests PUT) - $puts) / ($seconds + 2)")"
-    keep rate_requests "$(($(store_requests) - requests))"
+    keep rate_puts "$(calc "($(store_requests Put) - $puts) / ($seconds + 2)")"
+    keep rate_requests "$(($(store_requests .) - requests))"
     keep rate_mb "$(calc "($(store_bytes) - $bytes) / 1000000" %.1f)"
     keep rate_p50 "$(calc "$(field p50_us "$result") / 1000")"
     keep rate_p99 "$(calc "$(field p99_us "$result") / 1000")"

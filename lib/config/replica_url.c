@@ -180,7 +180,7 @@ static bool is_bucket_name(struct slice s)
         if (!isalnum(s.p[i]) && !strchr("._-", s.p[i]))
             return false;
     }
-    return s.n > 0 && s.n <= BUCKET_BYTES_MAX;
+    return s.n > 0 && s.n <= BUCKET_BYTES_MAX && isalnum(s.p[0]) && isalnum(s.p[s.n - 1]);
 }
 
 static int bucket_set(struct replica_url *u, struct slice name, struct error *err)

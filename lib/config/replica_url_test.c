@@ -172,6 +172,8 @@ static void test_broken_urls_are_refused(void **state UNUSED)
         {"s3://[::1]:9000/b", "there is no bucket before the host [::1]:9000", ERR_USAGE},
         {"s3://b.h<o:9000/p", "\"b.h<o:9000\" is neither a bucket nor a host", ERR_USAGE},
         {"s3://b.host:port/p", "\"b.host:port\" is neither a bucket nor a host", ERR_USAGE},
+        {"s3://.b/p", "\".b\" is not the name of a bucket", ERR_USAGE},
+        {"s3://b-/p", "\"b-\" is not the name of a bucket", ERR_USAGE},
         {"s3://b/p#x", "'#' must be written as %23", ERR_USAGE},
         {"s3://b/p%2", "'%' must be followed by two hex digits", ERR_USAGE},
         {"s3://b/p%zz", "'%' must be followed by two hex digits", ERR_USAGE},

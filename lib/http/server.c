@@ -185,9 +185,10 @@ static int listener_bind_unix(struct server_listener *listener, struct error *er
     mode_t mode = listener->config.unix_mode ? listener->config.unix_mode : 0600;
     struct stat st;
 
-    if (strlen(path) >= sizeof(address.sun_path))
+    if (strlen(path) >= sizeof(address.sun_path)) {
         return error_set(err, ERR_USAGE, 0, "%s: longer than the %zu bytes of a socket path", path,
                          sizeof(address.sun_path) - 1);
+    }
     memcpy(address.sun_path, path, strlen(path));
     if (unix_remove_stale(listener, &address, err) < 0)
         return -1;
@@ -295,9 +296,10 @@ static int vhost_create(struct server_listener *listener, size_t idx, struct err
     listener->vhost = lws_create_vhost(server->context, &info);
     if (listener->vhost)
         return 0;
-    if (listener->config.cert_path)
+    if (listener->config.cert_path) {
         return error_set(err, ERR_USAGE, 0, "certificate %s with key %s: %s",
                          listener->config.cert_path, listener->config.key_path, lws_last_line);
+    }
     return error_set(err, ERR_NO_MEMORY, 0, "libwebsockets: %s", lws_last_line);
 }
 
@@ -433,9 +435,10 @@ int http_server_new(struct loop *loop, const struct http_server_config *config,
     config_fill(&server->config);
     loop_timer_init(&server->accept_pause, loop, accept_on_pause_over, server);
     server->listener_count = config->listener_count;
-    for (size_t i = 0; i < server->listener_count; i++)
+    for (size_t i = 0; i < server->listener_count; i++) {
         server->listeners[i] =
             (struct server_listener){.server = server, .config = config->listeners[i], .fd = -1};
+    }
     int rc = context_create(server, err);
     for (size_t i = 0; rc == 0 && i < server->listener_count; i++)
         rc = listener_open(&server->listeners[i], i, err);

@@ -124,11 +124,13 @@ unsigned http_server_connection_count(const struct http_server *server);
 
 /* ---- what a handler may ask; valid until http_server_respond() ---- */
 
+/* As sent: "GET", "HEAD", "POST", ... */
 const char *http_server_request_method(const struct http_server_request *request);
 /* Decoded, without the query. */
 const char *http_server_request_path(const struct http_server_request *request);
 /* A header (the first of that name, any case); NULL if there is none. */
 const char *http_server_request_header(const struct http_server_request *request, const char *name);
+/* All of it; empty if none was sent. */
 struct slice http_server_request_body(const struct http_server_request *request);
 
 /*

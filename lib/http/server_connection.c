@@ -42,9 +42,10 @@ static void connection_set_state(struct server_connection *c, enum connection_st
     const struct http_server_config *config = &c->server->config;
     uint64_t deadline_ns = 0;
 
-    if (config->log)
+    if (config->log) {
         LOG_TRACE(config->log, "http connection", LOG_STR("from", names[c->state]),
                   LOG_STR("to", names[state]));
+    }
     /* From the first byte of the head to the last of the body one deadline runs. */
     bool is_same_request = c->state == CONNECTION_HEAD && state == CONNECTION_BODY;
     c->state = state;
@@ -467,10 +468,12 @@ int server_connection_callback(struct lws *wsi, enum lws_callback_reasons reason
 void server_connection_open(struct server_listener *listener, int fd)
 {
     lws_sock_file_fd_type socket = {.sockfd = fd};
+    /* NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): its enumerators are flags */
+    lws_adoption_type type = LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL;
 
     /* It closes the socket itself when it fails. */
-    (void)lws_adopt_descriptor_vhost(listener->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL,
-                                     socket, listener->server->protocols[0].name, NULL);
+    (void)lws_adopt_descriptor_vhost(listener->vhost, type, socket,
+                                     listener->server->protocols[0].name, NULL);
 }
 
 bool server_connection_evict(struct http_server *server)

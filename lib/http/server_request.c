@@ -290,34 +290,35 @@ int http_head_parse(char *p, size_t n, struct http_head *out, struct error *err)
 
 /* ---- query ---- */
 
-/* Whether the encoded name at p (up to n bytes) spells name; escapes in names are not needed. */
-static bool param_is_named(const char *p, size_t n, const char *name)
+/* Appends the n bytes of an encoded value, decoded. */
+static int param_decode(const char *p, size_t n, const char *name, struct buf *out,
+                        struct error *err)
 {
-    return strlen(name) == n && memcmp(p, name, n) == 0;
+    for (size_t i = 0; i < n; i++) {
+        int c = p[i] == '+' ? ' ' : (unsigned char)p[i];
+        if (c == '%') {
+            c = i + 2 < n ? escape_value(p + i) : -1;
+            if (c < 0)
+                return error_set(err, ERR_USAGE, 400, "parameter %s has a bad escape", name);
+            i += 2;
+        }
+        if (buf_append_byte(out, (uint8_t)c, err) < 0)
+            return error_wrap(err, "parameter %s", name);
+    }
+    return 0;
 }
 
 int http_query_param(const char *query, const char *name, struct buf *out, struct error *err)
 {
+    size_t wanted_bytes = strlen(name);
+
     while (*query) {
         size_t n = strcspn(query, "&");
         size_t name_bytes = strcspn(query, "=&");
-        if (!param_is_named(query, name_bytes, name)) {
-            query += n + (query[n] == '&');
-            continue;
-        }
-        size_t i = name_bytes < n ? name_bytes + 1 : n;
-        for (; i < n; i++) {
-            int c = query[i] == '+' ? ' ' : (unsigned char)query[i];
-            if (c == '%') {
-                c = i + 2 < n ? escape_value(query + i) : -1;
-                if (c < 0)
-                    return error_set(err, ERR_USAGE, 400, "parameter %s has a bad escape", name);
-                i += 2;
-            }
-            if (buf_append_byte(out, (uint8_t)c, err) < 0)
-                return error_wrap(err, "parameter %s", name);
-        }
-        return 1;
+        size_t value_at = name_bytes < n ? name_bytes + 1 : n;
+        if (name_bytes == wanted_bytes && memcmp(query, name, wanted_bytes) == 0)
+            return param_decode(query + value_at, n - value_at, name, out, err) < 0 ? -1 : 1;
+        query += n + (query[n] == '&');
     }
     return 0;
 }

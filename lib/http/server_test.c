@@ -349,10 +349,11 @@ static void test_pipelined_requests_are_answered_in_order(void **state UNUSED)
     fixture_start(&f);
     int fd = client_connect(f.port);
     assert_ok(buf_append_str(&requests, "GET /late HTTP/1.1\r\nHost: x\r\n\r\n", &err), &err);
-    for (int i = 0; i < 300; i++)
+    for (int i = 0; i < 300; i++) {
         assert_ok(buf_printf(&requests, &err,
                              "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n%04d", i),
                   &err);
+    }
     client_send(fd, buf_str(&requests));
     assert_int_equal(client_receive(fd, false, &answer), 200);
     assert_non_null(strstr(buf_str(&answer), "late"));
@@ -614,6 +615,9 @@ static void test_a_stale_unix_socket_is_replaced_and_a_live_one_is_not(void **st
     (void)snprintf(path, sizeof(path), "%s/s", folder);
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
     int stale = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_true(stale >= 0);
+    if (stale < 0)
+        return;
     assert_int_equal(bind(stale, (struct sockaddr *)&address, sizeof(address)), 0);
     close(stale); /* the file stays, as after a crash */
     first.config.listeners[0] = unix_listener(path);

@@ -72,31 +72,35 @@ static int family_check_suffix(const struct metrics_family *f, struct error *err
     struct slice name = slice_of_str(f->name);
     bool is_total = ends_with(name, "_total");
 
-    if (is_total != (f->type == METRICS_COUNTER))
+    if (is_total != (f->type == METRICS_COUNTER)) {
         return error_set(err, ERR_USAGE, 0, "metric %s: counters, and only they, end in _total",
                          f->name);
+    }
     if (is_total)
         name.n -= strlen("_total");
     for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
-        if (ends_with(name, reserved[i]))
+        if (ends_with(name, reserved[i])) {
             return error_set(err, ERR_USAGE, 0, "metric %s: the suffix %s belongs to the format",
                              f->name, reserved[i]);
+        }
     }
     if (!f->unit)
         return 0;
     if (strcmp(f->unit, "seconds") != 0 && strcmp(f->unit, "bytes") != 0)
         return error_set(err, ERR_USAGE, 0, "metric %s: %s is not a base unit", f->name, f->unit);
-    if (!ends_with(name, f->unit))
+    if (!ends_with(name, f->unit)) {
         return error_set(err, ERR_USAGE, 0, "metric %s: the name does not end in its unit %s",
                          f->name, f->unit);
+    }
     return 0;
 }
 
 int metrics_family_check(const struct metrics_family *f, struct error *err)
 {
-    if (!f->name || !is_name(f->name))
+    if (!f->name || !is_name(f->name)) {
         return error_set(err, ERR_USAGE, 0, "metric %s: not a name of lower-case words",
                          f->name ? f->name : "(none)");
+    }
     if (!f->help || !f->help[0] || strchr(f->help, '\n') || strchr(f->help, '|'))
         return error_set(err, ERR_USAGE, 0, "metric %s: help is not one sentence", f->name);
     if (f->help[strlen(f->help) - 1] == '.')
@@ -104,9 +108,10 @@ int metrics_family_check(const struct metrics_family *f, struct error *err)
     if (f->type == METRICS_HISTOGRAM && (!f->unit || strcmp(f->unit, "seconds") != 0))
         return error_set(err, ERR_USAGE, 0, "metric %s: histograms are of seconds", f->name);
     for (size_t i = 0; i < METRICS_LABELS_MAX && f->labels[i]; i++) {
-        if (!is_name(f->labels[i]) || strcmp(f->labels[i], "le") == 0)
+        if (!is_name(f->labels[i]) || strcmp(f->labels[i], "le") == 0) {
             return error_set(err, ERR_USAGE, 0, "metric %s: %s cannot be a label", f->name,
                              f->labels[i]);
+        }
     }
     return family_check_suffix(f, err);
 }

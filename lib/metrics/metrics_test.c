@@ -183,10 +183,12 @@ static void test_a_long_label_value_loses_its_middle(void **state UNUSED)
     struct metrics_writer w;
     CLEANUP(buf_destroy) struct buf text = BUF_INIT(TEXT_BYTES_MAX);
 
-    for (size_t i = 0; i + 2 < sizeof(value); i += 2)
-        memcpy(value + i, "\xc3\xa4", 2); /* the cut must not split a character */
-    memcpy(value, "begin", 5);
-    memcpy(value + sizeof(value) - 4, "end", 4);
+    for (size_t i = 0; i < sizeof(value); i++) /* the cut must not split a character */
+        value[i] = i % 2 == 0 ? '\xc3' : '\xa4';
+    for (size_t i = 0; i < 6; i++)
+        value[i] = "begin:"[i];
+    for (size_t i = 0; i < 4; i++)
+        value[sizeof(value) - 4 + i] = "end"[i];
     metrics_writer_init(&w, &text, METRICS_PROMETHEUS);
     metrics_family_begin(&w, &lag);
     metrics_sample_u64(&w, &label, 1);

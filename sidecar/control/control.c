@@ -189,20 +189,22 @@ static struct http_server_config server_config(struct control *control)
     const struct control_config *config = &control->config;
     struct http_server_config server = {.log = config->log};
 
-    if (config->is_tcp_enabled)
+    if (config->is_tcp_enabled) {
         server.listeners[server.listener_count++] =
             (struct http_listener){.address = config->address,
                                    .port = config->port,
                                    .routes = tcp_routes,
                                    .route_count = ARRAY_LEN(tcp_routes),
                                    .arg = control};
-    if (config->socket_path)
+    }
+    if (config->socket_path) {
         server.listeners[server.listener_count++] =
             (struct http_listener){.unix_path = config->socket_path,
                                    .unix_mode = config->socket_mode,
                                    .routes = control_socket_routes,
                                    .route_count = control_socket_route_count,
                                    .arg = control};
+    }
     return server;
 }
 

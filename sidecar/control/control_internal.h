@@ -67,10 +67,15 @@ void control_syncs_forget(struct control *control);
 
 /* ---- control.c: handlers that both listeners have ---- */
 
+/* /metrics, in the format that Accept asks for. arg of all of these is the struct control. */
 void control_on_metrics(void *arg, struct http_server_request *request);
+/* /status. */
 void control_on_status(void *arg, struct http_server_request *request);
+/* /startupz; remembers the first 200. */
 void control_on_startupz(void *arg, struct http_server_request *request);
+/* /healthz; asks nobody. */
 void control_on_healthz(void *arg, struct http_server_request *request);
+/* /readyz, by the policy of the configuration. */
 void control_on_readyz(void *arg, struct http_server_request *request);
 
 #endif

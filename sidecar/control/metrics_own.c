@@ -209,9 +209,10 @@ void metrics_own_litestream_sync_seconds(struct metrics_writer *w, const struct 
 
 void metrics_own_litestream_disk_full(struct metrics_writer *w, const struct status_process *s)
 {
-    for (size_t i = 0; i < s->db_count; i++)
+    for (size_t i = 0; i < s->db_count; i++) {
         metrics_sample_u64(w, (const char *const[]){s->dbs[i].path},
                            s->dbs[i].state == STATUS_DB_DISK_FULL);
+    }
 }
 
 /* ---- Litestream's: by type of destination, over all databases ---- */

@@ -284,10 +284,11 @@ static void sync_on_done(void *arg, const struct error *err)
         const struct status_db *db = find_db(&s, sync->path);
         if (!db)
             respond_error(request, 404, "database not found", sync->path);
-        else
+        else {
             sync_respond(request, db,
                          acknowledged_txid(db) == sync->acknowledged_before ? "no_change"
                                                                             : "synced");
+        }
     }
     sync_free(sync);
 }

@@ -170,6 +170,7 @@ enum status_checkpoint_mode {
     STATUS_CHECKPOINT_MODES
 };
 
+/* The words above. Never NULL. */
 const char *status_checkpoint_mode_name(enum status_checkpoint_mode mode);
 
 struct status_checkpoint {

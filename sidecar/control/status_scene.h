@@ -17,12 +17,8 @@ struct status_scene {
     struct metrics_histogram uploads, checkpoints;
 };
 
-static inline void status_scene_make(struct status_scene *scene)
+static inline void status_scene_make_objects(struct status_scene *scene)
 {
-    *scene = (struct status_scene){
-        .uploads = METRICS_HISTOGRAM_INIT(&metrics_buckets_request),
-        .checkpoints = METRICS_HISTOGRAM_INIT(&metrics_buckets_local),
-    };
     metrics_histogram_observe(&scene->uploads, 30 * NS_PER_MS);
     metrics_histogram_observe(&scene->uploads, 90 * NS_PER_SEC);
     metrics_histogram_observe(&scene->checkpoints, 300 * NS_PER_US);
@@ -30,6 +26,10 @@ static inline void status_scene_make(struct status_scene *scene)
         (struct status_object){0, 12, 12, 4096, SCENE_NOW_NS - NS_PER_SEC, 30 * NS_PER_MS};
     scene->objects[1] =
         (struct status_object){1, 8, 11, 8192, SCENE_NOW_NS - NS_PER_MIN, 90 * NS_PER_SEC};
+}
+
+static inline void status_scene_make_destinations(struct status_scene *scene)
+{
     scene->destinations[0] = (struct status_destination){
         .name = "s3",
         .url = "s3://bucket/app",
@@ -93,6 +93,16 @@ static inline void status_scene_make(struct status_scene *scene)
         .state = STATUS_DESTINATION_ATTACHING,
         .requests = {.op = {[STORAGE_OP_LIST] = {1, 0, 0}}},
     };
+}
+
+static inline void status_scene_make(struct status_scene *scene)
+{
+    *scene = (struct status_scene){
+        .uploads = METRICS_HISTOGRAM_INIT(&metrics_buckets_request),
+        .checkpoints = METRICS_HISTOGRAM_INIT(&metrics_buckets_local),
+    };
+    status_scene_make_objects(scene);
+    status_scene_make_destinations(scene);
     scene->dbs[0] = (struct status_db){
         .path = "/data/app.db",
         .name = "app",

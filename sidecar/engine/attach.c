@@ -519,6 +519,7 @@ static void attach_done(struct task *task)
     if (a->is_canceled || c->state != CHAIN_ATTACHING) {
         c->attach = NULL;
         attach_free(a);
+        engine_check_waits(c->db->engine);
         return;
     }
     database_refresh(c->db);

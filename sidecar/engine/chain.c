@@ -134,6 +134,14 @@ void chain_stop(struct chain *c)
     chain_cancel(c);
 }
 
+bool chain_goes_on(struct chain *c)
+{
+    if (c->state == CHAIN_FOLLOWING)
+        return true;
+    engine_check_waits(c->db->engine); /* somebody may wait for this chain to come to rest */
+    return false;
+}
+
 bool chain_is_quiet(const struct chain *c)
 {
     return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&

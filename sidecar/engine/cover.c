@@ -189,6 +189,8 @@ static void body_on_done(void *arg, const struct storage_result *result)
 
     c->op = NULL;
     if (c->is_canceled || err.code != ERR_NONE || body_take(c, &err) < 0) {
+        if (err.code != ERR_NONE)
+            (void)error_wrap(&err, "object %s", c->steps[c->step_idx].key);
         cover_end(c, &err);
         return;
     }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sqlite/wal_format.h"
 #include "sidecar/engine/engine_internal.h"
 
 static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PER_MS,
@@ -26,6 +27,8 @@ static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PE
 static const uint64_t reopen_base_ns = 200 * NS_PER_MS;
 static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
 static const uint64_t space_interval_ns = 5 * NS_PER_SEC;
+static const uint64_t shrink_pause_ns = 1 * NS_PER_MS; /* between two cuts: for the writers */
+static const uint64_t shrink_busy_ns = 20 * NS_PER_MS; /* a writer had the lock */
 static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
 
 enum {
@@ -311,6 +314,7 @@ void database_reopen(struct database *db, const struct error *why)
     watch_remove(&db->file_watch);
     loop_timer_stop(&db->look_timer);
     loop_timer_stop(&db->checkpoint_timer);
+    loop_timer_stop(&db->shrink_timer);
     for (size_t i = 0; i < db->chain_count; i++)
         chain_suspend(&db->chains[i]);
     task_queue_push(&db->queue, &db->close_task);
@@ -408,8 +412,9 @@ static void checkpoint_on_timer(void *arg)
 static void checkpoint_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, checkpoint_task);
-    uint32_t frames = db->stats_seen.log_frames - db->stats_seen.backfilled_frames;
-    bool may_seal = db->opt.may_seal && frames >= 2 * db->opt.checkpoint_frames;
+    /* Writers without a pause: the log was copied again and again, and could not begin anew. */
+    bool may_seal =
+        db->opt.may_seal && db->stats_seen.log_frames >= 2 * db->opt.checkpoint_frames;
 
     error_clear(&db->task_err);
     db->outcome = (struct checkpoint_outcome){.log_frames = 0};
@@ -476,6 +481,24 @@ static uint64_t wal_keep_bytes(const struct database *db)
     return cycle > db->opt.wal_keep_bytes ? cycle : db->opt.wal_keep_bytes;
 }
 
+/* The file is much larger than what it keeps and than its live frames, which nobody can cut. */
+static bool is_shrink_worthwhile(const struct database *db)
+{
+    const struct follow_stats *s = &db->stats_seen;
+    uint64_t keep = wal_keep_bytes(db);
+    uint64_t live = (uint64_t)s->log_frames * (WAL_FRAME_HEADER_BYTES + db->end_seen.page_size);
+
+    return s->wal_file_bytes > (live > keep ? live : keep) + keep;
+}
+
+static void shrink_start(void *arg)
+{
+    struct database *db = arg;
+
+    if (database_is_following(db) && !db->pin_holder)
+        task_queue_push(&db->queue, &db->shrink_task);
+}
+
 static void shrink_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, shrink_task);
@@ -498,7 +521,12 @@ static void shrink_done(struct task *task)
         return;
     }
     s->total++;
+    uint64_t bytes_before = db->stats_seen.wal_file_bytes;
     database_refresh(db);
+    if (!db->shrink_more)
+        return;
+    bool was_cut = db->stats_seen.wal_file_bytes < bytes_before; /* else: a writer had the lock */
+    loop_timer_start(&db->shrink_timer, was_cut ? shrink_pause_ns : shrink_busy_ns);
 }
 
 /* ---- what tasks learned ---- */
@@ -525,8 +553,8 @@ void database_refresh(struct database *db)
     db->is_notified = false;
     watch_wal(db);
     database_look(db); /* what came between the note and the watch */
-    if (db->stats_seen.wal_file_bytes > 2 * wal_keep_bytes(db) && !db->pin_holder)
-        task_queue_push(&db->queue, &db->shrink_task);
+    if (is_shrink_worthwhile(db) && !loop_timer_is_armed(&db->shrink_timer))
+        shrink_start(db);
 }
 
 /* ---- the reserve of free disk space ---- */
@@ -644,6 +672,7 @@ static int database_init(struct database *db, const struct database_options *opt
     loop_timer_init(&db->look_timer, loop, look_again, db);
     loop_timer_init(&db->retry_timer, loop, open_again, db);
     loop_timer_init(&db->checkpoint_timer, loop, checkpoint_on_timer, db);
+    loop_timer_init(&db->shrink_timer, loop, shrink_start, db);
     db->checkpoint_seconds =
         (struct metrics_histogram)METRICS_HISTOGRAM_INIT(&metrics_buckets_local);
     db->path = str_dup(opt->path, err);
@@ -721,6 +750,7 @@ void database_close(struct database *db)
     loop_timer_stop(&db->look_timer);
     loop_timer_stop(&db->retry_timer);
     loop_timer_stop(&db->checkpoint_timer);
+    loop_timer_stop(&db->shrink_timer);
     task_queue_close(&db->queue); /* first: what is only queued will not hold up the chains */
     for (size_t i = 0; i < db->chain_count; i++)
         chain_stop(&db->chains[i]);

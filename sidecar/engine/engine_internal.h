@@ -244,6 +244,7 @@ struct database {
     struct loop_timer retry_timer; /* open again, back-off */
     unsigned open_failures;
     struct loop_timer checkpoint_timer;
+    struct loop_timer shrink_timer; /* the next cut of the log */
     uint64_t torn_since_ns;
     bool is_notified; /* a change was noticed that no task has noted yet */
     bool is_moved;    /* task: the path names another file now (or none) */
@@ -346,6 +347,8 @@ void chain_commit_noticed(struct chain *c, uint64_t commits);
 void chain_hurry(struct chain *c);     /* ends a back-off: somebody waits */
 void chain_ship_soon(struct chain *c); /* encodes now, or when sync-interval allows */
 bool chain_has_unshipped(const struct chain *c);
+/* For callbacks of requests and tasks: false if the chain has stopped meanwhile. */
+bool chain_goes_on(struct chain *c);
 bool chain_is_quiet(const struct chain *c); /* no request or task under way */
 void chain_forget_object(struct chain *c);  /* drops chain->out: it was acknowledged */
 /* Drops chain->out unacknowledged: its commits count as unshipped again. */

@@ -490,8 +490,8 @@ static void level_step_done(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, level_task);
     struct level_job *job = c->level_job;
 
-    if (!job || task_is_pending(&c->unpin_task))
-        return; /* abandoned: unpin_done() cleans up */
+    if (!chain_goes_on(c) || !job || task_is_pending(&c->unpin_task))
+        return; /* abandoned: unpin_done() or level_destroy() cleans up */
     if (job->err.code != ERR_NONE) {
         c->level[job->level].failures++;
         if (job->err.code != ERR_CANCELED)
@@ -544,6 +544,7 @@ static void upload_on_done(void *arg, const struct storage_result *result)
     l->op = NULL;
     if (c->state != CHAIN_FOLLOWING) {
         upload_drop(l);
+        engine_check_waits(c->db->engine);
         return;
     }
     /* Taken: the same range of the same chain, by a retry or an earlier life of ours. */

@@ -5,7 +5,8 @@
  *   2. levels  a compaction that ends at or before the floor is not needed any more
  *   3. L0      old enough and covered by a compaction that stays, or at or before the floor
  *   4. proof   walk the remaining objects in the order of their ends: each boundary from the floor
- *              on must follow from one that is reachable
+ *              on must follow from one that is reachable. If that fails (a replica with holes), L0
+ *              of the window stay, and the rest is proven again
  */
 #include "sidecar/engine/retain.h"
 
@@ -195,6 +196,22 @@ static int plan_prove(struct candidates *c, uint64_t floor_txid, struct error *e
     return 0;
 }
 
+/* A compaction that covers raw objects may itself hang behind a hole, which only they bridge: then
+ * all of the window stay. False if none was to go. */
+static bool raw_spare(struct candidates *c, uint64_t floor_txid)
+{
+    bool has_spared = false;
+
+    for (size_t i = 0; i < c->count; i++) {
+        struct candidate *x = &c->at[i];
+        if (x->level != LTX_LEVEL_RAW || !x->is_victim || x->o.max_txid < floor_txid)
+            continue;
+        x->is_victim = false;
+        has_spared = true;
+    }
+    return has_spared;
+}
+
 static int victims_list(const struct candidates *c, struct retain_plan *out, struct error *err)
 {
     out->victims = mem_new(c->count + 1, sizeof(*out->victims), err);
@@ -221,8 +238,12 @@ int retain_decide(const struct inventory *inv, const struct retain_policy *polic
     plan.floor_txid = floor_find(&c, policy);
     for (size_t i = 0; i < c.count && plan.floor_txid; i++)
         c.at[i].is_victim = is_victim(inv, &c.at[i], policy, plan.floor_txid);
-    if (plan_prove(&c, plan.floor_txid, err) < 0 || victims_list(&c, &plan, err) < 0)
+    int rc = plan_prove(&c, plan.floor_txid, err);
+    if (rc < 0 && err->code == ERR_GAP && raw_spare(&c, plan.floor_txid))
+        rc = plan_prove(&c, plan.floor_txid, err);
+    if (rc < 0 || victims_list(&c, &plan, err) < 0)
         return -1;
+    error_clear(err);
     *out = plan;
     return 0;
 }

@@ -137,7 +137,7 @@ void ship_committed(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, commit_task);
     struct database *db = c->db;
 
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (db->task_err.code != ERR_NONE) {
         /* The store has it, the map not yet: the object stays until the map can be written. */
@@ -253,7 +253,7 @@ static void conflict_trailer_on_done(void *arg, const struct storage_result *res
 
     c->op = NULL;
     c->is_resolving = false;
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (result->err->code != ERR_NONE || c->reply.n != LTX_TRAILER_BYTES) {
         ship_again_after(c, result->err);
@@ -273,10 +273,10 @@ static void conflict_head_on_done(void *arg, const struct storage_result *result
     char key[STORAGE_KEY_BYTES_MAX];
 
     c->op = NULL;
-    if (c->state != CHAIN_FOLLOWING) {
+    if (c->state != CHAIN_FOLLOWING)
         c->is_resolving = false;
+    if (!chain_goes_on(c))
         return;
-    }
     err = *result->err;
     if (err.code == ERR_NONE &&
         (c->reply.n != LTX_HEADER_BYTES || result->object.bytes < LTX_FILE_BYTES_MIN))
@@ -320,7 +320,7 @@ static void put_on_done(void *arg, const struct storage_result *result)
 
     c->op = NULL;
     c->is_put_under_way = false;
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (result->err->code == ERR_UNSUPPORTED && storage_caps(c->storage)->can_create &&
         !c->opt.require_fencing)
@@ -383,7 +383,7 @@ static void proof_on_done(void *arg, const struct storage_result *result)
 
     c->op = NULL;
     c->is_resolving = false;
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (result->err->code != ERR_NONE) {
         ship_fail(c, "prefix cannot be listed", result->err);
@@ -445,7 +445,7 @@ void ship_encoded(struct task *task)
         level_abandon(c);
     c->is_pin_waiting = c->is_pin_wanted && c->has_pin;
     c->is_pin_wanted = false;
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (db->task_err.code != ERR_NONE) {
         task_fail(c, "pages cannot be encoded");
@@ -479,7 +479,7 @@ void ship_differenced(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, difference_task);
 
     database_refresh(c->db);
-    if (c->state != CHAIN_FOLLOWING)
+    if (!chain_goes_on(c))
         return;
     if (c->db->task_err.code != ERR_NONE) {
         task_fail(c, "database cannot be compared");

@@ -12,8 +12,9 @@
  *
  * Once every page is claimed (by a newer object that has all of them), older objects are abandoned.
  *
- * The first error ends everything: requests and jobs are canceled, and fetch_run() returns when the
- * last of them has answered.
+ * An object that cannot be had matters only when its turn to claim comes: by then it may have been
+ * abandoned, and of several the newest is told. Then everything ends: requests and jobs are
+ * canceled, and fetch_run() returns when the last of them has answered.
  */
 #include "sidecar/restore/fetch.h"
 
@@ -58,7 +59,7 @@ static int unit_on_data(void *arg, struct slice chunk, struct error *err)
     if (args->is_canceled && atomic_load(args->is_canceled))
         return error_set(err, ERR_CANCELED, 0, "canceled");
     if (chunk.n > u->raw_max - u->raw_n) {
-        u->fetch->result.is_vanished = true; /* the name holds another object now */
+        u->is_vanished = true;
         return error_set(err, ERR_CORRUPT, 0, "has more than the %llu bytes it was listed with",
                          (unsigned long long)u->object->named->bytes);
     }
@@ -74,25 +75,18 @@ static void unit_on_done(void *arg, const struct storage_result *result)
 {
     struct unit *u = arg;
     struct fetch *f = u->fetch;
-    struct error err = *result->err;
 
     u->op = NULL;
     u->state = UNIT_FETCHED;
-    bool is_dropped = f->has_failed || u->object->is_abandoned;
-    if (!is_dropped && err.code == ERR_NONE && u->raw_n != u->raw_max) {
-        f->result.is_vanished = true;
-        (void)error_set(&err, ERR_CORRUPT, 0, "ends after %llu bytes, was listed with %llu",
+    u->err = *result->err;
+    if (u->err.code == ERR_NONE && u->raw_n != u->raw_max) {
+        u->is_vanished = true;
+        (void)error_set(&u->err, ERR_CORRUPT, 0, "ends after %llu bytes, was listed with %llu",
                         (unsigned long long)(u->offset + u->raw_n),
                         (unsigned long long)u->object->named->bytes);
     }
-    if (is_dropped) {
+    if (f->has_failed || u->object->is_abandoned)
         unit_remove(f, u);
-    } else if (err.code != ERR_NONE) {
-        fetch_object_note_error(u->object, &err);
-        (void)fetch_object_error(u->object, &err);
-        fetch_fail(f, &err);
-        return;
-    }
     fetch_advance(f);
 }
 
@@ -187,26 +181,39 @@ static int frames_claim(struct unit *u, struct error *err)
                     : 0;
 }
 
-/* Step 3 for the unit whose turn it is. */
-static int unit_claim(struct unit *u, struct error *err)
+/* Whether the unit is there and fits; if it is of the newest object, the output begins. */
+static int unit_open(struct unit *u, struct error *err)
 {
     struct fetch_object *o = u->object;
     struct output *output = u->fetch->args.output;
 
-    if (!o->has_header && fetch_object_take_header(o, slice_of(u->raw, (size_t)u->raw_n), err) < 0)
-        return -1;
-    if (output->page_size == 0 && output_open(o, err) < 0)
-        return -1;
-    if (o->header.page_size != output->page_size) {
-        (void)error_set(err, ERR_CORRUPT, 0,
-                        "page size is %u, newer objects have %u and lack pages",
-                        o->header.page_size, output->page_size);
-        return fetch_object_error(o, err);
+    if (u->err.code != ERR_NONE) {
+        *err = u->err;
+        u->fetch->result.is_vanished |= u->is_vanished;
+        return fetch_object_give_up(o, err);
     }
+    if (!o->has_header && fetch_object_take_header(o, slice_of(u->raw, (size_t)u->raw_n), err) < 0)
+        return fetch_object_error(o, err);
+    if (output->page_size == 0)
+        return output_open(o, err);
+    if (o->header.page_size == output->page_size)
+        return 0;
+    (void)error_set(err, ERR_CORRUPT, 0, "page size is %u, newer objects have %u and lack pages",
+                    o->header.page_size, output->page_size);
+    return fetch_object_error(o, err);
+}
+
+/* Step 3 for the unit whose turn it is. */
+static int unit_claim(struct unit *u, struct error *err)
+{
+    struct fetch_object *o = u->object;
+
+    if (unit_open(u, err) < 0)
+        return -1;
     if (frames_claim(u, err) < 0)
         return fetch_object_error(o, err);
     if (++o->units_claimed == o->unit_count)
-        output_claimed_object(output, o->header.commit);
+        output_claimed_object(u->fetch->args.output, o->header.commit);
     return 0;
 }
 
@@ -366,7 +373,11 @@ static int units_advance(struct fetch *f, struct error *err)
             if (!o)
                 return -1;
         }
-        if (o->state == OBJECT_OPENING)
+        if (o->state == OBJECT_BROKEN && f->claimed_count == f->unit_count) {
+            *err = o->err;
+            return fetch_object_give_up(o, err);
+        }
+        if (o->state != OBJECT_OPEN)
             return 0;
         if (unit_start(o, err) < 0)
             return -1;

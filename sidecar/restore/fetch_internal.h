@@ -20,6 +20,7 @@ struct crc_part {
 enum object_state {
     OBJECT_OPENING, /* large: header, trailer and index are being fetched */
     OBJECT_OPEN,    /* units can be made */
+    OBJECT_BROKEN,  /* opening failed: told when its turn to claim comes */
 };
 
 /* An object of which something is under way. */
@@ -32,6 +33,7 @@ struct fetch_object {
     bool is_split;
     struct ltx_header header;
     bool has_header;
+    struct error err;  /* OBJECT_BROKEN */
     bool is_abandoned; /* nothing of it is needed: answers are dropped */
     size_t unit_count; /* that it has */
     size_t units_made;
@@ -69,13 +71,14 @@ struct unit {
     uint64_t raw_n;
     struct buf claims; /* a bit a frame: whether its page is ours to write */
     uint32_t frame_count;
+    bool is_vanished; /* err: the name holds another object now */
 
     /* Results of the job. */
     struct page_run run;
     struct crc_part part;
     struct ltx_trailer trailer; /* of an object in one unit */
-    struct error err;
-    bool is_local; /* err comes from the output */
+    struct error err;           /* also of fetching: told when the turn to claim comes */
+    bool is_local;              /* err comes from the output */
 };
 
 struct fetch {
@@ -119,8 +122,9 @@ MUST_USE int fetch_object_prove(struct fetch_object *o, struct error *err);
 /* Where unit idx of an open object lies. */
 struct split_range fetch_object_range(const struct fetch_object *o, size_t idx);
 
-/* The answer to a request for this object: records that it vanished. */
-void fetch_object_note_error(const struct fetch_object *o, const struct error *err);
+/* It is the object's turn, and it cannot be had: records that it vanished, and adds its name to
+ * err. Returns -1. */
+int fetch_object_give_up(const struct fetch_object *o, struct error *err);
 
 /* Job: decodes a unit, writes what it has claimed, sums the checksum. */
 void unit_work(struct job *job);

@@ -26,14 +26,15 @@ int fetch_object_error(const struct fetch_object *o, struct error *err)
     return error_wrap(err, "object %s", o->key);
 }
 
-void fetch_object_note_error(const struct fetch_object *o, const struct error *err)
+int fetch_object_give_up(const struct fetch_object *o, struct error *err)
 {
     struct fetch_result *r = &o->fetch->result;
 
-    if (err->code != ERR_NOT_FOUND || o->fetch->has_failed)
-        return;
-    r->is_vanished = true;
-    r->vanished_idx = o->plan_idx;
+    if (err->code == ERR_NOT_FOUND) {
+        r->is_vanished = true;
+        r->vanished_idx = o->plan_idx;
+    }
+    return fetch_object_error(o, err);
 }
 
 void fetch_object_free(struct fetch_object *o)
@@ -63,17 +64,14 @@ int fetch_object_take_header(struct fetch_object *o, struct slice bytes, struct 
     struct ltx_header *h = &o->header;
 
     if (ltx_header_decode(bytes, h, err) < 0)
-        return fetch_object_error(o, err);
+        return -1;
     if (h->min_txid != o->named->min_txid || h->max_txid != o->named->max_txid)
-        (void)error_set(err, ERR_CORRUPT, 0, "header has TXIDs %016llx to %016llx",
-                        (unsigned long long)h->min_txid, (unsigned long long)h->max_txid);
-    else if (h->commit == 0)
-        (void)error_set(err, ERR_CORRUPT, 0, "header has a database of 0 pages");
-    else {
-        o->has_header = true;
-        return 0;
-    }
-    return fetch_object_error(o, err);
+        return error_set(err, ERR_CORRUPT, 0, "header has TXIDs %016llx to %016llx",
+                         (unsigned long long)h->min_txid, (unsigned long long)h->max_txid);
+    if (h->commit == 0)
+        return error_set(err, ERR_CORRUPT, 0, "header has a database of 0 pages");
+    o->has_header = true;
+    return 0;
 }
 
 /* ---- opening a large one ---- */
@@ -106,21 +104,27 @@ static int index_on_data(void *arg, struct slice chunk, struct error *err)
     return split_feed(&o->split, chunk, err);
 }
 
+/* The object cannot be had. Whether that matters is known when its turn comes. */
+static void open_break(struct fetch_object *o, const struct error *err)
+{
+    o->err = *err;
+    o->state = OBJECT_BROKEN;
+    fetch_object_cancel(o);
+    fetch_advance(o->fetch);
+}
+
 /* An answer with an error, or that nobody waits for any more: nothing follows. */
 static bool open_is_over(struct fetch_object *o, const struct storage_result *result)
 {
-    struct fetch *f = o->fetch;
     struct error err = *result->err;
 
-    if (f->has_failed || o->is_abandoned) {
-        fetch_advance(f);
+    if (o->fetch->has_failed || o->is_abandoned || o->state == OBJECT_BROKEN) {
+        fetch_advance(o->fetch);
         return true;
     }
     if (err.code == ERR_NONE)
         return false;
-    fetch_object_note_error(o, &err);
-    (void)fetch_object_error(o, &err);
-    fetch_fail(f, &err);
+    open_break(o, &err);
     return true;
 }
 
@@ -155,12 +159,10 @@ static void index_on_done(void *arg, const struct storage_result *result)
     o->op_count--;
     if (open_is_over(o, result))
         return;
-    if (open_finish(o, &err) < 0) {
-        (void)fetch_object_error(o, &err);
-        fetch_fail(o->fetch, &err);
-        return;
-    }
-    fetch_advance(o->fetch);
+    if (open_finish(o, &err) < 0)
+        open_break(o, &err);
+    else
+        fetch_advance(o->fetch);
 }
 
 static int get_start(struct fetch_object *o, unsigned op_idx, const struct storage_get *get,
@@ -202,12 +204,10 @@ static void head_or_tail_on_done(struct fetch_object *o, const struct storage_re
     if (open_is_over(o, result) || o->op_count > 0)
         return;
     int rc = index_start(o, &err);
-    if (rc < 0) {
-        (void)fetch_object_error(o, &err);
-        fetch_fail(o->fetch, &err);
-    } else if (rc > 0) {
+    if (rc < 0)
+        open_break(o, &err);
+    else if (rc > 0)
         fetch_advance(o->fetch);
-    }
 }
 
 static void head_on_done(void *arg, const struct storage_result *result)
@@ -257,19 +257,16 @@ struct fetch_object *fetch_object_begin(struct fetch *f, size_t plan_idx, struct
     o->named = &p->object;
     o->tail = (struct buf)BUF_INIT(TAIL_BYTES);
     inventory_object_key(p->level, &p->object, o->key);
-    if (o->named->bytes < LTX_FILE_BYTES_MIN) {
-        (void)error_set(err, ERR_CORRUPT, 0, "%llu bytes are too few for an LTX file",
-                        (unsigned long long)o->named->bytes);
-        (void)fetch_object_error(o, err);
-        fetch_object_free(o);
-        return NULL;
-    }
     o->is_split = o->named->bytes > f->args.unit_bytes;
     o->state = o->is_split ? OBJECT_OPENING : OBJECT_OPEN;
     o->unit_count = o->is_split ? 0 : 1;
     f->objects[f->object_count++] = o;
     f->making = o;
-    if (o->is_split && open_start(o, err) < 0) {
+    if (o->named->bytes < LTX_FILE_BYTES_MIN) {
+        o->state = OBJECT_BROKEN;
+        (void)error_set(&o->err, ERR_CORRUPT, 0, "%llu bytes are too few for an LTX file",
+                        (unsigned long long)o->named->bytes);
+    } else if (o->is_split && open_start(o, err) < 0) {
         (void)fetch_object_error(o, err);
         return NULL;
     }

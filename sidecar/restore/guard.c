@@ -173,24 +173,16 @@ static char *folder_of(const char *path, struct error *err)
     return slash == path ? str_dup("/", err) : str_printf(err, "%.*s", (int)(slash - path), path);
 }
 
-/* The process's umask; there is no call that only reads it. */
-static mode_t umask_get(void)
-{
-    mode_t mask = umask(077);
-    (void)umask(mask); /* answers 077 */
-    return mask;
-}
-
 int guard_apply_owner(const struct guard *g, int fd, const char *temp_path, struct error *err)
 {
     bool has_old = g->is_there || g->is_empty;
     struct stat want = g->old;
     struct stat have;
 
+    if (!has_old && geteuid() != 0)
+        return 0; /* as it was created: 0644 less the umask */
     if (env_fstat(g->env, fd, temp_path, &have, err) < 0)
         return -1;
-    if (!has_old && geteuid() != 0)
-        return env_fchmod(g->env, fd, 0644 & ~umask_get(), temp_path, err);
     if (!has_old) {
         CLEANUP(mem_free) char *folder = folder_of(g->path, err);
         if (!folder || env_stat(g->env, folder, &want, err) < 0)

@@ -54,9 +54,10 @@ MUST_USE int guard_remove_leftovers(const struct guard *g, struct error *err);
 MUST_USE int guard_lock_temp(int fd, const char *temp_path, struct error *err);
 
 /*
- * Gives the new file owner, group and mode of the old one. Without an old one: mode 0644 less the
- * umask, and for root the owner of the folder, with group and others allowed what the folder allows
- * them. ERR_ACCESS with a hint if we may not give it away.
+ * Gives the new file, created with mode 0644 less the umask, owner, group and mode of the old one.
+ * Without an old one it stays as it is; but root gives it the owner of the folder, and group and
+ * others are allowed what the folder allows them. ERR_ACCESS with a hint if we may not give it
+ * away.
  */
 MUST_USE int guard_apply_owner(const struct guard *g, int fd, const char *temp_path,
                                struct error *err);

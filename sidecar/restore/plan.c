@@ -61,16 +61,10 @@ uint64_t restore_plan_reach(const struct inventory *inventory, uint64_t from_txi
     struct boundary_walk walk = {.inventory = inventory};
     const struct inventory_object *o = NULL;
     uint64_t reached = from_txid;
-    uint64_t before = from_txid; /* the highest reachable boundary below the current one */
 
-    while ((o = boundary_walk_next(&walk)) && o->max_txid <= limit_txid) {
-        if (o->max_txid <= from_txid)
-            continue;
-        if (o->max_txid > reached)
-            before = reached;
-        if (o->min_txid <= before + 1)
+    while ((o = boundary_walk_next(&walk)) && o->max_txid <= limit_txid)
+        if (o->max_txid > reached && o->min_txid <= reached + 1)
             reached = o->max_txid;
-    }
     return reached;
 }
 

@@ -107,7 +107,7 @@ int output_begin(struct output *o, uint32_t page_size, uint32_t page_count, stru
 
     ASSERT(page_count > 0 && o->page_size == 0);
     if (folder_make(o, err) < 0 || env_unlink(env, o->temp_path, err) < 0 ||
-        env_open(env, o->temp_path, O_RDWR | O_CREAT | O_EXCL, 0600, &o->fd, err) < 0)
+        env_open(env, o->temp_path, O_RDWR | O_CREAT | O_EXCL, 0644, &o->fd, err) < 0)
         return -1;
     o->page_size = page_size;
     o->page_count = page_count;
