@@ -13,7 +13,8 @@
  *   4. Sockets and libcurl's timer, from the loop: enter libcurl, then finish what it reports.
  *
  * Hence done runs only from steps 3 and 4, on top of the loop, never inside http_start(),
- * http_cancel() or a callback; and it may call both for any exchange.
+ * http_cancel() or a callback; and it may call both for any exchange. (http_abort() is the
+ * exception that its name says: done runs inside it.)
  *
  * Sockets. A watched socket is a heap-allocated uv_poll_t, stopped at once when libcurl no longer
  * wants it (the number may be used again immediately) and freed by its close callback.
@@ -46,6 +47,7 @@ struct http_client {
     struct exchange_queue waiting;
     struct exchange_queue running;
     unsigned done_depth;         /* done callbacks on the stack */
+    bool is_in_curl;             /* libcurl is on the stack, with on_data above it perhaps */
     enum error_code refuse_code; /* of http_start() while all exchanges are being ended */
 };
 
@@ -135,7 +137,9 @@ static void client_enter(struct http_client *c, curl_socket_t fd, int flags)
 {
     int running;
 
+    c->is_in_curl = true;
     CURLMcode rc = curl_multi_socket_action(c->multi, fd, flags, &running);
+    c->is_in_curl = false;
     if (rc == CURLM_ABORTED_BY_CALLBACK) {
         /* on_socket_wish() had no memory. libcurl goes on once it has lost all its transfers. */
         client_finish_all(c, ERR_NO_MEMORY, "out of memory for a socket");
@@ -289,6 +293,18 @@ void http_cancel(struct http_exchange *x)
     queue_remove(x);
     queue_push(&c->waiting, x);
     loop_timer_start(&c->sweep, 0);
+}
+
+void http_abort(struct http_exchange *x)
+{
+    struct http_client *c = x->client;
+
+    loop_assert_owner(c->loop);
+    ASSERT(!c->is_in_curl);
+    ASSERT(x->state != EXCHANGE_DONE);
+    if (x->err.code == ERR_NONE)
+        (void)error_set(&x->err, ERR_CANCELED, 0, "canceled");
+    client_finish(c, x, CURLE_OK);
 }
 
 void exchange_on_timeout(struct http_exchange *x)

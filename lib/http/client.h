@@ -100,6 +100,13 @@ MUST_USE int http_start(struct http_client *c, const struct http_request *req, h
  */
 void http_cancel(struct http_exchange *x);
 
+/*
+ * Ends an exchange at once: its done runs with ERR_CANCELED (or what was decided before) within
+ * this call. For owners that go away while the client stays. Not from within an on_data of this
+ * client (asserted), nor for the exchange whose done is calling.
+ */
+void http_abort(struct http_exchange *x);
+
 /* A header of the answer (last one of that name, any case), NULL if it has none. During done. */
 const char *http_response_header(const struct http_response *response, const char *name);
 

@@ -17,7 +17,7 @@ for fuzzer in "${fuzzers[@]}"; do
         echo "ok $number - $name"
     else
         echo "not ok $number - $name"
-        sed 's/^/# /' <<<"$report"
+        echo "# ${report//$'\n'/$'\n# '}"
     fi
 done
 echo "1..$number"

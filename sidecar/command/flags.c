@@ -9,53 +9,24 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/yaml/nearest.h"
+
 enum {
     HELP_COLUMN = 30, /* where the explanations begin */
     HELP_WIDTH = 80,
     NAME_BYTES_MAX = 64,
+    FLAGS_MAX = 32,
 };
 
-/* ---- the nearest name ---- */
-
-/* Edit distance of two short names, counting one step for each change. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_BYTES_MAX + 1];
-    size_t n = strlen(b);
-
-    if (n > NAME_BYTES_MAX)
-        return NAME_BYTES_MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t cost = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < cost)
-                cost = row[j] + 1;
-            if (row[j - 1] + 1 < cost)
-                cost = row[j - 1] + 1;
-            row[j] = cost;
-        }
-    }
-    return row[n];
-}
-
+/* The flag that was probably meant; NULL if none comes near. */
 static const char *nearest(const struct flag *flags, size_t flag_count, const char *name)
 {
-    const char *best = NULL;
-    size_t best_distance = 4;
+    const char *names[FLAGS_MAX];
 
-    for (size_t i = 0; i < flag_count; i++) {
-        size_t d = distance(name, flags[i].name);
-        if (d < best_distance) {
-            best_distance = d;
-            best = flags[i].name;
-        }
-    }
-    return best;
+    ASSERT(flag_count <= FLAGS_MAX);
+    for (size_t i = 0; i < flag_count; i++)
+        names[i] = flags[i].name;
+    return nearest_word(name, names, flag_count);
 }
 
 /* ---- values ---- */

@@ -7,8 +7,8 @@
  * under way, and when the last request is gone, done is called and it is freed. An operation
  * without requests is ended by its timer, so that done never runs within the call that caused it.
  *
- * A store that is freed takes all requests away at once, except for those that libcurl is sending:
- * they end, with the same consequences, in http_client_free().
+ * A store that is freed takes all requests away at once. Client, credentials and gate are shared
+ * with other stores of the loop (shared.h) and outlive it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 
 #include "lib/storage/s3/request.h"
 #include "lib/storage/s3/s3.h"
+#include "lib/storage/s3/shared.h"
 
 static const uint64_t object_bytes_max = UINT64_C(5) << 40; /* S3 User Guide, "Quotas" */
 
@@ -219,10 +220,11 @@ static int extra_headers_set(struct s3_store *store, const struct storage_s3_con
     return 0;
 }
 
-static int clients_new(struct s3_store *store, const struct storage_s3_config *config,
-                       struct error *err)
+static int clients_take(struct s3_store *store, const struct storage_s3_config *config,
+                        struct error *err)
 {
-    const struct http_client_config http = {.ca_file = config->ca_file,
+    struct loop *loop = store->st.loop;
+    const struct s3_client_config client = {.ca_file = config->ca_file,
                                             .skip_verify = config->skip_verify};
     const struct s3_credentials_config credentials = {.access_key_id = config->access_key_id,
                                                       .secret_access_key =
@@ -230,9 +232,10 @@ static int clients_new(struct s3_store *store, const struct storage_s3_config *c
                                                       .session_token = config->session_token,
                                                       .region = store->target.region};
 
-    if (s3_credentials_chain_new(store->st.loop, &credentials, &store->credentials, err) < 0)
+    if (s3_shared_credentials_take(loop, &credentials, &store->credentials, err) < 0 ||
+        s3_shared_gate_take(loop, store->target.host, &store->gate, err) < 0)
         return -1;
-    return http_client_new(store->st.loop, &http, &store->http, err);
+    return s3_shared_client_take(loop, &client, &store->http, err);
 }
 
 static int url_set(struct s3_store *store, const struct storage_s3_config *config,
@@ -278,7 +281,7 @@ static int store_configure(struct s3_store *store, const struct storage_s3_confi
     store->sends_content_md5 = choice(config->require_content_md5, provider->wants_content_md5);
     store->has_batch_delete = provider->has_batch_delete;
     store->retry = config->retry ? config->retry : &retry_policy_default;
-    return clients_new(store, config, err);
+    return clients_take(store, config, err);
 }
 
 /* ---- the store ---- */
@@ -313,9 +316,10 @@ static void s3_free(struct storage *st)
         next = op->next;
         op_close(op);
     }
-    http_client_free(store->http);
     ASSERT(!store->ops);
-    s3_credentials_chain_free(store->credentials);
+    s3_shared_client_drop(store->http);
+    s3_shared_gate_drop(store->gate);
+    s3_shared_credentials_drop(store->credentials);
     sigv4_key_destroy(&store->key);
     for (size_t i = 0; i < store->extra_count; i++) {
         free((char *)store->extra[i].name);

@@ -4,11 +4,14 @@
  *   QUEUED       a timer of 0 ns is armed: nothing happens within s3_request_start()
  *   HASHING      a worker computes the body's SHA-256, once for all tries
  *   CREDENTIALS  the chain is asked, unless it has some at hand
+ *   GATE         the host has enough requests of ours (gate.h)
  *   SENDING      signed and handed to the HTTP client
  *   WAITING      a try has failed; the timer starts the next one
  *   ENDING       canceled; the timer takes it away
  *
- * 1. step() moves from QUEUED or WAITING to SENDING, each state that is needed once.
+ * 1. step() moves from QUEUED or WAITING to SENDING, each state that is needed once. A request
+ *    that waited at the gate is signed behind it, with the credentials and the clock of then. The
+ *    place is given up as soon as the answer is there: not kept while waiting for the next try.
  * 2. on_http_done() judges the answer (judge(), below) and either ends the request, sends it again
  *    at once (expired credentials, corrected region), or asks retry_next().
  * 3. Reading: bytes handed on are counted. A try after a failure asks for the rest, if the object
@@ -38,6 +41,7 @@ enum request_state {
     REQUEST_QUEUED,
     REQUEST_HASHING,
     REQUEST_CREDENTIALS,
+    REQUEST_GATE,
     REQUEST_SENDING,
     REQUEST_WAITING,
     REQUEST_ENDING,
@@ -56,6 +60,7 @@ struct s3_request {
     enum request_state state;
     struct payload_hash *hashing;
     struct s3_credentials_wait wait;
+    struct s3_gate_visit visit;
     struct http_exchange *exchange;
     struct retry retry;
     struct loop_timer timer;
@@ -81,6 +86,7 @@ static void request_destroy(struct s3_request *r)
         explicit_bzero(value, strlen(value)); /* a customer's key may be among them */
         free(value);
     }
+    s3_gate_leave(&r->visit);
     free(r->key);
     free(r->query);
     buf_destroy(&r->body);
@@ -168,6 +174,11 @@ static uint64_t request_remaining_ns(const struct s3_request *r)
     return r->deadline_ns > now_ns ? r->deadline_ns - now_ns : 1;
 }
 
+static bool request_is_late(const struct s3_request *r)
+{
+    return r->deadline_ns > 0 && env_monotonic_ns(request_env(r)) >= r->deadline_ns;
+}
+
 static int attempt_start(const struct attempt *a, struct s3_request *r, struct error *err)
 {
     const struct s3_request_spec *spec = &r->spec;
@@ -243,14 +254,52 @@ static void request_try_again(struct s3_request *r, uint64_t retry_after_ns, str
 }
 
 static void on_credentials(void *arg, const struct s3_credentials *credentials,
+                           const struct error *cause);
+
+static void credentials_ask(struct s3_request *r)
+{
+    r->state = REQUEST_CREDENTIALS;
+    s3_credentials_get(r->store->credentials, &r->wait, on_credentials, r);
+}
+
+/* Inside the gate: the credentials may have gone bad while we waited before it. */
+static void on_admitted(void *arg)
+{
+    struct s3_request *r = arg;
+    const struct s3_credentials *credentials = s3_credentials_peek(r->store->credentials);
+
+    if (request_is_late(r)) {
+        struct error err = ERROR_INIT;
+        (void)error_set(&err, ERR_TIMEOUT, 0, "no time left: %d other requests to %s came first",
+                        S3_GATE_PLACES, r->store->target.host);
+        request_fail(r, &err);
+    } else if (credentials) {
+        request_send(r, credentials);
+    } else {
+        credentials_ask(r);
+    }
+}
+
+/* credentials: good now. */
+static void request_go_in(struct s3_request *r, const struct s3_credentials *credentials)
+{
+    uint64_t bytes = r->spec.blob ? r->spec.blob_bytes : r->spec.range_bytes;
+
+    r->state = REQUEST_GATE;
+    if (r->visit.is_inside || s3_gate_enter(r->store->gate, &r->visit, bytes, on_admitted, r))
+        request_send(r, credentials);
+}
+
+static void on_credentials(void *arg, const struct s3_credentials *credentials,
                            const struct error *cause)
 {
     struct s3_request *r = arg;
 
     if (credentials) {
-        request_send(r, credentials);
+        request_go_in(r, credentials);
         return;
     }
+    s3_gate_leave(&r->visit);
     struct error err = *cause;
     struct s3_answer answer = {.err = &err, .code = "", .tries = r->tries};
     request_try_again(r, 0, &err, &answer);
@@ -288,12 +337,10 @@ static void request_step(struct s3_request *r)
         return;
     }
     const struct s3_credentials *credentials = s3_credentials_peek(r->store->credentials);
-    if (credentials) {
-        request_send(r, credentials);
-        return;
-    }
-    r->state = REQUEST_CREDENTIALS;
-    s3_credentials_get(r->store->credentials, &r->wait, on_credentials, r);
+    if (credentials)
+        request_go_in(r, credentials);
+    else
+        credentials_ask(r);
 }
 
 static void on_timer(void *arg)
@@ -446,6 +493,7 @@ static void on_http_done(void *arg, const struct http_response *response)
                                .tries = r->tries};
 
     r->exchange = NULL;
+    s3_gate_leave(&r->visit);
     request_count(r, response);
     if (r->is_canceled || response->err->code == ERR_CANCELED) {
         r->is_canceled = true;
@@ -555,7 +603,7 @@ void s3_request_cancel(struct s3_request *r)
     if (r->is_in_data)
         return; /* on_http_data() tells the client */
     if (r->exchange) {
-        http_cancel(TAKE(r->exchange));
+        http_cancel(r->exchange);
         return;
     }
     if (r->hashing) {
@@ -563,6 +611,7 @@ void s3_request_cancel(struct s3_request *r)
         return;
     }
     s3_credentials_get_cancel(&r->wait);
+    s3_gate_leave(&r->visit);
     r->state = REQUEST_ENDING;
     loop_timer_start(&r->timer, 0);
 }
@@ -570,8 +619,10 @@ void s3_request_cancel(struct s3_request *r)
 void s3_request_cancel_now(struct s3_request *r)
 {
     r->is_canceled = true;
-    if (r->state == REQUEST_SENDING)
+    if (r->exchange) {
+        http_abort(r->exchange); /* on_http_done() takes the request away */
         return;
+    }
     if (r->hashing)
         payload_hash_abandon(TAKE(r->hashing));
     s3_credentials_get_cancel(&r->wait);

@@ -1,7 +1,7 @@
 /*
  * One request to S3: hashed, signed, sent, tried again, and its failure explained.
  *
- *     queued -> hashing -> credentials -> sending -> (waiting -> credentials ...) -> gone
+ *     queued -> hashing -> credentials -> gate -> sending -> (waiting -> credentials ...) -> gone
  *
  * Answers become errors by one table (request_error.c):
  *
@@ -77,8 +77,7 @@ MUST_USE int s3_request_start(struct s3_op *op, const struct s3_request_spec *sp
 /* Asks a request to end soon: s3_op_request_gone() follows, done does not. */
 void s3_request_cancel(struct s3_request *r);
 
-/* For a store that closes: as s3_request_cancel(), at once, except for one that is being sent:
- * that ends in http_client_free(). */
+/* For a store that closes: as s3_request_cancel(), but the request is gone at once. */
 void s3_request_cancel_now(struct s3_request *r);
 
 /* The next request of the same operation, or NULL. */

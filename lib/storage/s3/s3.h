@@ -13,6 +13,8 @@
  *   provider.h     what differs between providers; endpoint, region and bucket -> URL
  *   xml.h          small XML documents by expat, bounded
  *   answers.h      the documents that S3 answers, parsed
+ *   shared.h       what the stores of a loop have in common: connections, credentials, gates
+ *   gate.h         how many requests a host gets at a time
  *   request.h      one request: hashed, signed, sent, retried, its failure explained; its parts are
  *                  payload.h (hash on a worker), attempt.h (URL, headers, signature), range.h
  *   driver.c put.c multipart.c get.c list.c delete.c uploads.c: the operations

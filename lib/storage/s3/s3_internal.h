@@ -11,6 +11,7 @@
 #include "lib/storage/driver.h"
 #include "lib/storage/s3/answers.h"
 #include "lib/storage/s3/credentials.h"
+#include "lib/storage/s3/gate.h"
 #include "lib/storage/s3/provider.h"
 #include "lib/storage/s3/s3.h"
 #include "lib/storage/s3/sigv4.h"
@@ -38,7 +39,8 @@ struct s3_encryption {
 struct s3_store {
     struct storage st; /* first: storage.c knows this part only */
     struct s3_target target;
-    struct http_client *http;
+    struct http_client *http; /* these three are shared with other stores: shared.h */
+    struct s3_gate *gate;
     struct s3_credentials_chain *credentials;
     struct sigv4_key key;
     char *prefix; /* "" or "a/b/" */
