@@ -95,12 +95,12 @@ replicates_and_survives_a_kill() {
         app_must app batch 200 2000
         app_must app insert 20
         app_must app update 1 $((burst * 50))
-        arrives $((10 + burst * 220))
+        arrives "$(app_last app)"
         app_must app insert 1 # not yet shipped, most likely
         pid_stop "$it_pid" KILL
-        app_must app delete $((10 + burst * 220)) 100000
+        app_must app delete $((burst * 20)) $((burst * 20 + 9))
         app_must app checkpoint passive
-        app_must app delete $((burst * 5)) $((burst * 5 + 2))
+        app_must app update $((burst * 30)) $((burst * 30 + 2))
         it_start
     done
     app_must app insert 1

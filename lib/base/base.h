@@ -11,6 +11,7 @@
  *   env.h      the seams: clock, randomness and files of this process, replaceable in simulation
  *   assert.h   statements that only a mistake of ours can break; they stay on in production
  *   log.h      one line an event, text or JSON
+ *   utf8.h     which bytes are UTF-8
  *   attr.h     MUST_USE, CLEANUP and the other compiler attributes
  *
  * The room includes nothing of the project and may use GNU extensions; no other room does.
@@ -29,5 +30,6 @@
 #include "lib/base/log.h"
 #include "lib/base/slice.h"
 #include "lib/base/time.h"
+#include "lib/base/utf8.h"
 
 #endif

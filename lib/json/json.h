@@ -5,7 +5,6 @@
  *                  status endpoint
  *   jsonval.h      reads a document into a tree by cJSON; getters that name the place in an error
  *                  ("spec.destinations[0].bucket: expected a string")
- *   utf8.h         which bytes are UTF-8
  *
  * Format: RFC 8259. What is read must be UTF-8 and is bounded in size and depth.
  */

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json/utf8.h"
+#include "lib/base/utf8.h"
 
 static bool failed(const struct json_writer *w)
 {

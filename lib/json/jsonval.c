@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json/utf8.h"
+#include "lib/base/utf8.h"
 
 enum {
     KEYS_COMPARED_PAIRWISE_MAX = 16,

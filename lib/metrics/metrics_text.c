@@ -76,29 +76,10 @@ static const char *format_f64(double value, char out[static NUMBER_BYTES])
 
 /* ---- label values ---- */
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629), 0 if there is none. */
-static size_t utf8_sequence(struct slice s)
-{
-    uint8_t b = s.p[0];
-    size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
-
-    if (n == 1)
-        return 1;
-    if (b < 0xc2 || b > 0xf4 || s.n < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s.p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool is_overlong = (b == 0xe0 && s.p[1] < 0xa0) || (b == 0xf0 && s.p[1] < 0x90);
-    bool is_beyond = (b == 0xed && s.p[1] > 0x9f) || (b == 0xf4 && s.p[1] > 0x8f);
-    return is_overlong || is_beyond ? 0 : n;
-}
-
 static void put_text(struct metrics_writer *w, struct slice text, bool escapes_quotes)
 {
     while (text.n > 0) {
-        size_t n = utf8_sequence(text);
+        size_t n = utf8_sequence_bytes(text);
         if (n == 0) {
             put_str(w, "\xef\xbf\xbd");
             n = 1;

@@ -236,6 +236,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
     const struct engine_options options = {.loop = r->loop,
                                            .log = r->log,
                                            .version = walferry_version(),
+                                           .commit = walferry_commit(),
                                            .shutdown_timeout_ns =
                                                r->config->shutdown_sync_timeout_ns};
     struct server *server = NULL;

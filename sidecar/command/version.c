@@ -25,6 +25,11 @@ const char *walferry_version(void)
     return WALFERRY_VERSION;
 }
 
+const char *walferry_commit(void)
+{
+    return WALFERRY_COMMIT;
+}
+
 struct version_args {
     bool verbose;
     bool json;

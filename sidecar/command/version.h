@@ -3,5 +3,6 @@
 #define WALFERRY_SIDECAR_COMMAND_VERSION_H
 
 const char *walferry_version(void);
+const char *walferry_commit(void);
 
 #endif

@@ -124,7 +124,6 @@ static void commit_notice(struct database *db)
     db->is_notified = true;
     db->look_step = 0;
     loop_timer_stop(&db->look_timer);
-    db->commits_total++;
     db->last_commit_at_ns = env_wall_ns(db->engine->env);
     watch_remove(&db->wal_watch);
     for (size_t i = 0; i < db->chain_count; i++)
@@ -259,6 +258,7 @@ static void open_done(struct task *task)
     db->open_failures = 0;
     db->is_notified = false;
     db->is_moved = false;
+    db->stats_seen = (struct follow_stats){.commits_seen = 0}; /* counts from the opening on */
     db->is_released = false;
     loop_timer_stop(&db->retry_timer);
     watch_remove(&db->folder_watch);
@@ -545,7 +545,11 @@ void database_refresh(struct database *db)
         db->frames_total += db->end_seen.frame - before;
     else
         db->frames_total += db->end_seen.frame;
+    uint64_t commits_before = db->stats_seen.commits_seen;
     IGNORE(follower_stats(db->follower, &db->stats_seen, &ignored));
+    db->commits_total += db->stats_seen.commits_seen - commits_before;
+    if (db->stats_seen.commits_seen > commits_before && !db->is_notified)
+        db->last_commit_at_ns = env_wall_ns(db->engine->env); /* a task was first to see it */
     for (size_t i = 0; i < db->chain_count; i++) {
         struct chain *c = &db->chains[i];
         c->dirty_page_count = c->dirty.page_count + c->out.entries.count;

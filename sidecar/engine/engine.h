@@ -69,8 +69,9 @@ struct database_options {
 
 struct engine_options {
     struct loop *loop;
-    const struct log *log; /* borrowed for the engine's life */
-    const char *version;
+    const struct log *log;        /* borrowed for the engine's life */
+    const char *version;          /* of this build, for status */
+    const char *commit;           /* likewise */
     uint64_t shutdown_timeout_ns; /* for the tail of all databases together */
 };
 

@@ -286,6 +286,7 @@ static inline void scene_database(struct engine_scene *s, size_t i)
 {
     char path[300];
     app_ok(&s->app, "open %zu %s", i, scene_path(s, i, path));
+    app_ok(&s->app, "sql %zu PRAGMA busy_timeout=10000", i);
     app_ok(&s->app, "sql %zu PRAGMA journal_mode=WAL", i);
     app_ok(&s->app, "sql %zu CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, body BLOB)", i);
 }

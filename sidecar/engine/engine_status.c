@@ -188,6 +188,7 @@ int engine_status(void *engine, struct status_process *out, struct error *err)
     }
     *out = (struct status_process){
         .version = e->opt.version,
+        .commit = e->opt.commit,
         .pid = (int)getpid(),
         .started_at_ns = e->started_at_ns,
         .now_ns = now_wall,

@@ -129,10 +129,13 @@ static void test_commit_that_changes_no_page_makes_no_object(void **state UNUSED
     scene_insert(&s, 0, 10, 100);
     scene_sync(&s);
 
+    app_ok(&s.app, "sql 0 UPDATE t SET body = zeroblob(100) WHERE id = 3");
+    scene_sync(&s);
     uint64_t puts = s.flaky[0].started[STORAGE_OP_PUT];
     uint64_t frames = scene_db(&s, 0)->frames_total;
     for (unsigned i = 0; i < 5; i++) {
-        app_ok(&s.app, "sql 0 UPDATE t SET body = body WHERE id = 3");
+        app_ok(&s.app, "sql 0 BEGIN; UPDATE t SET body = randomblob(100) WHERE id = 3; "
+                       "UPDATE t SET body = zeroblob(100) WHERE id = 3; COMMIT");
         scene_sync(&s);
     }
     assert_int_equal(s.flaky[0].started[STORAGE_OP_PUT], puts);
@@ -188,7 +191,7 @@ static void test_log_is_checkpointed_and_cut_while_objects_are_shipped(void **st
     scene_insert(&s, 0, 1, 10);
     scene_sync(&s);
     SCENE_UNTIL(&s, scene_db(&s, 0)->stats_seen.wal_file_bytes < 4U << 20);
-    assert_true(scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > 3);
+    assert_true(scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > 0);
     assert_int_equal(scene_status(&s, 0, 0)->differences_total, 0);
     scene_assert_replicated(&s, 0, 0);
     scene_end(&s);
@@ -259,7 +262,8 @@ static void test_status_tells_what_the_engine_did(void **state UNUSED)
     assert_int_equal(db->state, STATUS_DB_FOLLOWING);
     assert_int_equal(db->page_size, 4096);
     assert_true(db->page_count > 3);
-    assert_true(db->commits_total >= 1);
+    assert_int_equal(db->commits_total, 1);
+    assert_true(db->last_commit_at_ns > 0);
     assert_int_equal(db->destination_count, 1);
     const struct status_destination *d = &db->destinations[0];
     assert_string_equal(d->name, "first");

@@ -130,6 +130,7 @@ static void chain_advance(struct chain *c)
     c->timestamp_ms = (uint64_t)out->header.timestamp_ms;
     level_object_acknowledged(c);
     chain_forget_object(c);
+    c->dirty_page_count = c->dirty.page_count;
 }
 
 void ship_committed(struct task *task)

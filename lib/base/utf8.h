@@ -1,8 +1,8 @@
 /*
  * Which bytes are UTF-8: RFC 3629, so no overlong forms, no surrogates, nothing above U+10FFFF.
  */
-#ifndef WALFERRY_LIB_JSON_UTF8_H
-#define WALFERRY_LIB_JSON_UTF8_H
+#ifndef WALFERRY_LIB_BASE_UTF8_H
+#define WALFERRY_LIB_BASE_UTF8_H
 
 #include <stddef.h>
 
