@@ -24,8 +24,9 @@ unset LITESTREAM_CONFIG LOG_LEVEL AWS_CA_BUNDLE AWS_ACCESS_KEY_ID AWS_SECRET_ACC
 
 # ---- scratch folder and processes --------------------------------------------------------------
 
+# work_make [KIND]
 work_make() {
-    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-e2e.XXXXXX")
+    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-${1:-e2e}.XXXXXX")
     trap work_end EXIT
     trap 'exit 130' INT TERM
 }

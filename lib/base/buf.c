@@ -38,9 +38,10 @@ void buf_clear(struct buf *b)
 int buf_reserve(struct buf *b, size_t extra, struct error *err)
 {
     ASSERT(b->n <= b->max);
-    if (extra > b->max - b->n)
+    if (extra > b->max - b->n) {
         return error_set(err, ERR_LIMIT, 0, "%zu bytes more than the limit of %zu bytes",
                          extra - (b->max - b->n), b->max);
+    }
     size_t need = b->n + extra;
     if (b->p && need <= b->cap)
         return 0;

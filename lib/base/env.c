@@ -284,6 +284,7 @@ void env_close_quietly(const struct env *env, int fd)
         (void)env->file.close(env->file.ctx, fd); /* the failure path: nothing to lose any more */
 }
 
+/* NOLINTNEXTLINE(readability-function-size): pread() has four, the seam, the path and err join */
 int env_pread(const struct env *env, int fd, void *p, size_t n, int64_t offset, const char *path,
               size_t *out_n, struct error *err)
 {
@@ -309,9 +310,10 @@ int env_pread_exact(const struct env *env, int fd, void *p, size_t n, int64_t of
     size_t got = 0;
     if (env_pread(env, fd, p, n, offset, path, &got, err) < 0)
         return -1;
-    if (got != n)
+    if (got != n) {
         return error_set(err, ERR_CORRUPT, 0, "%s: ends %zu bytes early at offset %lld", path,
                          n - got, (long long)offset + (long long)got);
+    }
     return 0;
 }
 

@@ -35,15 +35,21 @@ enum log_format {
 
 struct log {
     const struct env *env;
-    int fd;                  /* where lines go; not closed by us */
-    enum log_level level;    /* lines below are dropped; changed by the loop thread only */
+    int fd;               /* where lines go; not closed by us */
+    enum log_level level; /* lines below are dropped; changed by the loop thread only */
     enum log_format format;
 };
 
 /* A field: built by the macros below, read by log_write() before it returns. */
 struct log_field {
     const char *key;
-    enum { LOG_VALUE_STR, LOG_VALUE_U64, LOG_VALUE_I64, LOG_VALUE_F64, LOG_VALUE_BOOL } kind;
+    enum {
+        LOG_VALUE_STR,
+        LOG_VALUE_U64,
+        LOG_VALUE_I64,
+        LOG_VALUE_F64,
+        LOG_VALUE_BOOL
+    } kind;
     union {
         const char *str;
         uint64_t u64;

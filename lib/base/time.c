@@ -20,9 +20,9 @@ static const struct unit {
     const char *name;
     uint64_t ns;
 } units[] = {
-    {"ns", 1},           {"us", NS_PER_US},   {"\xc2\xb5s", NS_PER_US}, {"\xce\xbcs", NS_PER_US},
-    {"ms", NS_PER_MS},   {"s", NS_PER_SEC},   {"m", NS_PER_MIN},        {"h", NS_PER_HOUR},
-    {"d", NS_PER_DAY},   {"w", 7 * NS_PER_DAY},
+    {"ns", 1},         {"us", NS_PER_US},     {"\xc2\xb5s", NS_PER_US}, {"\xce\xbcs", NS_PER_US},
+    {"ms", NS_PER_MS}, {"s", NS_PER_SEC},     {"m", NS_PER_MIN},        {"h", NS_PER_HOUR},
+    {"d", NS_PER_DAY}, {"w", 7 * NS_PER_DAY},
 };
 
 static const struct unit *unit_at(const char *p)
@@ -194,7 +194,7 @@ static bool civil_is_valid(const struct civil *c)
 static uint64_t unix_of_civil(const struct civil *c)
 {
     int64_t days = days_of_civil(c->year, c->month, c->day);
-    return (uint64_t)days * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
+    return (uint64_t)days * 86400 + c->hour * 3600UL + c->minute * 60UL + c->second;
 }
 
 /* Exactly n digits at *p. */
@@ -270,11 +270,12 @@ static bool rfc3339_read(const char *p, uint64_t *out_unix_ns)
 
 int time_parse_rfc3339(const char *text, uint64_t *out_unix_ns, struct error *err)
 {
-    if (!rfc3339_read(text, out_unix_ns))
+    if (!rfc3339_read(text, out_unix_ns)) {
         return error_set(err, ERR_USAGE, 0,
                          "\"%.64s\" is not a moment (expected RFC 3339, for example "
                          "2026-11-21T09:37:00Z)",
                          text);
+    }
     return 0;
 }
 
@@ -286,8 +287,8 @@ const char *time_format_rfc3339(uint64_t unix_ns, char out[static TIME_TEXT_BYTE
     decimal_write(second, sizeof(second), c.second * NS_PER_SEC + unix_ns % NS_PER_SEC, NS_PER_SEC,
                   "");
     (void)snprintf(out, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%s%sZ", (unsigned)c.year % 10000,
-                   c.month % 100, c.day % 100, c.hour % 100, c.minute % 100, c.second < 10 ? "0" : "",
-                   second);
+                   c.month % 100, c.day % 100, c.hour % 100, c.minute % 100,
+                   c.second < 10 ? "0" : "", second);
     return out;
 }
 

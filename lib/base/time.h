@@ -14,12 +14,12 @@
 #include "lib/base/attr.h"
 #include "lib/base/error.h"
 
-#define NS_PER_US  UINT64_C(1000)
-#define NS_PER_MS  UINT64_C(1000000)
-#define NS_PER_SEC UINT64_C(1000000000)
-#define NS_PER_MIN (60 * NS_PER_SEC)
+#define NS_PER_US   UINT64_C(1000)
+#define NS_PER_MS   UINT64_C(1000000)
+#define NS_PER_SEC  UINT64_C(1000000000)
+#define NS_PER_MIN  (60 * NS_PER_SEC)
 #define NS_PER_HOUR (60 * NS_PER_MIN)
-#define NS_PER_DAY (24 * NS_PER_HOUR)
+#define NS_PER_DAY  (24 * NS_PER_HOUR)
 
 enum {
     TIME_TEXT_BYTES = 48 /* room for every text made here, with its terminator */

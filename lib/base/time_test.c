@@ -37,8 +37,18 @@ static void test_durations_are_read_and_written_back(void **state UNUSED)
 
 static void test_duration_refuses_what_is_not_one(void **state UNUSED)
 {
-    static const char *const bad[] = {"",    "5",       "s",  "1x", "1.s.", "-1s", "1s ", "1 s",
-                                      "1mo", "1h30",    ".h", "99999999999999999999s",
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "s",
+                                      "1x",
+                                      "1.s.",
+                                      "-1s",
+                                      "1s ",
+                                      "1 s",
+                                      "1mo",
+                                      "1h30",
+                                      ".h",
+                                      "99999999999999999999s",
                                       "300000000000000d"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct error err = ERROR_INIT;
@@ -74,10 +84,14 @@ static void test_moments_are_read_and_written_back(void **state UNUSED)
 
 static void test_moment_refuses_impossible_dates(void **state UNUSED)
 {
-    static const char *const bad[] = {"2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
-                                      "2026-01-01T24:00:00Z", "2026-01-01T00:00:00",
-                                      "2026-01-01",           "1969-12-31T23:59:59Z",
-                                      "2026-01-01T00:00:00.Z", "yesterday"};
+    static const char *const bad[] = {"2026-02-29T00:00:00Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-01-01T24:00:00Z",
+                                      "2026-01-01T00:00:00",
+                                      "2026-01-01",
+                                      "1969-12-31T23:59:59Z",
+                                      "2026-01-01T00:00:00.Z",
+                                      "yesterday"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct error err = ERROR_INIT;
         uint64_t ns;

@@ -29,6 +29,7 @@ struct retry {
     struct error first;   /* of the first failure */
 };
 
+/* Begins: policy is borrowed and outlives r; total_ns from now is the deadline, 0 for none. */
 void retry_init(struct retry *r, const struct retry_policy *policy, const struct env *env,
                 uint64_t total_ns);
 

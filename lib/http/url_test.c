@@ -103,7 +103,7 @@ static void test_bad_urls_are_refused_without_their_secrets(void **state UNUSED)
     }
 }
 
-static void test_limits_hold(void **state UNUSED)
+static void test_length_and_parameters_are_limited(void **state UNUSED)
 {
     struct url u = URL_INIT;
     struct error err = ERROR_INIT;
@@ -187,7 +187,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_urls_come_apart_and_together),
         TEST(test_bad_urls_are_refused_without_their_secrets),
-        TEST(test_limits_hold),
+        TEST(test_length_and_parameters_are_limited),
         TEST(test_encoding_keeps_the_unreserved_characters),
         TEST(test_decoding_refuses_half_an_escape),
         TEST(test_what_is_shown_has_no_secret),

@@ -65,6 +65,7 @@ MUST_USE int child_start(struct reaper *r, const struct child_config *config, ch
 /* Sends a signal. Harmless when the process has ended and done is still to come. */
 void child_signal(struct child *child, int signum);
 
+/* Its process id; another process may have it once done was called. */
 pid_t child_pid(const struct child *child);
 
 /* The exit status that a shell would give: the child's, or 128 + signal. */

@@ -45,6 +45,7 @@ bool loop_run_until(struct loop *loop, const bool *is_done);
 /* Aborts unless called on the loop's thread. First line of functions that need the loop. */
 void loop_assert_owner(const struct loop *loop);
 
+/* What loop_new() was given; what the loop is in libuv, for the libraries that hang in it. */
 const struct env *loop_env(const struct loop *loop);
 uv_loop_t *loop_uv(struct loop *loop);
 
@@ -71,6 +72,7 @@ void loop_timer_start(struct loop_timer *t, uint64_t delay_ns);
 /* Disarms; harmless if not armed or never initialised (zeroed). */
 void loop_timer_stop(struct loop_timer *t);
 
+/* Whether it is going to fire. */
 bool loop_timer_is_armed(const struct loop_timer *t);
 
 /* ---- jobs ---- */

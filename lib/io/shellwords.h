@@ -28,6 +28,7 @@ struct shellwords {
 /* ERR_USAGE (no word, a quote without end, an operator), ERR_LIMIT, ERR_NO_MEMORY. */
 MUST_USE int shellwords_split(const char *line, struct shellwords *out, struct error *err);
 
+/* Frees the words; accepts SHELLWORDS_INIT. */
 void shellwords_destroy(struct shellwords *w);
 
 /* Appends word quoted so that shellwords_split() (and a shell) reads it back as one word. */

@@ -59,6 +59,7 @@ MUST_USE int watch_add(struct watch *w, struct watch_entry *e, const char *path,
 /* Ends it: fn is not called any more. Harmless if not active. */
 void watch_remove(struct watch_entry *e);
 
+/* Between watch_add() and watch_remove(). */
 bool watch_is_active(const struct watch_entry *e);
 
 #endif

@@ -106,9 +106,10 @@ static void inner_on_done(void *arg, const struct storage_result *result)
     op->result = *result;
     op->st->base.counters.op[op->kind].bytes += result->bytes;
     op->result.object.key = op->key;
-    if (op->err.code == ERR_NONE && op->rule.fault == FLAKY_LOSE_ANSWER)
+    if (op->err.code == ERR_NONE && op->rule.fault == FLAKY_LOSE_ANSWER) {
         (void)error_set(&op->err, op->rule.code, 0, "%s %s: answer lost", storage_op_name(op->kind),
                         op->key);
+    }
     if (op->rule.fault == FLAKY_HOLD_ANSWER && !op->st->is_freed) {
         op->state = FLAKY_OP_ANSWERED;
         op->is_held = true;

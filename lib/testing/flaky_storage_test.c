@@ -230,7 +230,7 @@ static void test_flaky_strikes_the_nth_operation_of_all_kinds(void **state UNUSE
     stage_close(&s);
 }
 
-static void test_flaky_delays(void **state UNUSED)
+static void test_flaky_store_answers_late(void **state UNUSED)
 {
     struct stage s;
     stage_open(&s);
@@ -252,7 +252,7 @@ int main(void)
         TEST(test_flaky_holds_the_answer_of_what_is_done),
         TEST(test_flaky_cancels_what_it_holds),
         TEST(test_flaky_strikes_the_nth_operation_of_all_kinds),
-        TEST(test_flaky_delays),
+        TEST(test_flaky_store_answers_late),
     };
     static const struct storage_conformance_setup setup = {
         .name = "flaky",

@@ -89,9 +89,10 @@ uint64_t test_replica_commit(struct test_replica *r, const char *sql)
 
 static bool is_in_object(const struct test_replica *r, uint64_t min, uint64_t max, uint32_t pgno)
 {
-    for (uint64_t t = min; t <= max; t++)
+    for (uint64_t t = min; t <= max; t++) {
         if (pgno <= r->states[t].page_count && r->states[t].is_changed[pgno])
             return true;
+    }
     return false;
 }
 
@@ -125,9 +126,10 @@ static void object_write(const struct test_replica *r, const struct ltx_header *
     blob_writer_init(&w, env_real(), "/tmp", FILE_BYTES_MAX);
     assert_ok(ltx_writer_open(&ltx, &(struct ltx_writer_args){.header = *h, .out = &w}, &err),
               &err);
-    for (uint32_t pgno = 1; pgno <= h->commit; pgno++)
+    for (uint32_t pgno = 1; pgno <= h->commit; pgno++) {
         if (is_in_object(r, h->min_txid, h->max_txid, pgno))
             assert_ok(ltx_writer_page(&ltx, pgno, page_of(r, h->max_txid, pgno), &err), &err);
+    }
     assert_ok(ltx_writer_finish(&ltx, 0, NULL, &err), &err);
     assert_ok(blob_writer_finish(&w, &blob, &err), &err);
     assert_ok(buf_extend(out, (size_t)blob.bytes, &p, &err), &err);
@@ -190,9 +192,10 @@ static void legacy_write(const struct test_replica *r, const struct ltx_header *
 
     assert_ok(ltx_header_encode(h, bytes, &err), &err);
     legacy_add(&l, bytes, sizeof(bytes), true);
-    for (uint32_t pgno = 1; pgno <= h->commit; pgno++)
+    for (uint32_t pgno = 1; pgno <= h->commit; pgno++) {
         if (is_in_object(r, h->min_txid, h->max_txid, pgno))
             legacy_page(&l, pgno, page_of(r, h->max_txid, pgno));
+    }
     legacy_add(&l, terminator, sizeof(terminator), true);
     legacy_varint(&l, 0);
     legacy_add(&l, l.index.p, l.index.n, true);
@@ -243,10 +246,11 @@ void test_replica_assert_state(const struct test_replica *r, const char *path, u
     uint8_t *bytes = test_file_read(path, &n);
 
     assert_int_equal(n, (size_t)s->page_count * r->page_size);
-    for (uint32_t p = 1; p <= s->page_count; p++)
+    for (uint32_t p = 1; p <= s->page_count; p++) {
         if (memcmp(bytes + (size_t)(p - 1) * r->page_size, page_of(r, txid, p).p, r->page_size) !=
             0)
             fail_msg("%s: page %u is not that of TXID %llu", path, p, (unsigned long long)txid);
+    }
     free(bytes);
 }
 
@@ -254,9 +258,10 @@ void test_replica_live(struct test_replica *r, unsigned steps, unsigned seed)
 {
     char sql[LIVE_SQL_BYTES];
 
-    if (r->txid == 0)
+    if (r->txid == 0) {
         (void)test_replica_commit(
             r, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b BLOB); CREATE INDEX i ON t(a)");
+    }
     for (unsigned i = 0; i < steps; i++) {
         seed = seed * 1103515245 + 12345;
         unsigned n = seed >> 16;

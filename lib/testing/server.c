@@ -26,8 +26,6 @@
 
 #include "lib/testing/test.h"
 
-extern char **environ;
-
 enum {
     ENV_ENTRIES_MAX = 512,
     OUTPUT_BYTES_MAX = 1 << 20,

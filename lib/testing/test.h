@@ -35,8 +35,10 @@
 #undef assert_non_null
 #undef assert_int_equal
 #undef assert_int_not_equal
+#undef fail
 #undef fail_msg
 #undef skip
+#define fail()             abort()
 #define fail_msg(...)      (print_error(__VA_ARGS__), abort())
 #define skip()             abort()
 #define assert_true(c)     ((c) ? (void)0 : abort())

@@ -35,10 +35,11 @@ static int run(const struct invocation *inv, struct error *err)
         return error_set(err, ERR_USAGE, 0, "walferry config knows only \"check\"");
     if (config_choose(inv->env, &args->config, &config, err) < 0)
         return -1;
-    if (!args->json)
+    if (!args->json) {
         return config_check_text(config, args->full, &out, err) < 0
                    ? -1
                    : command_print(buf_slice(&out), err);
+    }
     json_writer_init(&w, &out, JSON_PRETTY);
     config_check_json(config, &w, NULL);
     return command_print_json(&w, &out, err);

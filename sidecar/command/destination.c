@@ -58,9 +58,10 @@ int destination_open(struct loop *loop, const struct config_replica *replica, st
         rc = storage_file_new(loop, loop_env(loop), replica->path, out, err);
     else if (replica->backend == CONFIG_BACKEND_S3)
         rc = s3_open(loop, replica, out, err);
-    else
+    else {
         (void)error_set(err, ERR_UNSUPPORTED, 0, "this version has no %s backend",
                         config_backend_name(replica->backend));
+    }
     return rc < 0 ? error_wrap(err, "destination %s", replica->url) : 0;
 }
 
@@ -74,9 +75,10 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
     const struct config_options options = {.no_expand_env = choice->no_expand_env};
 
     if (config_load(env, path, &options, out, err) < 0) {
-        if (err->code == ERR_NOT_FOUND && !choice->path)
+        if (err->code == ERR_NOT_FOUND && !choice->path) {
             (void)error_hint(err, "name a configuration by -config PATH, or give DB_PATH and "
                                   "REPLICA_URL");
+        }
         return -1;
     }
     for (size_t i = 0; i < (*out)->warning_count; i++)

@@ -53,9 +53,10 @@ static void scan_again(void *arg)
     uint64_t count = 0;
 
     if (scan(d->r, d->entry, &found, &err) < 0 &&
-        log_repeat_is_due(&d->repeat, &err, env_monotonic_ns(loop_env(d->r->loop)), &count))
+        log_repeat_is_due(&d->repeat, &err, env_monotonic_ns(loop_env(d->r->loop)), &count)) {
         LOG_ERROR(d->r->log, "folder cannot be scanned", LOG_STR("dir", d->entry->dir),
                   LOG_ERR(&err), LOG_U64("count", count));
+    }
     loop_timer_start(&d->timer, rescan_ns);
 }
 
@@ -92,9 +93,10 @@ int directory_add(struct replication *r, const struct config_db *entry, struct e
         return -1;
     if (scan(r, entry, &found, err) < 0)
         return error_wrap(err, "dir %s", entry->dir);
-    if (found == 0 && !entry->is_watched)
+    if (found == 0 && !entry->is_watched) {
         return error_set(err, ERR_USAGE, 0, "dir %s: no database matches \"%s\"", entry->dir,
                          entry->pattern);
+    }
     return 0;
 }
 

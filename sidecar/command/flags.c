@@ -136,10 +136,11 @@ int flags_parse(const struct flag *flags, size_t flag_count, int argc, char **ar
     }
     *out_first = i;
     for (; i < argc; i++) {
-        if (is_flag(argv[i]))
+        if (is_flag(argv[i])) {
             return error_set(err, ERR_USAGE, 0,
                              "%.80s stands behind a positional argument; flags come first",
                              argv[i]);
+        }
     }
     return 0;
 }

@@ -59,9 +59,10 @@ static int object_print(struct buf *out, struct json_writer *w, unsigned level,
 
     (void)ltx_txid_format(o->min_txid, min); /* returns min */
     (void)ltx_txid_format(o->max_txid, max); /* returns max */
-    if (!w)
+    if (!w) {
         return buf_printf(out, err, "%-5u %s  %s  %12" PRIu64 "  %s\n", level, min, max, o->bytes,
                           time_format_rfc3339(o->timestamp_ns, moment));
+    }
     json_writer_object(w, NULL);
     json_writer_u64(w, "level", level);
     json_writer_str(w, "min_txid", min);

@@ -46,9 +46,10 @@ static int run(const struct invocation *inv, struct error *err)
     if (config_choose(inv->env, &args->config, &config, err) < 0)
         return -1;
     const struct config_db *db = config_db_find(config, inv->positional[0]);
-    if (!db)
+    if (!db) {
         return error_set(err, ERR_USAGE, 0, "%s has no database %s", config->name,
                          inv->positional[0]);
+    }
     for (size_t i = 0; i < db->replica_count; i++) {
         if (map_remove(inv->env, db, db->replicas[i].name, args->dry_run, &out, err) < 0)
             return -1;

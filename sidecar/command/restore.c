@@ -104,9 +104,10 @@ static int arguments_check(const struct restore_args_cli *a, struct error *err)
         return error_set(err, ERR_USAGE, 0, "-force and -if-db-not-exists exclude each other");
     if (a->force && a->roll_forward)
         return error_set(err, ERR_USAGE, 0, "-force and -roll-forward exclude each other");
-    if (a->parallelism < 1 || a->parallelism > RESTORE_PARALLELISM_MAX)
+    if (a->parallelism < 1 || a->parallelism > RESTORE_PARALLELISM_MAX) {
         return error_set(err, ERR_USAGE, 0, "-parallelism must be 1 to %d",
                          (int)RESTORE_PARALLELISM_MAX);
+    }
     return 0;
 }
 

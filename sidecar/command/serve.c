@@ -102,9 +102,10 @@ static int control_start(struct server *s, struct error *err)
     }
     if (control_new(s->r->loop, &config, &source, &actions, &s->control, err) < 0)
         return -1;
-    if (c->addr)
+    if (c->addr) {
         LOG_INFO(s->r->log, "listening", LOG_STR("addr", c->addr),
                  LOG_U64("port", control_port(s->control)));
+    }
     return 0;
 }
 

@@ -72,9 +72,10 @@ static int line_print(struct buf *out, struct json_writer *w, const struct confi
 {
     char txid[LTX_TXID_TEXT_BYTES];
 
-    if (!w)
+    if (!w) {
         return buf_printf(out, err, "%-40s %-12s %-16s %s %12" PRIu64 "\n", db->path, name, s->word,
                           ltx_txid_format(s->txid, txid), s->wal_bytes);
+    }
     json_writer_object(w, NULL);
     json_writer_str(w, "database", db->path);
     json_writer_str(w, "destination", name);
@@ -111,9 +112,10 @@ static int run(const struct invocation *inv, struct error *err)
         return -1;
     if (inv->positional_count > 0) {
         only = config_db_find(config, inv->positional[0]);
-        if (!only)
+        if (!only) {
             return error_set(err, ERR_USAGE, 0, "%s has no database %s", config->name,
                              inv->positional[0]);
+        }
     }
     json_writer_init(&w, &out, JSON_PRETTY);
     if (args->json)

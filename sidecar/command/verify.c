@@ -220,9 +220,10 @@ static int verify_all(struct loop *loop, struct report *r, const char *arg, stru
         if (destination_verify(loop, r, t.storages[i], t.names[i], err) < 0)
             return -1;
     }
-    if (verified == 0)
+    if (verified == 0) {
         return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
                          r->args->replica ? r->args->replica : "");
+    }
     if (!r->args->json)
         return command_print(buf_slice(&r->out), err);
     json_writer_end(&r->w);

@@ -36,7 +36,7 @@ struct attach {
     bool is_canceled;
     struct buf reply;
     char tip_key[STORAGE_KEY_BYTES_MAX];
-    uint64_t tip_bytes;
+    struct inventory_object tip;
     struct ltx_header tip_header;
     struct lineage_facts facts;
     enum lineage_verdict verdict;
@@ -583,16 +583,27 @@ static void tail_on_done(void *arg, const struct storage_result *result)
     judge_start(a);
 }
 
+static int head_take(struct attach *a, struct error *err)
+{
+    if (ltx_header_decode(buf_slice(&a->reply), &a->tip_header, err) < 0)
+        return -1;
+    if (a->tip_header.min_txid == a->tip.min_txid && a->tip_header.max_txid == a->tip.max_txid)
+        return 0;
+    return error_set(err, ERR_CORRUPT, 0,
+                     "its header says TXIDs %016" PRIx64 " to %016" PRIx64
+                     ", its name another range",
+                     a->tip_header.min_txid, a->tip_header.max_txid);
+}
+
 static void head_on_done(void *arg, const struct storage_result *result)
 {
     struct attach *a = arg;
     struct error err = *result->err;
 
     a->op = NULL;
-    if (err.code == ERR_NONE && !a->is_canceled &&
-        ltx_header_decode(buf_slice(&a->reply), &a->tip_header, &err) == 0) {
+    if (err.code == ERR_NONE && !a->is_canceled && head_take(a, &err) == 0) {
         const struct storage_get get = {.key = a->tip_key,
-                                        .offset = a->tip_bytes - LTX_TRAILER_BYTES,
+                                        .offset = a->tip.bytes - LTX_TRAILER_BYTES,
                                         .bytes = LTX_TRAILER_BYTES,
                                         .on_data = reply_collect};
         buf_clear(&a->reply);
@@ -628,7 +639,7 @@ static void inventory_on_done(void *arg, const struct error *list_err)
         return;
     }
     (void)inventory_object_key(level, tip, a->tip_key); /* returns tip_key */
-    a->tip_bytes = tip->bytes;
+    a->tip = *tip;
     if (tip->bytes < LTX_FILE_BYTES_MIN) {
         (void)error_set(&err, ERR_CORRUPT, 0, "%s has only %" PRIu64 " bytes", a->tip_key,
                         tip->bytes);

@@ -68,6 +68,8 @@ struct follower {
 
     struct log_reader log;
     bool can_see_locks; /* /proc/self/fdinfo shows POSIX locks here */
+    int db_lock_fd;     /* that showed our lock on the database; 0: not known */
+    int shm_lock_fd;    /* likewise, of -shm */
     uint32_t backfill_seen;
     uint64_t commits_seen;
     uint64_t foreign_checkpoints;

@@ -9,14 +9,18 @@
  *   2. Collect from their fdinfo: SHARED on the database (bytes 1073741826 .. + 509), the dead-man
  *      switch of -shm (byte 128), the holder's reader slot (byte 123 + slot).
  *
+ * Going through all descriptors takes milliseconds when there are thousands. So those that showed
+ * locks are remembered: they are asked first, and the others only if that is not enough.
+ *
  * Lost locks come back only when SQLite has closed its last connection to the file: it believes to
  * hold them. So the follower must be opened again; whether history is unbroken, follower_contains()
  * then tells from the log itself.
  *
  * Where fdinfo shows no locks (some sandboxes), a probe at open finds that out and the check always
- * answers yes.
+ * answers yes. A file system on which locks were seen once is not probed again.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +32,12 @@ enum {
     SHM_READER_0 = 123,
     SHM_DEAD_MAN_SWITCH = 128,
     FDINFO_BYTES_MAX = 64 * 1024,
+    SEEN_FS_MAX = 16,
 };
 
 struct lock_witness {
     const struct env *env;
+    struct follower *f; /* remembers the descriptors */
     struct stat db;
     struct stat shm;
     int slot;
@@ -125,13 +131,41 @@ static int descriptor_judge(void *witness, const char *name, struct error *err)
     if (!is_db && !is_same_file(&st, &w->shm)) {
         return 0;
     }
-    return fdinfo_read(w, (int)fd, is_db, err);
+    bool had_lock = is_db ? w->has_shared : w->has_dead_man_switch;
+    if (fdinfo_read(w, (int)fd, is_db, err) < 0) {
+        return -1;
+    }
+    if (!had_lock && (is_db ? w->has_shared : w->has_dead_man_switch)) {
+        *(is_db ? &w->f->db_lock_fd : &w->f->shm_lock_fd) = (int)fd;
+    }
+    return 0;
+}
+
+static bool has_seen_all(const struct lock_witness *w)
+{
+    return w->has_shared && w->has_dead_man_switch && w->has_slot;
+}
+
+/* The descriptors that showed locks the last time. An error counts as nothing seen. */
+static bool remembered_see(struct lock_witness *w)
+{
+    const int fds[] = {w->f->db_lock_fd, w->f->shm_lock_fd};
+    struct error ignored = ERROR_INIT; /* all descriptors are asked then */
+    char name[16];
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        (void)snprintf(name, sizeof(name), "%d", fds[i]); /* bounded by an int */
+        if (fds[i] <= 0 || descriptor_judge(w, name, &ignored) < 0) {
+            return false;
+        }
+    }
+    return has_seen_all(w);
 }
 
 /* Whether all three locks are seen. An error means that it cannot be told. */
 static int locks_see(struct follower *f, bool *out_all, struct error *err)
 {
-    struct lock_witness w = {.env = f->env, .slot = connection_slot(f->holder)};
+    struct lock_witness w = {.env = f->env, .f = f, .slot = connection_slot(f->holder)};
     CLEANUP(mem_free) char *shm_path = NULL;
 
     if (w.slot < 0) {
@@ -147,20 +181,57 @@ static int locks_see(struct follower *f, bool *out_all, struct error *err)
     if (env_stat(f->env, f->path, &w.db, err) < 0 || env_stat(f->env, shm_path, &w.shm, err) < 0) {
         return -1;
     }
-    if (env_list_folder(f->env, "/proc/self/fd", descriptor_judge, &w, err) < 0) {
+    if (!remembered_see(&w) &&
+        env_list_folder(f->env, "/proc/self/fd", descriptor_judge, &w, err) < 0) {
         return -1;
     }
-    *out_all = w.has_shared && w.has_dead_man_switch && w.has_slot;
+    *out_all = has_seen_all(&w);
     return 0;
+}
+
+/* ---- file systems on which locks were seen ---- */
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static dev_t seen_fs[SEEN_FS_MAX]; /* guarded by mu */
+static size_t seen_fs_count;       /* guarded by mu */
+
+static bool fs_is_seen(dev_t fs)
+{
+    bool is_seen = false;
+
+    (void)pthread_mutex_lock(&mu); /* cannot fail: a plain mutex that we do not hold */
+    for (size_t i = 0; i < seen_fs_count; i++) {
+        is_seen = is_seen || seen_fs[i] == fs;
+    }
+    (void)pthread_mutex_unlock(&mu); /* cannot fail: we hold it */
+    return is_seen;
+}
+
+static void fs_note(dev_t fs)
+{
+    (void)pthread_mutex_lock(&mu); /* as above */
+    if (seen_fs_count < SEEN_FS_MAX) {
+        seen_fs[seen_fs_count++] = fs;
+    }
+    (void)pthread_mutex_unlock(&mu); /* as above */
 }
 
 void follow_locks_probe(struct follower *f)
 {
     struct error err = ERROR_INIT;
+    struct stat st;
     bool has_all = false;
 
     /* An error here only means that there is no witness. */
+    bool has_fs = env_stat(f->env, f->path, &st, &err) == 0;
+    if (has_fs && fs_is_seen(st.st_dev)) {
+        f->can_see_locks = true;
+        return;
+    }
     f->can_see_locks = locks_see(f, &has_all, &err) == 0 && has_all;
+    if (f->can_see_locks && has_fs) {
+        fs_note(st.st_dev);
+    }
 }
 
 bool follow_locks_ok(struct follower *f)

@@ -466,6 +466,7 @@ static void level_next(struct chain *c)
             break;
         }
         loop_timer_stop(&l->timer);
+        page_set_destroy(&l->taken);
         l->taken = page_set_take(&l->changed);
         page_set_cut(&l->taken, c->pinned.page_count);
         l->is_encoding = true;

@@ -22,7 +22,9 @@
 #include "sidecar/engine/engine_internal.h"
 
 static const uint64_t retry_base_ns = 500 * NS_PER_MS;
-static const uint64_t retry_ceiling_ns = 30 * NS_PER_SEC;
+static const uint64_t retry_ceiling_ns = 10 * NS_PER_SEC;
+static const uint64_t put_bytes_per_second = 64 * 1024; /* of the slowest link that is served */
+static const uint64_t put_bytes_small = 8U << 20;
 
 /* ---- failures ---- */
 
@@ -334,10 +336,20 @@ static void put_on_done(void *arg, const struct storage_result *result)
         ship_fail(c, "object not accepted", result->err);
 }
 
+/*
+ * How long the driver may try before the fault is ours to show: a few seconds, and what a slow link
+ * takes for the bytes. Never longer than a quarter of the L0 retention, so that a number is not
+ * used by an answer that comes after it was removed again; except for objects that are so big that
+ * only a proof just before them is possible.
+ */
 static uint64_t put_deadline_ns(const struct chain *c)
 {
     uint64_t quarter = c->opt.l0_retention_ns / 4;
-    return quarter && quarter < 60 * NS_PER_SEC ? quarter : 60 * NS_PER_SEC;
+    uint64_t wanted = 4 * NS_PER_SEC + c->out.blob.bytes / put_bytes_per_second * NS_PER_SEC;
+
+    if (quarter && wanted > quarter && c->out.blob.bytes <= put_bytes_small)
+        return quarter;
+    return wanted;
 }
 
 static void put_start(struct chain *c)
@@ -352,8 +364,7 @@ static void put_start(struct chain *c)
         .body = &c->out.blob,
         .mode = STORAGE_PUT_CREATE,
         .timestamp_ns = ltx_header_time_ns(&c->out.header),
-        /* A big object needs its time; its number was proven ours just now. */
-        .deadline_ns = c->out.blob.bytes > (8U << 20) ? 0 : put_deadline_ns(c),
+        .deadline_ns = put_deadline_ns(c),
     };
     c->last_ship_ns = env_monotonic_ns(e->env);
     c->out.put_started_ns = c->last_ship_ns;
