@@ -9,10 +9,10 @@ litestream=$peers/litestream
 
 # Levels that come about within seconds, so that both read the other's compactions and snapshots.
 quick_levels="levels:
+  - interval: 1s
   - interval: 2s
-  - interval: 4s
 snapshot:
-  interval: 5s
+  interval: 3s
   retention: 1h"
 
 has_levels() {

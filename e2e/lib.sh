@@ -24,9 +24,11 @@ unset LITESTREAM_CONFIG LOG_LEVEL AWS_CA_BUNDLE AWS_ACCESS_KEY_ID AWS_SECRET_ACC
 
 # ---- scratch folder and processes --------------------------------------------------------------
 
-# work_make [KIND]
+# `work_kind` is a part of its name.
+work_kind=e2e
+
 work_make() {
-    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-${1:-e2e}.XXXXXX")
+    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-$work_kind.XXXXXX")
     trap work_end EXIT
     trap 'exit 130' INT TERM
 }
@@ -98,6 +100,13 @@ is_gone() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
     [[ ${stat##*) } == Z* ]]
+}
+
+# crash_traces FOLDER: lines in logs there by which a program tells that it broke. A test that expects
+# a failure must not take these for one.
+crash_traces() {
+    find "$1" -maxdepth 1 -name '*.log' -exec \
+        grep -ahE 'Sanitizer|runtime error:|[Aa]ssertion|^panic:|^fatal error:' {} + | head -n 5
 }
 
 # ---- waiting -----------------------------------------------------------------------------------
@@ -246,10 +255,13 @@ replica_s3() {
 
 # config_write FILE DB_PATH LINES [GLOBALS]: a configuration with one database and one destination.
 config_write() {
+    local line
     {
         [ -z "${4:-}" ] || echo "$4"
         printf 'dbs:\n  - path: %s\n    replica:\n' "$2"
-        sed 's/^/      /' <<<"$3"
+        echo "$3" | while IFS= read -r line; do
+            echo "      $line"
+        done
     } >"$1"
 }
 
@@ -274,8 +286,10 @@ objects() {
 
 # ---- S3 (versitygw) ----------------------------------------------------------------------------
 
-s3_user=walferry-e2e
-s3_secret=walferry-e2e-secret
+s3_user="walferry-e2e"
+s3_secret="walferry-e2e-secret"
+s3_endpoint=
+s3_ca=() # arguments for curl; the second is the CA's file
 
 # port_free: a port that nobody listens on. Another process may take it: see s3_start.
 port_free() {
@@ -345,6 +359,8 @@ tap_run() {
         set -eE
         trap 'echo "line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND" >&2' ERR
         "$@"
+        traces=$(crash_traces "$work")
+        [ -z "$traces" ] || fail "a program broke: $traces"
     ) >"$log" 2>&1
     result=$?
     case $result in

@@ -9,6 +9,7 @@
 #   subject_kill NAME           SIGKILL
 #   subject_once NAME [FLAG...] replicate -once
 #   subject_has_reported NAME   whether it said anything at warning level or above, or ended
+#   subject_wait_begun FOLDER   until what it does only at its first start is in that replica
 #   subject_restore URL OUT [FLAG...]      restores; `restore_says` is its output
 #   subject_restore_home NAME DB_PATH [FLAG...]  restores a configured database to its own path
 #   subject_before_start NAME DB_PATH      what its documentation runs before the application
@@ -43,6 +44,9 @@ esac
 # ---- how a case ends ---------------------------------------------------------------------------
 
 safe() {
+    local traces
+    traces=$(crash_traces "$work")
+    [ -z "$traces" ] || give_up "$subject broke: $traces"
     echo "$*"
     exit 0
 }
@@ -100,6 +104,16 @@ subject_once() {
     "$subject_bin" replicate -config "$work/$name.yml" -once "$@" >"$work/$name.log" 2>&1
 }
 
+# Litestream writes a snapshot a second after its first start; it would heal, or not, what a case
+# that comes too early looks for.
+subject_wait_begun() {
+    [ "$subject" = walferry ] || wait_until "the first snapshot is there" has_snapshot "$1"
+}
+
+has_snapshot() {
+    replica_list "$1" | grep -q ^9/
+}
+
 subject_has_ended() {
     is_gone "${subject_pid[$1]}"
 }
@@ -120,13 +134,20 @@ subject_report() {
 subject_restore() {
     local url=$1 out=$2
     shift 2
-    restore_says=$("$subject_bin" restore -o "$out" "$@" "$url" 2>&1 </dev/null)
+    restore_with_log -o "$out" "$@" "$url"
+}
+
+restore_with_log() {
+    local result=0
+    restore_says=$("$subject_bin" restore "$@" 2>&1 </dev/null) || result=$?
+    echo "$restore_says" >>"$work/restore.log"
+    return $result
 }
 
 subject_restore_home() {
     local name=$1 db=$2
     shift 2
-    restore_says=$("$subject_bin" restore -config "$work/$name.yml" "$@" "$db" 2>&1 </dev/null)
+    restore_with_log -config "$work/$name.yml" "$@" "$db"
 }
 
 subject_before_start() {

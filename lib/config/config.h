@@ -143,12 +143,11 @@ struct config_replica {
     char *path;
     struct config_s3 s3;
 
-    uint64_t sync_interval_ns;            /* bounds the rate of L0 objects, > 0 */
-    uint64_t snapshot_interval_ns;        /* L9 cadence, > 0 */
-    uint64_t snapshot_retention_ns;       /* every moment in it stays restorable, > 0 */
-    uint64_t retention_check_interval_ns; /* how often snapshot retention is enforced, > 0 */
-    uint64_t validation_interval_ns;      /* how often the chain here is checked; 0: never */
-    bool require_fencing;                 /* refuse a store without conditional creation */
+    uint64_t sync_interval_ns;       /* bounds the rate of L0 objects, > 0 */
+    uint64_t snapshot_interval_ns;   /* L9 cadence, > 0 */
+    uint64_t snapshot_retention_ns;  /* every moment in it stays restorable, > 0 */
+    uint64_t validation_interval_ns; /* how often the chain here is checked; 0: never */
+    bool require_fencing;            /* refuse a store without conditional creation */
 
     uint32_t origin[CONFIG_REPLICA_SETTINGS]; /* enum config_origin or a line; by table row */
 };
@@ -170,9 +169,6 @@ struct config_db {
     uint64_t checkpoint_interval_ns;    /* time-based PASSIVE checkpoint; 0: none */
     uint64_t busy_timeout_ns;           /* SQLite's, of our own connections */
     uint32_t min_checkpoint_page_count; /* WAL pages before a PASSIVE checkpoint, >= 1 */
-    uint32_t truncate_page_count;       /* `truncate-page-n`: WAL pages at which sealing is forced
-                                           and the file is shrunk; > 0 (0 is read as default) */
-    uint64_t max_sync_wal_bytes;        /* soft cap of WAL bytes an L0 object covers; 0: none */
     bool restore_if_db_not_exists;
     uint64_t snapshot_interval_ns; /* resolved again in each replica */
     uint64_t snapshot_retention_ns;
@@ -202,19 +198,17 @@ struct config {
     size_t level_count;                            /* 1..CONFIG_LEVELS_MAX */
     uint64_t snapshot_interval_ns;                 /* resolved in each database and replica */
     uint64_t snapshot_retention_ns;
-    uint64_t l0_retention_ns; /* age of an L0 object, once L1 covers it, before it may go.
-                                 0: L0 is never deleted; else at least 1 min, because a writer's
-                                 proof of ownership expires after half of it */
-    uint64_t l0_retention_check_interval_ns; /* > 0 */
-    uint64_t validation_interval_ns;         /* resolved in each replica */
-    bool verify_compaction;
-    bool retention_enabled; /* false: nothing is ever deleted at a destination */
+    uint64_t l0_retention_ns;        /* age of an L0 object, once L1 covers it, before it may go.
+                                        0: L0 is never deleted; else at least 1 min, because a writer's
+                                        proof of ownership expires after half of it */
+    uint64_t validation_interval_ns; /* resolved in each replica */
+    bool retention_enabled;          /* false: nothing is ever deleted at a destination */
 
     char *heartbeat_url; /* http or https; NULL: off */
     uint64_t heartbeat_interval_ns;
-    uint64_t shutdown_sync_timeout_ns;  /* total retry time per database at close; 0: one try */
-    uint64_t shutdown_sync_interval_ns; /* pause between tries, > 0 */
-    char *exec;                         /* command line of the child, shell words; NULL: none */
+    uint64_t
+        shutdown_sync_timeout_ns; /* retry time of all databases together at close; 0: one try */
+    char *exec;                   /* command line of the child, shell words; NULL: none */
 
     struct {
         enum log_level level;

@@ -56,7 +56,7 @@ static void test_short_form_shows_what_is_not_default(void **state UNUSED)
         "dbs[0].replicas[1].type                              file                     derived\n"
         "dbs[0].replicas[1].url                               file:///r                derived\n"
         "warning: a.yml:6: dbs[0].max-checkpoint-page-count: has no meaning here: checkpoints "
-        "never wait for readers here; truncate-page-n bounds the WAL\n"
+        "never wait for readers here, however long the log is\n"
         "a.yml: 1 database, 1 warning\n");
 }
 

@@ -30,7 +30,7 @@ static void db_check(const struct config_db *db)
         ASSERT(r->name && r->url && r->path);
         ASSERT(r->backend == CONFIG_BACKEND_FILE || r->s3.bucket);
         ASSERT(r->sync_interval_ns > 0 && r->snapshot_interval_ns > 0);
-        ASSERT(r->snapshot_retention_ns > 0 && r->retention_check_interval_ns > 0);
+        ASSERT(r->snapshot_retention_ns > 0);
     }
 }
 

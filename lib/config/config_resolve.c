@@ -73,10 +73,8 @@ static void replica_inherit(const struct config *c, const struct config_db *db,
 
 int config_db_resolve(const struct config *c, struct config_db *db, struct error *err)
 {
-    static const struct setting_context nowhere = {0};
     struct setting_table globals = config_global_table();
     struct setting_table dbs = config_db_table();
-    const struct setting *truncate = setting_find(dbs, "truncate-page-n");
 
     if (db->path && !db->meta_path) {
         db->meta_path = config_meta_path_default(db->path, err);
@@ -84,9 +82,6 @@ int config_db_resolve(const struct config *c, struct config_db *db, struct error
             return -1;
         db->origin[config_row(dbs, "meta-path")] = CONFIG_ORIGIN_DERIVED;
     }
-    if (db->truncate_page_count == 0 &&
-        setting_set(truncate, db, truncate->fallback, &nowhere, err) < 0)
-        return -1;
     duration_inherit(&db->snapshot_interval_ns, &db->origin[config_row(dbs, "snapshot.interval")],
                      c->snapshot_interval_ns, c->origin[config_row(globals, "snapshot.interval")]);
     duration_inherit(&db->snapshot_retention_ns, &db->origin[config_row(dbs, "snapshot.retention")],

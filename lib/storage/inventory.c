@@ -14,7 +14,7 @@
 #include "lib/storage/driver.h"
 
 enum {
-    ARRAY_FIRST = 64 /* places of an array's first allocation; doubled when full */
+    ARRAY_FIRST = 4 /* places of an array's first allocation; doubled when full */
 };
 
 static const char generations_prefix[] = "generations/"; /* litestream 0.3, v3.go */

@@ -74,8 +74,7 @@ int command_print_json(struct json_writer *w, struct buf *out, struct error *err
     return command_print(buf_slice(out), err);
 }
 
-/* Prints "Error: ..." and the hint; the exit status follows from the code. */
-static int report(const struct error *err)
+int command_report(const struct error *err)
 {
     (void)fprintf(stderr, "Error: %s\n", err->text); /* nowhere else to go */
     if (err->hint[0])
@@ -89,7 +88,7 @@ static int print_man(void)
     struct error err = ERROR_INIT;
 
     if (man_page(&text, &err) < 0 || command_print(buf_slice(&text), &err) < 0)
-        return report(&err);
+        return command_report(&err);
     return 0;
 }
 
@@ -99,7 +98,7 @@ static int print_help(const struct command *command)
     struct error err = ERROR_INIT;
 
     if (command_help(command, &text, &err) < 0 || command_print(buf_slice(&text), &err) < 0)
-        return report(&err);
+        return command_report(&err);
     return 0;
 }
 
@@ -115,7 +114,7 @@ static const struct command *command_find(const char *name)
 static int usage_error(const struct command *c, struct error *err)
 {
     (void)error_hint(err, "usage: %s", c->usage);
-    return report(err);
+    return command_report(err);
 }
 
 static int command_run(const struct env *env, const struct command *c, int argc, char **argv)
@@ -126,7 +125,7 @@ static int command_run(const struct env *env, const struct command *c, int argc,
     int first = argc;
 
     if (!args)
-        return report(&err);
+        return command_report(&err);
     if (c->defaults)
         memcpy(args, c->defaults, c->args_bytes);
     if (flags_parse(c->flags, c->flag_count, argc, argv, args, &first, &err) < 0)
@@ -142,7 +141,7 @@ static int command_run(const struct env *env, const struct command *c, int argc,
         return usage_error(c, &err);
     }
     int rc = c->run(&inv, &err);
-    return rc < 0 ? report(&err) : rc;
+    return rc < 0 ? command_report(&err) : rc;
 }
 
 /* Litestream's own environment variables stand in for Amazon's when those are not set. */
@@ -160,10 +159,28 @@ static void environment_prepare(void)
     }
 }
 
-int command_main(const struct env *env, int argc, char **argv)
+static int unknown_command(const char *name)
 {
     struct error err = ERROR_INIT;
 
+    (void)error_set(&err, ERR_USAGE, 0, "unknown command: %.40s", name);
+    (void)error_hint(&err, "\"walferry help\" lists the commands");
+    return command_report(&err);
+}
+
+/* walferry help [COMMAND|man] */
+static int help_run(const char *about)
+{
+    if (!about)
+        return print_help(NULL);
+    if (strcmp(about, "man") == 0)
+        return print_man();
+    const struct command *c = command_find(about);
+    return c ? print_help(c) : unknown_command(about);
+}
+
+int command_main(const struct env *env, int argc, char **argv)
+{
     environment_prepare();
     if (argc < 2) {
         (void)print_help(NULL); /* the exit status says that nothing was done */
@@ -171,15 +188,8 @@ int command_main(const struct env *env, int argc, char **argv)
     }
     bool is_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0 ||
                    strcmp(argv[1], "-help") == 0 || strcmp(argv[1], "--help") == 0;
-    if (is_help && argc > 2 && strcmp(argv[2], "man") == 0)
-        return print_man();
     if (is_help)
-        return print_help(argc > 2 ? command_find(argv[2]) : NULL);
+        return help_run(argc > 2 ? argv[2] : NULL);
     const struct command *c = command_find(argv[1]);
-    if (!c) {
-        (void)error_set(&err, ERR_USAGE, 0, "unknown command: %.40s", argv[1]);
-        (void)error_hint(&err, "\"walferry help\" lists the commands");
-        return report(&err);
-    }
-    return command_run(env, c, argc - 1, argv + 1);
+    return c ? command_run(env, c, argc - 1, argv + 1) : unknown_command(argv[1]);
 }

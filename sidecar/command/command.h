@@ -58,6 +58,9 @@ MUST_USE int command_help(const struct command *command, struct buf *out, struct
 /* Parses and runs argv; prints errors. Returns the exit status. */
 int command_main(const struct env *env, int argc, char **argv);
 
+/* Prints "Error: ..." and the hint to standard error. Returns the exit status of err's code. */
+int command_report(const struct error *err);
+
 /* Writes text to standard output and flushes; a full disk or closed pipe is an error. */
 MUST_USE int command_print(struct slice text, struct error *err);
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/config/dir_scan.h"
+#include "lib/config/path.h"
 #include "lib/config/sse_key.h"
 #include "lib/storage/file/file.h"
 #include "lib/storage/s3/s3.h"
@@ -75,9 +77,12 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
     const struct config_options options = {.no_expand_env = choice->no_expand_env};
 
     if (config_load(env, path, &options, out, err) < 0) {
-        if (err->code == ERR_NOT_FOUND && !choice->path) {
-            (void)error_hint(err, "name a configuration by -config PATH, or give DB_PATH and "
-                                  "REPLICA_URL");
+        if (err->code != ERR_NOT_FOUND)
+            return -1;
+        err->code = ERR_USAGE;
+        if (!choice->path) {
+            (void)error_hint(err, "name a configuration by -config PATH, or a replica by its URL "
+                                  "(s3://bucket/prefix, file:///folder)");
         }
         return -1;
     }
@@ -102,11 +107,49 @@ static int target_open_url(struct loop *loop, const char *url, struct target *t,
     return 0;
 }
 
+/* Whether the entry's folder holds path, and its pattern fits. */
+static bool entry_covers(const struct config_db *entry, const char *path)
+{
+    size_t n = entry->dir ? strlen(entry->dir) : 0;
+    const char *name = strrchr(path, '/');
+
+    if (!entry->dir || strncmp(path, entry->dir, n) != 0 || (n > 1 && path[n] != '/'))
+        return false;
+    bool is_below_folder = name > path + n;
+    return (entry->is_recursive || !is_below_folder) && dir_scan_name_fits(entry, name + 1);
+}
+
+const struct config_db *config_db_choose(const struct config *c, const char *path,
+                                         struct config_db **out_derived, struct error *err)
+{
+    CLEANUP(mem_free) char *full = NULL;
+    const struct config_db *found = config_db_find(c, path);
+
+    *out_derived = NULL;
+    if (found)
+        return found;
+    if (path_expand(path, getenv("HOME"), &full, err) < 0)
+        return NULL;
+    for (size_t i = 0; i < c->db_count; i++) {
+        if (!entry_covers(&c->dbs[i], full))
+            continue;
+        struct config_db *derived = mem_new(1, sizeof(*derived), err);
+        if (!derived || dir_scan_derive(&c->dbs[i], full, derived, err) < 0) {
+            config_db_free(derived);
+            return NULL;
+        }
+        *out_derived = derived;
+        return derived;
+    }
+    (void)error_set(err, ERR_USAGE, 0, "%s has no database %s", c->name, path);
+    return NULL;
+}
+
 static int target_open_db(struct loop *loop, const char *path, struct target *t, struct error *err)
 {
-    t->db = config_db_find(t->config, path);
+    t->db = config_db_choose(t->config, path, &t->derived, err);
     if (!t->db)
-        return error_set(err, ERR_USAGE, 0, "%s has no database %s", t->config->name, path);
+        return -1;
     for (; t->count < t->db->replica_count; t->count++) {
         const struct config_replica *r = &t->db->replicas[t->count];
         if (destination_open(loop, r, &t->storages[t->count], err) < 0)
@@ -143,6 +186,7 @@ void target_close(struct target *t)
     for (size_t i = 0; i < t->count; i++)
         storage_free(t->storages[i]);
     config_replica_free(t->replica);
+    config_db_free(t->derived);
     config_free(t->config);
     *t = (struct target){.count = 0};
 }

@@ -22,9 +22,21 @@ struct config_choice {
     bool no_expand_env; /* -no-expand-env */
 };
 
-/* Reads the configuration file of the choice. Warnings are printed to standard error. */
+/*
+ * Reads the configuration file of the choice. Warnings are printed to standard error. Errors of
+ * config_load(), but a file that is not there is ERR_USAGE: ERR_NOT_FOUND is about backups.
+ */
 MUST_USE int config_choose(const struct env *env, const struct config_choice *choice,
                            struct config **out, struct error *err);
+
+/*
+ * The database with this path (expanded like those of the file): an entry of c, or what an entry in
+ * directory mode makes of it, whether the file is there or not; *out_derived is that then (else
+ * NULL), and the caller's to config_db_free(). NULL with ERR_USAGE: c knows no such database.
+ */
+MUST_USE const struct config_db *config_db_choose(const struct config *c, const char *path,
+                                                  struct config_db **out_derived,
+                                                  struct error *err);
 
 /*
  * What a DB_PATH or REPLICA_URL argument stands for: the database (NULL for a URL) and its
@@ -32,10 +44,11 @@ MUST_USE int config_choose(const struct env *env, const struct config_choice *ch
  */
 struct target {
     struct config *config;          /* owned; NULL for a URL */
-    const struct config_db *db;     /* inside config; NULL for a URL */
+    const struct config_db *db;     /* inside config, or derived; NULL for a URL */
+    struct config_db *derived;      /* owned; for a database of directory mode */
     struct config_replica *replica; /* owned; for a URL */
     struct storage *storages[CONFIG_REPLICAS_MAX];
-    const char *names[CONFIG_REPLICAS_MAX]; /* inside config or replica */
+    const char *names[CONFIG_REPLICAS_MAX]; /* inside db or replica */
     size_t count;
 };
 

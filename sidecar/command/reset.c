@@ -37,24 +37,30 @@ static int map_remove(const struct env *env, const struct config_db *db, const c
     return buf_printf(out, err, "%s: %s\n", path, is_dry_run ? "would be removed" : "removed");
 }
 
+static int maps_remove(const struct env *env, const struct config_db *db, bool is_dry_run,
+                       struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf out = BUF_INIT(1 << 16);
+
+    for (size_t i = 0; i < db->replica_count; i++) {
+        if (map_remove(env, db, db->replicas[i].name, is_dry_run, &out, err) < 0)
+            return -1;
+    }
+    return command_print(buf_slice(&out), err);
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
     const struct reset_args *args = inv->args;
     CLEANUP(config_cleanup) struct config *config = NULL;
-    CLEANUP(buf_destroy) struct buf out = BUF_INIT(1 << 16);
+    struct config_db *derived = NULL;
 
     if (config_choose(inv->env, &args->config, &config, err) < 0)
         return -1;
-    const struct config_db *db = config_db_find(config, inv->positional[0]);
-    if (!db) {
-        return error_set(err, ERR_USAGE, 0, "%s has no database %s", config->name,
-                         inv->positional[0]);
-    }
-    for (size_t i = 0; i < db->replica_count; i++) {
-        if (map_remove(inv->env, db, db->replicas[i].name, args->dry_run, &out, err) < 0)
-            return -1;
-    }
-    return command_print(buf_slice(&out), err);
+    const struct config_db *db = config_db_choose(config, inv->positional[0], &derived, err);
+    int rc = db ? maps_remove(inv->env, db, args->dry_run, err) : -1;
+    config_db_free(derived);
+    return rc;
 }
 
 const struct command command_reset = {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/config/dir_scan.h"
 #include "lib/ltx/ltx.h"
 #include "sidecar/command/command.h"
 #include "sidecar/command/destination.h"
@@ -100,39 +101,61 @@ static int db_print(const struct env *env, const struct config_db *db, struct bu
     return 0;
 }
 
-static int run(const struct invocation *inv, struct error *err)
+/* One entry of the configuration: a database, or the databases that are in a folder now. */
+static int entry_print(const struct env *env, const struct config_db *entry, struct buf *out,
+                       struct json_writer *w, struct error *err)
+{
+    CLEANUP(dir_scan_destroy) struct dir_scan found = {.dbs = NULL};
+
+    if (!entry->dir)
+        return db_print(env, entry, out, w, err);
+    if (dir_scan(env, entry, NULL, &found, err) < 0)
+        return -1;
+    for (size_t i = 0; i < found.db_count; i++) {
+        if (db_print(env, &found.dbs[i], out, w, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int entries_print(const struct invocation *inv, const struct config_db *entries,
+                         size_t entry_count, struct error *err)
 {
     const struct status_args *args = inv->args;
-    CLEANUP(config_cleanup) struct config *config = NULL;
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(64 << 20);
-    const struct config_db *only = NULL;
     struct json_writer w;
 
-    if (config_choose(inv->env, &args->config, &config, err) < 0)
-        return -1;
-    if (inv->positional_count > 0) {
-        only = config_db_find(config, inv->positional[0]);
-        if (!only) {
-            return error_set(err, ERR_USAGE, 0, "%s has no database %s", config->name,
-                             inv->positional[0]);
-        }
-    }
     json_writer_init(&w, &out, JSON_PRETTY);
-    if (args->json)
+    if (args->json) {
         json_writer_array(&w, NULL);
-    else if (buf_printf(&out, err, "%-40s %-12s %-16s %-16s %12s\n", "database", "destination",
-                        "status", "local txid", "wal size") < 0)
+    } else if (buf_printf(&out, err, "%-40s %-12s %-16s %-16s %12s\n", "database", "destination",
+                          "status", "local txid", "wal size") < 0) {
         return -1;
-    for (size_t i = 0; i < config->db_count; i++) {
-        const struct config_db *db = &config->dbs[i];
-        if (db->path && (!only || db == only) &&
-            db_print(inv->env, db, &out, args->json ? &w : NULL, err) < 0)
+    }
+    for (size_t i = 0; i < entry_count; i++) {
+        if (entry_print(inv->env, &entries[i], &out, args->json ? &w : NULL, err) < 0)
             return -1;
     }
     if (!args->json)
         return command_print(buf_slice(&out), err);
     json_writer_end(&w);
     return command_print_json(&w, &out, err);
+}
+
+static int run(const struct invocation *inv, struct error *err)
+{
+    const struct status_args *args = inv->args;
+    CLEANUP(config_cleanup) struct config *config = NULL;
+    struct config_db *derived = NULL;
+
+    if (config_choose(inv->env, &args->config, &config, err) < 0)
+        return -1;
+    if (inv->positional_count == 0)
+        return entries_print(inv, config->dbs, config->db_count, err);
+    const struct config_db *db = config_db_choose(config, inv->positional[0], &derived, err);
+    int rc = db ? entries_print(inv, db, 1, err) : -1;
+    config_db_free(derived);
+    return rc;
 }
 
 const struct command command_status = {

@@ -55,8 +55,12 @@ struct report {
     const struct verify_args *args;
     struct buf out;
     struct json_writer w;
+    uint32_t subset; /* of subset_of; both 0: everything */
+    uint32_t subset_of;
     struct error err; /* of the output */
     uint64_t faults;
+    int failed_status; /* of the first destination that could not be verified; 0: none */
+    bool is_any_empty; /* some destination holds no backup */
 };
 
 static int subset_parse(const char *text, uint32_t *out_n, uint32_t *out_of, struct error *err)
@@ -103,7 +107,6 @@ static int audit_summary(struct report *r, const struct storage *st, const struc
     char newest[TIME_TEXT_BYTES];
 
     if (r->args->json) {
-        json_writer_end(&r->w); /* findings */
         json_writer_u64(&r->w, "objects", a->object_count);
         json_writer_u64(&r->w, "read", a->read_count);
         json_writer_u64(&r->w, "read_bytes", a->read_bytes);
@@ -172,36 +175,76 @@ static int drill_run(struct loop *loop, struct report *r, struct storage *st, co
     return env_unlink(loop_env(loop), output, err);
 }
 
-static int destination_verify(struct loop *loop, struct report *r, struct storage *st,
-                              const char *name, struct error *err)
+/* ---- a destination, and all of them ---- */
+
+static int destination_audit(struct loop *loop, struct report *r, struct storage *st,
+                             struct error *err)
 {
     struct audit_args args = {.loop = loop,
                               .storage = st,
                               .has_content = !r->args->list,
+                              .subset = r->subset,
+                              .subset_of = r->subset_of,
                               .on_finding = finding_print,
                               .arg = r};
     struct audit_result result;
 
-    if (subset_parse(r->args->subset, &args.subset, &args.subset_of, err) < 0)
+    if (r->args->json)
+        json_writer_array(&r->w, "findings");
+    int rc = audit_run(&args, &result, err);
+    if (r->args->json)
+        json_writer_end(&r->w);
+    if (rc < 0) {
+        /* "No backup" is what a listing says; a bucket that is not there is a mistake. */
+        if (err->code == ERR_NOT_FOUND && err->origin != 0)
+            err->code = ERR_USAGE;
         return -1;
+    }
+    r->faults += result.fault_count;
+    return audit_summary(r, st, &result);
+}
+
+/* Verifies one. What is wrong with it goes into r; -1: the report itself cannot be written. */
+static int destination_verify(struct loop *loop, struct report *r, struct storage *st,
+                              const char *name, struct error *err)
+{
+    struct error cause = ERROR_INIT;
+
     if (r->args->json) {
         json_writer_object(&r->w, NULL);
         json_writer_str(&r->w, "destination", name);
         json_writer_str(&r->w, "url", storage_url(st));
-        json_writer_array(&r->w, "findings");
     }
-    if (audit_run(&args, &result, err) < 0)
-        return error_wrap(err, "verify %s", storage_url(st));
-    r->faults += result.fault_count;
-    if (audit_summary(r, st, &result) < 0) {
+    int rc = destination_audit(loop, r, st, &cause);
+    if (rc == 0 && r->args->drill)
+        rc = drill_run(loop, r, st, name, &cause);
+    if (r->err.code != ERR_NONE) {
         *err = r->err;
         return -1;
     }
-    if (r->args->drill && drill_run(loop, r, st, name, err) < 0)
-        return -1;
-    if (r->args->json)
+    if (rc < 0) {
+        IGNORE(error_wrap(&cause, "verify %s", storage_url(st))); /* it goes on */
+        int status = command_report(&cause);
+        if (cause.code == ERR_NOT_FOUND)
+            r->is_any_empty = true;
+        else if (r->failed_status == 0)
+            r->failed_status = status;
+    }
+    if (r->args->json) {
+        json_writer_str(&r->w, "error", rc < 0 ? cause.text : NULL);
         json_writer_end(&r->w);
+    }
     return 0;
+}
+
+static int arguments_check(struct loop *loop, struct report *r, struct error *err)
+{
+    bool exists = true;
+
+    if (subset_parse(r->args->subset, &r->subset, &r->subset_of, err) < 0 ||
+        (r->args->drill && env_exists(loop_env(loop), r->args->scratch, &exists, err) < 0))
+        return -1;
+    return exists ? 0 : error_set(err, ERR_USAGE, 0, "-scratch: %s is not there", r->args->scratch);
 }
 
 static int verify_all(struct loop *loop, struct report *r, const char *arg, struct error *err)
@@ -209,7 +252,7 @@ static int verify_all(struct loop *loop, struct report *r, const char *arg, stru
     CLEANUP(target_close) struct target t = {.count = 0};
     size_t verified = 0;
 
-    if (target_open(loop, &r->args->config, arg, &t, err) < 0)
+    if (arguments_check(loop, r, err) < 0 || target_open(loop, &r->args->config, arg, &t, err) < 0)
         return -1;
     if (r->args->json)
         json_writer_array(&r->w, NULL);
@@ -230,6 +273,16 @@ static int verify_all(struct loop *loop, struct report *r, const char *arg, stru
     return command_print_json(&r->w, &r->out, err);
 }
 
+/* Damage outweighs what could not be looked at, and that outweighs an empty destination. */
+static int status_of(const struct report *r)
+{
+    if (r->faults > 0)
+        return error_exit_status(ERR_CORRUPT);
+    if (r->failed_status != 0)
+        return r->failed_status;
+    return r->is_any_empty ? EXIT_NO_BACKUP : 0;
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
     struct report r = {.args = inv->args, .out = BUF_INIT(OUTPUT_BYTES_MAX), .err = ERROR_INIT};
@@ -242,13 +295,7 @@ static int run(const struct invocation *inv, struct error *err)
     loop_run(loop); /* what the storages still close */
     loop_free(loop);
     buf_destroy(&r.out);
-    if (rc < 0 && err->code == ERR_NOT_FOUND) {
-        (void)fprintf(stderr, "Error: %s\n", err->text); /* nowhere else to go */
-        return EXIT_NO_BACKUP;
-    }
-    if (rc < 0)
-        return -1;
-    return r.faults ? error_exit_status(ERR_CORRUPT) : 0;
+    return rc < 0 ? -1 : status_of(&r);
 }
 
 const struct command command_verify = {
@@ -256,9 +303,9 @@ const struct command command_verify = {
     .summary = "Check that a replica can be restored",
     .usage = "walferry verify [flags] DB_PATH|REPLICA_URL",
     .example = "  walferry verify -drill s3://bucket/app",
-    .detail = "Reads every object whole and checks format, page order and checksum, and that the\n"
-              "objects of each level follow each other. Exit status 4: something is damaged or\n"
-              "missing; 3: there is no backup.\n",
+    .detail = "Reads every object whole and checks format, page order and checksum, and that\n"
+              "the objects of each level follow each other. Exit status 4: something is\n"
+              "damaged or missing; 3: there is no backup.\n",
     .flags = flags,
     .flag_count = ARRAY_LEN(flags),
     .args_bytes = sizeof(struct verify_args),

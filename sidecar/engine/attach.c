@@ -57,6 +57,7 @@ static void fetched_destroy(struct cover_result *r)
 
 static void attach_free(struct attach *a)
 {
+    bucket_turn_end(a->c);
     fetched_destroy(&a->fetched);
     buf_destroy(&a->reply);
     free(a);
@@ -85,6 +86,7 @@ static void attach_fail(struct attach *a, const char *what, const struct error *
 static void attach_refuse(struct attach *a)
 {
     struct chain *c = a->c;
+    struct error why = ERROR_INIT;
     struct engine *e = c->db->engine;
     const char *hint = a->verdict == LINEAGE_STALE
                            ? "run walferry restore for this database to roll it forward"
@@ -92,9 +94,9 @@ static void attach_refuse(struct attach *a)
                              "continue it with this database";
 
     chain_set_state(c, CHAIN_REFUSED, a->reason);
-    (void)error_set(&c->fault.last, ERR_WRONG_STATE, 0, "%s", a->reason);
-    (void)error_hint(&c->fault.last, "%s", hint);
-    c->fault.last_at_ns = env_wall_ns(e->env);
+    (void)error_set(&why, ERR_WRONG_STATE, 0, "%s", a->reason);
+    (void)error_hint(&why, "%s", hint);
+    fault_keep(e, &c->fault, &why);
     LOG_ERROR(e->log, "replication refused", LOG_STR("db", c->db->path),
               LOG_STR("destination", c->name), LOG_STR("url", storage_url(c->storage)),
               LOG_STR("verdict", lineage_verdict_name(a->verdict)), LOG_STR("reason", a->reason),
@@ -185,6 +187,19 @@ static int log_contains(struct database *db, const struct log_end *end, bool *ou
     return follower_contains(db->follower, end, out, err);
 }
 
+/* A full copy that arrived without our knowledge: its map lies ready beside the map. */
+static int next_map_look(struct chain *c, const struct lineage_facts *facts, struct error *err)
+{
+    CLEANUP(page_map_close) struct page_map next = PAGE_MAP_INIT;
+    struct error ignored = ERROR_INIT; /* none, or none of use: then the map itself is asked */
+
+    if (!facts->has_tip ||
+        page_map_open(c->db->engine->env, c->next_map_path, &next, &ignored) < 0 ||
+        next.state.txid != facts->tip.txid || next.state.file_checksum != facts->tip.file_checksum)
+        return 0;
+    return encode_next_map_take(c, err);
+}
+
 /* The map as far as it can be trusted. Damage is not an error: the verdict takes it for no map. */
 static int map_load(struct chain *c, struct lineage_facts *facts, struct error *err)
 {
@@ -193,6 +208,9 @@ static int map_load(struct chain *c, struct lineage_facts *facts, struct error *
 
     page_map_close(&c->map);
     facts->has_map = false;
+    if (next_map_look(c, facts, err) < 0)
+        return -1;
+    page_map_close(&c->map);
     if (page_map_open(c->db->engine->env, c->map_path, &c->map, &open_err) < 0) {
         if (open_err.code == ERR_NOT_FOUND || open_err.code == ERR_CORRUPT)
             return 0;
@@ -695,7 +713,7 @@ static void probe_on_done(void *arg, const struct storage_probe_report *report)
         attach_fail(a, "destination cannot be written", &err);
         return;
     }
-    probe_cache_add(a->c->db->engine, storage_url(a->c->storage), report->can_create);
+    bucket_set_probed(a->c->db->engine, a->c->storage, report->can_create);
     if (report->can_create)
         list_start(a);
     else
@@ -713,7 +731,7 @@ static void probe_start(struct attach *a)
         list_start(a);
         return;
     }
-    if (probe_cache_find(c->db->engine, storage_url(c->storage), &can_create)) {
+    if (bucket_is_probed(c->db->engine, c->storage, &can_create)) {
         storage_set_can_create(c->storage, can_create);
         if (can_create)
             list_start(a);
@@ -732,8 +750,10 @@ static void attach_begin(void *chain)
     struct chain *c = chain;
     struct error err = ERROR_INIT;
 
-    if (c->state != CHAIN_ATTACHING)
+    if (c->state != CHAIN_ATTACHING) {
+        bucket_turn_end(c);
         return;
+    }
     /* Requests and tasks of the chain's life before must be over: their answers would mix. */
     if (c->attach || c->op || c->is_put_under_way || level_is_busy(c) || expire_is_busy(c) ||
         task_is_pending(&c->encode_task) || task_is_pending(&c->difference_task) ||
@@ -741,10 +761,15 @@ static void attach_begin(void *chain)
         loop_timer_start(&c->attach_timer, quiet_wait_ns);
         return;
     }
+    if (!bucket_turn_take(c)) {
+        chain_set_state(c, CHAIN_ATTACHING, "waiting: other databases attach to this bucket");
+        return;
+    }
     chain_take_back(c);
     struct attach *a = mem_new(1, sizeof(*a), &err);
     if (!a) {
         fault_note(c->db->engine, &c->fault, "attaching", c->db->path, c->name, &err);
+        bucket_turn_end(c);
         loop_timer_start(&c->attach_timer, attach_retry_base_ns);
         return;
     }
@@ -752,6 +777,7 @@ static void attach_begin(void *chain)
     a->reply = (struct buf)BUF_INIT(4096);
     a->facts.adopt = c->opt.adopt && !c->has_adopted;
     c->attach = a;
+    chain_set_state(c, CHAIN_ATTACHING, "looking at the newest object of the bucket");
     probe_start(a);
 }
 
@@ -771,13 +797,20 @@ void attach_start(struct chain *c)
     loop_timer_start(&c->attach_timer, 0);
 }
 
+void attach_continue(struct chain *c)
+{
+    loop_timer_start(&c->attach_timer, 0);
+}
+
 void attach_cancel(struct chain *c)
 {
     struct attach *a = c->attach;
 
     loop_timer_stop(&c->attach_timer);
-    if (!a)
+    if (!a) {
+        bucket_turn_end(c);
         return;
+    }
     a->is_canceled = true;
     if (a->op) {
         storage_cancel(a->op); /* its done frees a */

@@ -44,14 +44,14 @@ int chain_init(struct chain *c, struct database *db, const struct destination_op
     c->difference_task =
         (struct task){.work = difference_work, .done = ship_differenced, .urgency = TASK_NORMAL};
     loop_timer_init(&c->ship_timer, loop, ship_on_timer, c);
-    level_init(c);
     expire_init(c);
     validate_init(c);
     attach_init(c);
-    c->name = str_dup(opt->name, err);
+    c->name = level_init(c, err) == 0 ? str_dup(opt->name, err) : NULL;
     c->map_path = c->name ? page_map_path(db->path, db->meta_path, c->name, err) : NULL;
+    c->next_map_path = c->map_path ? str_printf(err, "%s.next", c->map_path) : NULL;
     c->opt.name = c->name;
-    return c->map_path ? 0 : -1;
+    return c->next_map_path ? 0 : -1;
 }
 
 void chain_destroy(struct chain *c)
@@ -65,13 +65,18 @@ void chain_destroy(struct chain *c)
     storage_free(c->storage);
     free(c->name);
     free(c->map_path);
+    free(c->recent);
+    free(c->retention_error);
+    free(c->state_detail);
+    fault_destroy(&c->fault);
+    free(c->next_map_path);
 }
 
 void chain_set_state(struct chain *c, enum chain_state state, const char *detail)
 {
     struct engine *e = c->db->engine;
 
-    (void)snprintf(c->state_detail, sizeof(c->state_detail), "%s", detail); /* may be cut */
+    text_keep(&c->state_detail, detail);
     if (c->state == state)
         return;
     LOG_DEBUG(e->log, "destination state", LOG_STR("db", c->db->path),

@@ -27,8 +27,8 @@ static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PE
 static const uint64_t reopen_base_ns = 200 * NS_PER_MS;
 static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
 static const uint64_t space_interval_ns = 5 * NS_PER_SEC;
-static const uint64_t shrink_pause_ns = 1 * NS_PER_MS; /* between two cuts: for the writers */
-static const uint64_t shrink_busy_ns = 20 * NS_PER_MS; /* a writer had the lock */
+static const uint64_t shrink_pause_ns = 1 * NS_PER_MS;       /* between two cuts: for the writers */
+static const uint64_t shrink_busy_ns = 20 * NS_PER_MS;       /* a writer had the lock */
 static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
 
 enum {
@@ -41,7 +41,7 @@ void database_set_state(struct database *db, enum status_db_state state, const c
 {
     struct engine *e = db->engine;
 
-    (void)snprintf(db->state_detail, sizeof(db->state_detail), "%s", detail); /* may be cut */
+    text_keep(&db->state_detail, detail);
     if (db->state == state)
         return;
     LOG_INFO(e->log, "database state", LOG_STR("db", db->path),
@@ -413,8 +413,7 @@ static void checkpoint_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, checkpoint_task);
     /* Writers without a pause: the log was copied again and again, and could not begin anew. */
-    bool may_seal =
-        db->opt.may_seal && db->stats_seen.log_frames >= 2 * db->opt.checkpoint_frames;
+    bool may_seal = db->opt.may_seal && db->stats_seen.log_frames >= 2 * db->opt.checkpoint_frames;
 
     error_clear(&db->task_err);
     db->outcome = (struct checkpoint_outcome){.log_frames = 0};
@@ -785,5 +784,7 @@ void database_free(struct database *db)
     free(db->path);
     free(db->meta_path);
     free(db->work_folder);
+    free(db->state_detail);
+    fault_destroy(&db->fault);
     free(db);
 }

@@ -11,12 +11,15 @@
  *      store has it is left out. The database checksum follows by XOR.
  *   4. Write: the header is complete now (it carries the database checksum), so the pages are read
  *      a second time, from the page cache, and must have the checksums measured before.
- *   5. The pending record goes into the map before the object can be sent.
+ *   5. What proves that the object is ours must be there before it can be sent, since we may die
+ *      before the answer: the pending record in the map; for a full copy, which the map has nothing
+ *      to do with, the whole map that it will lead to, under the name "<map>.next".
  *
  * A failure anywhere puts the batch back into the dirty set: nothing is forgotten.
  *
  * The *difference* reads the whole database and puts what differs from the map into the dirty set.
- * The *commit*, after the acknowledgement, makes the object's checksums the map's.
+ * The *commit*, after the acknowledgement, makes the object's checksums the map's (a full copy's
+ * next map the map).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -304,18 +307,53 @@ static int object_build(struct encoding *e, struct outgoing *out, struct error *
     return 0;
 }
 
+static struct map_state state_of_out(const struct chain *c)
+{
+    const struct outgoing *out = &c->out;
+
+    return (struct map_state){
+        .page_size = out->end.page_size,
+        .page_count = out->end.page_count,
+        .txid = out->header.max_txid,
+        .file_checksum = out->file_checksum,
+        .db_checksum = out->db_checksum,
+        .epoch = c->epoch,
+        .owner = c->owner,
+        .end = out->end,
+        .file_id = c->db->file_id,
+    };
+}
+
+/* Step 5 for a full copy. */
+static int next_map_write(struct chain *c, struct error *err)
+{
+    CLEANUP(page_map_close) struct page_map next = PAGE_MAP_INIT;
+    struct map_state state = state_of_out(c);
+
+    if (page_map_create(c->db->engine->env, c->next_map_path, c->db->path, state.page_size, &next,
+                        err) < 0 ||
+        page_map_write(&next, c->out.entries.entry, c->out.entries.count, err) < 0)
+        return -1;
+    return page_map_publish(&next, &state, err);
+}
+
+/* Step 5. */
+static int proof_write(struct chain *c, struct error *err)
+{
+    if (c->out.has_every_page)
+        return next_map_write(c, err);
+    return page_map_set_pending(&c->map, c->out.header.max_txid, c->out.file_checksum, err);
+}
+
 /* The object is ready: everything that its acknowledgement needs moves into chain->out. */
 static void outgoing_fill(struct encoding *e, struct outgoing *out)
 {
-    out->is_full = true;
     out->has_every_page = e->c->needs_all;
     out->entries = e->entries;
     e->entries = (struct entry_list){.entry = NULL};
     out->pages = page_set_take(&e->pages);
     out->end = *e->end;
     out->db_checksum = e->db_checksum;
-    e->c->needs_all = false;
-    e->c->must_send_dirty = false;
 }
 
 static int encode_batch(struct encoding *e, enum encode_result *out_result, struct error *err)
@@ -334,12 +372,16 @@ static int encode_batch(struct encoding *e, enum encode_result *out_result, stru
     }
     if (object_build(e, &c->out, err) < 0)
         return -1;
-    if (e->has_map &&
-        page_map_set_pending(&c->map, c->out.header.max_txid, c->out.file_checksum, err) < 0) {
+    outgoing_fill(e, &c->out);
+    if (proof_write(c, err) < 0) {
         blob_destroy(&c->out.blob);
+        entry_list_destroy(&c->out.entries);
+        page_set_destroy(&c->out.pages);
         return -1;
     }
-    outgoing_fill(e, &c->out);
+    c->out.is_full = true;
+    c->needs_all = false;
+    c->must_send_dirty = false;
     *out_result = ENCODE_OBJECT;
     return 0;
 }
@@ -484,31 +526,39 @@ void difference_work(struct task *task)
 
 /* ---- the commit of an acknowledged object ---- */
 
+int encode_next_map_take(struct chain *c, struct error *err)
+{
+    const struct env *env = c->db->engine->env;
+    struct error rename_err = ERROR_INIT;
+
+    page_map_close(&c->map);
+    if (env_rename(env, c->next_map_path, c->map_path, &rename_err) < 0 &&
+        rename_err.code != ERR_NOT_FOUND) {
+        *err = rename_err;
+        return -1;
+    }
+    if (env_fsync_parent(env, c->map_path, err) < 0)
+        return -1;
+    return page_map_open(env, c->map_path, &c->map, err);
+}
+
 static int commit_out(struct chain *c, struct error *err)
 {
     struct outgoing *out = &c->out;
-    struct map_state state = {
-        .page_size = out->end.page_size,
-        .page_count = out->end.page_count,
-        .txid = out->header.max_txid,
-        .file_checksum = out->file_checksum,
-        .db_checksum = out->db_checksum,
-        .epoch = c->epoch,
-        .owner = c->owner,
-        .end = out->end,
-        .file_id = c->db->file_id,
-    };
+    struct map_state state = state_of_out(c);
 
-    if (out->has_every_page) {
-        page_map_close(&c->map);
-        if (page_map_create(c->db->engine->env, c->map_path, c->db->path, state.page_size, &c->map,
-                            err) < 0)
+    if (!out->has_every_page) {
+        if (page_map_write(&c->map, out->entries.entry, out->entries.count, err) < 0)
             return -1;
+        return page_map_commit(&c->map, &state, err);
     }
-    if (page_map_write(&c->map, out->entries.entry, out->entries.count, err) < 0)
+    if (encode_next_map_take(c, err) < 0)
         return -1;
-    return out->has_every_page ? page_map_publish(&c->map, &state, err)
-                               : page_map_commit(&c->map, &state, err);
+    if (c->map.state.txid == state.txid && c->map.state.file_checksum == state.file_checksum)
+        return 0;
+    return error_set(err, ERR_CORRUPT, 0,
+                     "page map %s: is at TXID %016" PRIx64 " instead of %016" PRIx64, c->map_path,
+                     c->map.state.txid, state.txid);
 }
 
 void commit_work(struct task *task)

@@ -68,7 +68,7 @@ static void outcome_count(struct engine_wait *w, const struct database *db, cons
     w->outcome.first_path = db->path;
     w->outcome.first_destination = c ? c->name : NULL;
     if (is_suffering)
-        w->error = fault->last;
+        w->error = *fault_last(fault);
 }
 
 /* Fills in the outcome; true if nothing that is missing could still come. */
@@ -357,7 +357,7 @@ void engine_free(struct engine *e)
     for (size_t i = 0; i < e->db_count; i++)
         database_free(e->dbs[i]);
     watch_free(e->watch);
-    probe_cache_destroy(e);
+    bucket_destroy_all(e);
     free(e->dbs);
     free(e->status_dbs);
     free(e->status_destinations);

@@ -36,10 +36,11 @@ enum {
 struct engine;
 struct database;
 struct chain;
+struct bucket;
 
 /* A fault as status shows it. Owner: loop. */
 struct fault {
-    struct error last;   /* code ERR_NONE: none since the start */
+    struct error *last;  /* NULL: none since the start. Read by fault_last() */
     uint64_t last_at_ns; /* wall clock */
     uint64_t streak;
     uint64_t total;
@@ -120,7 +121,7 @@ struct chain {
     struct destination_options opt; /* pointers inside: name above, storage above */
     enum chain_state state;         /* loop */
     uint64_t state_since_ns;
-    char state_detail[512];
+    char *state_detail; /* NULL: nothing to say */
     size_t ordinal; /* among the database's chains */
 
     /* Position: what the store has acknowledged. Owner: task. */
@@ -128,6 +129,7 @@ struct chain {
     uint64_t acknowledged_txid; /* at.txid, for status. Owner: loop */
     struct page_map map;        /* task */
     char *map_path;
+    char *next_map_path;   /* "<map>.next": what the map will be once a full copy has arrived */
     uint64_t timestamp_ms; /* of the newest object: times only grow */
     struct inventory inv;  /* loop */
     uint32_t epoch;
@@ -164,10 +166,14 @@ struct chain {
     struct task attach_task;
     struct loop_timer attach_timer;
     unsigned attach_failures;
-    bool has_adopted; /* -adopt counts once */
+    bool has_adopted;           /* -adopt counts once */
+    struct bucket *turn_bucket; /* NULL: has no turn and waits for none. Owner: loop */
+    struct chain *turn_next;    /* who waits behind us */
+    bool has_turn;
 
-    /* Levels: 1..8 compactions, 9 snapshots. */
-    struct level_work level[LTX_LEVELS];
+    /* Levels: those of 1..8 (compactions) that are configured, and 9 (snapshots). Ascending. */
+    struct level_work *levels;
+    size_t level_count;
     struct task level_task;
     struct level_job *level_job; /* the pinned encoding under way; level.c */
     struct task unpin_task;
@@ -192,9 +198,9 @@ struct chain {
     uint64_t syncs_total, sync_ns_total, sync_pages_total, differences_total, conflicts_total;
     uint32_t fenced_by_epoch, fenced_by_owner;
     uint64_t retention_at_ns, retention_errors_total;
-    struct error retention_error;
-    struct status_object recent[STATUS_OBJECTS_MAX];
-    size_t recent_count;
+    struct error *retention_error; /* NULL: none */
+    struct status_object *recent;  /* newest first */
+    size_t recent_count, recent_cap;
     struct {
         uint64_t written, written_bytes, deleted;
     } level_total[LTX_LEVELS];
@@ -214,7 +220,7 @@ struct database {
     struct task_queue queue;
     enum status_db_state state;
     uint64_t state_since_ns;
-    char state_detail[512];
+    char *state_detail; /* NULL: nothing to say */
 
     struct follower *follower; /* task; the pointer changes only when no task runs */
     struct task open_task;
@@ -270,7 +276,6 @@ struct database {
 /* ---- engine ---- */
 
 struct engine_wait;
-struct probed_bucket;
 
 struct engine {
     const struct env *env;
@@ -286,7 +291,7 @@ struct engine {
     bool is_draining;
     bool is_stopping;
     uint64_t started_at_ns;
-    struct probed_bucket *probed;
+    struct bucket *buckets;
     struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
     struct status_db *status_dbs; /* reused by engine_status() */
     struct status_destination *status_destinations;
@@ -301,16 +306,27 @@ void validate_init(struct chain *c);
 void validate_arm(struct chain *c);
 void validate_stop(struct chain *c);
 
-/* probe_cache.c: what a probe found out about a bucket holds for all prefixes in it. */
-bool probe_cache_find(const struct engine *e, const char *url, bool *out_can_create);
-void probe_cache_add(struct engine *e, const char *url, bool can_create);
-void probe_cache_destroy(struct engine *e);
+/* bucket.c: what a probe found out about a bucket holds for all prefixes in it. */
+bool bucket_is_probed(const struct engine *e, const struct storage *st, bool *out_can_create);
+void bucket_set_probed(struct engine *e, const struct storage *st, bool can_create);
+/* Whether c may attach now; else attach_continue(c) is called when it is its turn. */
+MUST_USE bool bucket_turn_take(struct chain *c);
+void bucket_turn_end(struct chain *c); /* gives it back, or stops waiting; harmless if neither */
+void bucket_destroy_all(struct engine *e);
 
 /* fault.c */
 void fault_note(struct engine *e, struct fault *f, const char *what, const char *path,
                 const char *destination, const struct error *err);
 void fault_end(struct engine *e, struct fault *f, const char *what, const char *path,
                const char *destination);
+/* Keeps err as the last fault without counting it as one. */
+void fault_keep(struct engine *e, struct fault *f, const struct error *err);
+const struct error *fault_last(const struct fault *f); /* code ERR_NONE if there is none */
+void fault_destroy(struct fault *f);
+/* *kept becomes a copy of err, or NULL if err is none (or memory is out). The owner frees it. */
+void error_keep(struct error **kept, const struct error *err);
+/* *kept becomes a copy of text, or NULL if it is empty (or memory is out). The owner frees it. */
+void text_keep(char **kept, const char *text);
 
 /* database.c */
 MUST_USE int database_new(struct engine *e, const struct database_options *opt,
@@ -360,12 +376,15 @@ int chain_note(void *chain, uint32_t pgno, struct error *err);
 /* attach.c */
 void attach_init(struct chain *c);
 void attach_start(struct chain *c);
+void attach_continue(struct chain *c); /* its turn has come */
 void attach_cancel(struct chain *c);
 
 /* encode.c: task side */
 void encode_work(struct task *task);
 void difference_work(struct task *task);
 void commit_work(struct task *task);
+/* The map of a full copy that has arrived takes the name. Harmless when it did so before. */
+MUST_USE int encode_next_map_take(struct chain *c, struct error *err);
 MUST_USE int entry_list_add(struct entry_list *l, uint32_t pgno, uint64_t checksum,
                             struct error *err);
 void entry_list_destroy(struct entry_list *l);
@@ -385,7 +404,7 @@ void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *
                       uint64_t put_started_ns);
 
 /* level.c */
-void level_init(struct chain *c);
+MUST_USE int level_init(struct chain *c, struct error *err);
 void level_arm(struct chain *c);                 /* after attaching: boundaries, due times */
 void level_object_acknowledged(struct chain *c); /* an L0 went into the map: sets, due times */
 void level_state_pinned(struct chain *c);        /* the pinned state is acknowledged: encode */

@@ -114,7 +114,7 @@ static inline void scene_print(const struct engine_scene *s)
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
             print_error("#   %s: state %d (%s), txid %" PRIu64 ", fault \"%s\"\n", c->name,
-                        (int)c->state, c->state_detail, c->acknowledged_txid, c->fault.last.text);
+                        (int)c->state, c->state_detail, c->acknowledged_txid, fault_last(&c->fault)->text);
         }
     }
 }

@@ -454,6 +454,89 @@ static void test_any_answer_may_be_lost_once(void **state UNUSED)
     assert_true(n > 10);
 }
 
+/* ---- the process dies at every operation once ---- */
+
+static bool is_settled(const struct engine_scene *s)
+{
+    const struct database *db = scene_db(s, 0);
+    const struct chain *c = scene_chain(s, 0, 0);
+
+    return task_queue_is_idle(&db->queue) && database_is_following(db) &&
+           c->state == CHAIN_FOLLOWING && !chain_has_unshipped(c) && chain_is_quiet(c) &&
+           follower_look(db->follower) == LOOK_SAME;
+}
+
+/* Runs until there is nothing to do; when an operation is held the process dies and begins anew. */
+static void settle(struct engine_scene *s)
+{
+    scene_run(s, 10 * NS_PER_MS); /* timers that are due */
+    for (;;) {
+        SCENE_UNTIL(s, is_settled(s) || flaky_held_count(&s->flaky[0]) > 0);
+        if (flaky_held_count(&s->flaky[0]) == 0)
+            return;
+        scene_kill(s);
+        scene_insert(s, 0, 2, 300);
+        app_ok(&s->app, "sql 0 PRAGMA wal_checkpoint(RESTART)");
+        scene_insert(s, 0, 2, 300);
+        scene_engine(s);
+        scene_add(s, 0);
+    }
+}
+
+static void life_with_death(struct engine_scene *s)
+{
+    s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
+    s->dest[0].level_interval_ns[1] = 90 * NS_PER_SEC;
+    s->dest[0].snapshot_interval_ns = 4 * NS_PER_MIN;
+    s->dest[0].snapshot_retention_ns = 6 * NS_PER_MIN;
+    s->dest[0].l0_retention_ns = NS_PER_MIN;
+    s->dest[0].is_retention_enabled = true;
+    scene_database(s, 0);
+    scene_engine(s);
+    scene_add(s, 0);
+    settle(s);
+    for (unsigned i = 0; i < 8; i++) {
+        scene_insert(s, 0, 20, 300);
+        settle(s);
+        scene_skip(s, NS_PER_MIN);
+        settle(s);
+    }
+}
+
+static void die_at_every_operation(enum flaky_fault fault)
+{
+    for (unsigned n = 1;; n++) {
+        struct engine_scene s;
+        char row[64];
+        (void)snprintf(row, sizeof(row), "operation %u", n);
+        test_row(row);
+        scene_init(&s);
+        s.flaky[0].strike_at = n;
+        s.flaky[0].strike = (struct flaky_rule){.fault = fault};
+        life_with_death(&s);
+        bool has_struck = s.flaky[0].suffered > 0;
+        scene_sync_and_compare(&s);
+        assert_true(scene_assert_restorable(&s, 0, 0) > 2);
+        assert_int_equal(scene_stop(&s), 0);
+        scene_end(&s);
+        if (!has_struck) {
+            print_message("# %u operations\n", n - 1);
+            assert_true(n > 20);
+            return;
+        }
+    }
+}
+
+static void test_process_may_die_before_any_operation(void **state UNUSED)
+{
+    die_at_every_operation(FLAKY_HOLD);
+}
+
+static void test_process_may_die_after_any_operation(void **state UNUSED)
+{
+    die_at_every_operation(FLAKY_HOLD_ANSWER);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -472,6 +555,8 @@ int main(int argc, char **argv)
         TEST(test_held_destination_does_not_hold_up_another),
         TEST(test_any_operation_may_fail_once),
         TEST(test_any_answer_may_be_lost_once),
+        TEST(test_process_may_die_before_any_operation),
+        TEST(test_process_may_die_after_any_operation),
     };
     return TEST_MAIN(tests);
 }

@@ -67,7 +67,7 @@ static void levels_fill(const struct chain *c, struct status_destination *out)
 static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t now_wall,
                              struct status_destination *out)
 {
-    bool has_error = c->fault.last.code != ERR_NONE;
+    bool has_error = c->fault.last != NULL;
 
     *out = (struct status_destination){
         .name = c->name,
@@ -84,8 +84,8 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .local_txid = c->acknowledged_txid + (chain_has_unshipped(c) ? 1 : 0),
         .last_success_at_ns = c->last_success_at_ns,
         .last_commit_at_ns = c->timestamp_ms * NS_PER_MS,
-        .last_error = has_error ? c->fault.last.text : NULL,
-        .last_error_hint = has_error ? c->fault.last.hint : NULL,
+        .last_error = has_error ? c->fault.last->text : NULL,
+        .last_error_hint = has_error ? c->fault.last->hint : NULL,
         .last_error_at_ns = c->fault.last_at_ns,
         .error_streak = c->fault.streak,
         .errors_total = c->fault.total,
@@ -100,7 +100,7 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .conflicts_total = c->conflicts_total,
         .retention_at_ns = c->retention_at_ns,
         .retention_errors_total = c->retention_errors_total,
-        .retention_error = c->retention_error.code != ERR_NONE ? c->retention_error.text : NULL,
+        .retention_error = c->retention_error ? c->retention_error->text : NULL,
         .objects = c->recent,
         .object_count = c->recent_count,
         .requests = *storage_counters(c->storage),
@@ -112,7 +112,7 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
 
 static void database_fill(const struct database *db, uint64_t now_mono, struct status_db *out)
 {
-    bool has_error = db->fault.last.code != ERR_NONE;
+    bool has_error = db->fault.last != NULL;
     uint64_t frame_bytes = db->end_seen.page_size ? db->end_seen.page_size + 24U : 0;
 
     *out = (struct status_db){
@@ -137,8 +137,8 @@ static void database_fill(const struct database *db, uint64_t now_mono, struct s
         .busy_total = db->busy_total,
         .seals_given_up_total = db->seals_given_up_total,
         .blocked_by_reader_ns = db->blocked_since_ns ? now_mono - db->blocked_since_ns : 0,
-        .last_error = has_error ? db->fault.last.text : NULL,
-        .last_error_hint = has_error ? db->fault.last.hint : NULL,
+        .last_error = has_error ? db->fault.last->text : NULL,
+        .last_error_hint = has_error ? db->fault.last->hint : NULL,
         .last_error_at_ns = db->fault.last_at_ns,
         .error_streak = db->fault.streak,
         .errors_total = db->fault.total,

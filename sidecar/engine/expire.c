@@ -42,7 +42,7 @@ static void expire_end(struct expire *x, const struct error *err)
     bool is_error = err->code != ERR_NONE && err->code != ERR_CANCELED;
 
     c->expire = NULL;
-    c->retention_error = *err;
+    error_keep(&c->retention_error, err);
     if (is_error) {
         c->retention_errors_total++;
         LOG_WARN(e->log, "retention not enforced", LOG_STR("db", c->db->path),

@@ -71,6 +71,16 @@ static bool level_is_configured(const struct chain *c, unsigned level)
     return level >= 1 && level <= ENGINE_LEVELS_MAX && c->opt.level_interval_ns[level - 1] > 0;
 }
 
+/* NULL: a level that this chain does not have. */
+static struct level_work *level_of(const struct chain *c, unsigned level)
+{
+    for (size_t i = 0; i < c->level_count; i++) {
+        if (c->levels[i].level == level)
+            return &c->levels[i];
+    }
+    return NULL;
+}
+
 /* ---- step 1: when ---- */
 
 /* Up to a tenth of the interval, the same for a database each time. */
@@ -80,14 +90,14 @@ static uint64_t jitter_ns(const struct chain *c, uint64_t interval_ns)
     return interval_ns / 10 > 0 ? hash % (interval_ns / 10) : 0;
 }
 
-static uint64_t level_delay_ns(const struct chain *c, unsigned level)
+static uint64_t level_delay_ns(const struct chain *c, const struct level_work *l)
 {
-    if (level == LTX_LEVEL_SNAPSHOT) {
+    if (l->level == LTX_LEVEL_SNAPSHOT) {
         uint64_t now = env_wall_ns(c->db->engine->env);
-        uint64_t due = c->level[level].due_ns + jitter_ns(c, c->opt.snapshot_interval_ns);
+        uint64_t due = l->due_ns + jitter_ns(c, c->opt.snapshot_interval_ns);
         return due > now ? due - now : 0;
     }
-    uint64_t interval = c->opt.level_interval_ns[level - 1];
+    uint64_t interval = c->opt.level_interval_ns[l->level - 1];
     return interval - jitter_ns(c, interval);
 }
 
@@ -108,19 +118,19 @@ static void level_put_off(struct level_work *l)
     loop_timer_start(&l->timer, retry_delay_ns(l, encode_retry_ceiling_ns));
 }
 
-static bool level_has_news(const struct chain *c, unsigned level)
+static bool level_has_news(const struct level_work *l)
 {
-    return c->at.txid > c->level[level].boundary_txid;
+    return l->chain->at.txid > l->boundary_txid;
 }
 
-static void level_arm_one(struct chain *c, unsigned level)
+static void level_arm_one(struct level_work *l)
 {
-    struct level_work *l = &c->level[level];
+    const struct chain *c = l->chain;
 
-    if (!level_is_configured(c, level) || !level_has_news(c, level) || l->is_wanted ||
-        l->is_encoding || l->is_uploading || loop_timer_is_armed(&l->timer))
+    if (!level_is_configured(c, l->level) || !level_has_news(l) || l->is_wanted || l->is_encoding ||
+        l->is_uploading || loop_timer_is_armed(&l->timer))
         return;
-    loop_timer_start(&l->timer, level_delay_ns(c, level));
+    loop_timer_start(&l->timer, level_delay_ns(c, l));
 }
 
 static void cover_on_done(void *arg, struct cover_result *result, const struct error *err);
@@ -140,9 +150,9 @@ static void level_begin_anew(struct level_work *l, const struct error *err)
 }
 
 /* The pages between boundary and the start of this process, from the bucket. */
-static void level_learn(struct chain *c, unsigned level)
+static void level_learn(struct level_work *l)
 {
-    struct level_work *l = &c->level[level];
+    struct chain *c = l->chain;
     struct error err = ERROR_INIT;
     const struct cover_args args = {
         .storage = c->storage,
@@ -209,19 +219,19 @@ static void level_on_timer(void *arg)
     }
     if (l->is_uploading)
         upload_start(l);
-    else if (l->is_put_off || level_has_news(l->chain, l->level))
+    else if (l->is_put_off || level_has_news(l))
         level_want(l->chain, l->level);
 }
 
 void level_want(struct chain *c, unsigned level)
 {
-    struct level_work *l = &c->level[level];
+    struct level_work *l = level_of(c, level);
 
-    if (l->is_encoding || l->is_uploading || c->state != CHAIN_FOLLOWING)
+    if (!l || l->is_encoding || l->is_uploading || c->state != CHAIN_FOLLOWING)
         return;
     l->is_put_off = false;
     if (level != LTX_LEVEL_SNAPSHOT && !l->is_changed_known) {
-        level_learn(c, level);
+        level_learn(l);
         return;
     }
     l->is_wanted = true;
@@ -230,8 +240,8 @@ void level_want(struct chain *c, unsigned level)
 
 bool level_is_any_wanted(const struct chain *c)
 {
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        if (c->level[level].is_wanted)
+    for (size_t i = 0; i < c->level_count; i++) {
+        if (c->levels[i].is_wanted)
             return true;
     }
     return false;
@@ -259,7 +269,7 @@ static void unpin_work(struct task *task)
 /* Abandoned on the way: its pages count as changed again. */
 static void job_abandon(struct chain *c)
 {
-    struct level_work *l = &c->level[c->level_job->level];
+    struct level_work *l = level_of(c, c->level_job->level);
     struct error err = ERROR_INIT;
 
     if (page_set_add_all(&l->changed, &l->taken, &err) < 0) {
@@ -284,8 +294,8 @@ static void unpin_done(struct task *task)
     c->is_pin_waiting = false;
     if (db->pin_holder == c)
         db->pin_holder = NULL;
-    for (unsigned level = 1; level < LTX_LEVELS && c->state == CHAIN_FOLLOWING; level++)
-        level_arm_one(c, level);
+    for (size_t i = 0; i < c->level_count && c->state == CHAIN_FOLLOWING; i++)
+        level_arm_one(&c->levels[i]);
     for (size_t i = 0; i < db->chain_count; i++) {
         if (level_is_any_wanted(&db->chains[i]))
             chain_ship_soon(&db->chains[i]); /* somebody waited for the pin */
@@ -298,9 +308,9 @@ void level_abandon(struct chain *c)
 {
     if (c->db->pin_holder != c)
         return;
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        if (c->level[level].is_wanted)
-            level_put_off(&c->level[level]);
+    for (size_t i = 0; i < c->level_count; i++) {
+        if (c->levels[i].is_wanted)
+            level_put_off(&c->levels[i]);
     }
     c->is_pin_waiting = false;
     task_queue_push(&c->db->queue, &c->unpin_task);
@@ -325,7 +335,7 @@ static int step_check(struct chain *c, struct level_job *job, uint32_t pgno, uin
 /* The pages of the next step: all of them for a snapshot, those that changed for a compaction. */
 static size_t step_pages(const struct chain *c, struct level_job *job)
 {
-    const struct page_set *taken = &c->level[job->level].taken;
+    const struct page_set *taken = &level_of(c, job->level)->taken;
     uint32_t lock_pgno = db_lock_pgno(job->state.page_size);
     bool is_snapshot = job->level == LTX_LEVEL_SNAPSHOT;
     size_t n = 0;
@@ -407,13 +417,13 @@ static void level_work_step(struct task *task)
     IGNORE(step_finish(job, err)); /* done() looks at job->err */
 }
 
-static struct ltx_header header_of_level(const struct chain *c, unsigned level,
+static struct ltx_header header_of_level(const struct chain *c, const struct level_work *l,
                                          const struct map_state *state)
 {
     return (struct ltx_header){
         .page_size = state->page_size,
         .commit = state->page_count,
-        .min_txid = level == LTX_LEVEL_SNAPSHOT ? 1 : c->level[level].boundary_txid + 1,
+        .min_txid = l->level == LTX_LEVEL_SNAPSHOT ? 1 : l->boundary_txid + 1,
         .max_txid = state->txid,
         .timestamp_ms = (int64_t)c->pinned_timestamp_ms,
         .has_ext = true,
@@ -424,15 +434,16 @@ static struct ltx_header header_of_level(const struct chain *c, unsigned level,
     };
 }
 
-static struct level_job *level_job_new(struct chain *c, unsigned level, struct error *err)
+static struct level_job *level_job_new(struct level_work *l, struct error *err)
 {
+    struct chain *c = l->chain;
     struct level_job *job = mem_new(1, sizeof(*job), err);
 
     if (!job)
         return NULL;
-    job->level = level;
+    job->level = l->level;
     job->state = c->pinned;
-    job->header = header_of_level(c, level, &job->state);
+    job->header = header_of_level(c, l, &job->state);
     job->blob.fd = -1;
     job->next_pgno = 1;
     blob_writer_init(&job->file, c->db->engine->env, c->db->work_folder, BLOB_MEMORY_BYTES);
@@ -450,8 +461,9 @@ static void level_next(struct chain *c)
 {
     struct error err = ERROR_INIT;
 
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
+        unsigned level = l->level;
         if (!l->is_wanted)
             continue;
         l->is_wanted = false;
@@ -460,7 +472,7 @@ static void level_next(struct chain *c)
         if (inventory_find(&c->inv, level, level == LTX_LEVEL_SNAPSHOT ? 1 : l->boundary_txid + 1,
                            c->pinned.txid))
             continue;
-        c->level_job = level_job_new(c, level, &err);
+        c->level_job = level_job_new(l, &err);
         if (!c->level_job) {
             fault_note(c->db->engine, &c->fault, "compaction", c->db->path, c->name, &err);
             break;
@@ -494,7 +506,7 @@ static void level_step_done(struct task *task)
     if (!chain_goes_on(c) || !job || task_is_pending(&c->unpin_task))
         return; /* abandoned: unpin_done() or level_destroy() cleans up */
     if (job->err.code != ERR_NONE) {
-        c->level[job->level].failures++;
+        level_of(c, job->level)->failures++;
         if (job->err.code != ERR_CANCELED)
             fault_note(c->db->engine, &c->fault, "compaction", c->db->path, c->name, &job->err);
         level_abandon(c);
@@ -504,7 +516,7 @@ static void level_step_done(struct task *task)
         task_queue_push(&c->db->queue, task);
         return;
     }
-    struct level_work *l = &c->level[job->level];
+    struct level_work *l = level_of(c, job->level);
     l->is_encoding = false;
     l->is_uploading = true;
     l->header = job->header;
@@ -532,7 +544,7 @@ static void upload_end(struct level_work *l)
         fault_end(c->db->engine, &c->fault, "compaction recovered", c->db->path, c->name);
     if (l->level == LTX_LEVEL_SNAPSHOT)
         l->due_ns = env_wall_ns(c->db->engine->env) + c->opt.snapshot_interval_ns;
-    level_arm_one(c, l->level);
+    level_arm_one(l);
     expire_start(c); /* what this object covers may be old enough now */
     engine_check_waits(c->db->engine);
 }
@@ -587,18 +599,30 @@ static void upload_start(struct level_work *l)
 
 /* ---- life ---- */
 
-void level_init(struct chain *c)
+int level_init(struct chain *c, struct error *err)
 {
-    for (unsigned level = 0; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
+    /* Snapshots can be asked for also where none are made by time. */
+    for (unsigned level = 1; level < LTX_LEVELS; level++)
+        c->level_count += level_is_configured(c, level) || level == LTX_LEVEL_SNAPSHOT;
+    c->levels = mem_new(c->level_count, sizeof(*c->levels), err);
+    if (!c->levels) {
+        c->level_count = 0;
+        return -1;
+    }
+    struct level_work *l = c->levels;
+    for (unsigned level = 1; level < LTX_LEVELS; level++) {
+        if (!level_is_configured(c, level) && level != LTX_LEVEL_SNAPSHOT)
+            continue;
         l->chain = c;
         l->level = level;
         l->blob.fd = -1;
         loop_timer_init(&l->timer, c->db->engine->loop, level_on_timer, l);
+        l++;
     }
     c->level_task =
         (struct task){.work = level_work_step, .done = level_step_done, .urgency = TASK_BACKGROUND};
     c->unpin_task = (struct task){.work = unpin_work, .done = unpin_done, .urgency = TASK_URGENT};
+    return 0;
 }
 
 /* The newest full copy, of whatever level: where restores can begin. */
@@ -624,9 +648,9 @@ void level_arm(struct chain *c)
     const struct inventory_object *base = newest_base(&c->inv);
     uint64_t base_txid = base ? base->max_txid : 0;
 
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
-        const struct inventory_object *newest = inventory_newest(&c->inv, level);
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
+        const struct inventory_object *newest = inventory_newest(&c->inv, l->level);
         l->boundary_txid = newest ? newest->max_txid : base_txid;
         if (l->boundary_txid > c->at.txid)
             l->boundary_txid = c->at.txid;
@@ -635,9 +659,9 @@ void level_arm(struct chain *c)
         l->failures = 0;
         page_set_clear(&l->changed);
         page_set_clear(&l->taken); /* of an object that was dropped */
-        if (level == LTX_LEVEL_SNAPSHOT)
+        if (l->level == LTX_LEVEL_SNAPSHOT)
             l->due_ns = base ? base->timestamp_ns + c->opt.snapshot_interval_ns : 0;
-        level_arm_one(c, level);
+        level_arm_one(l);
     }
 }
 
@@ -647,21 +671,21 @@ void level_object_acknowledged(struct chain *c)
     bool is_base = out->header.min_txid == 1;
     struct error err = ERROR_INIT;
 
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
         if (out->has_every_page) {
             /* Levels begin behind a full copy; none crosses a change of the page size. */
             page_set_clear(&l->changed);
             l->boundary_txid = out->header.max_txid;
             l->is_changed_known = true;
-            if (level == LTX_LEVEL_SNAPSHOT && is_base)
+            if (l->level == LTX_LEVEL_SNAPSHOT && is_base)
                 l->due_ns = ltx_header_time_ns(&out->header) + c->opt.snapshot_interval_ns;
-        } else if (level != LTX_LEVEL_SNAPSHOT &&
+        } else if (l->level != LTX_LEVEL_SNAPSHOT &&
                    page_set_add_all(&l->changed, &out->pages, &err) < 0) {
             l->is_changed_known = false; /* no memory: the bucket's indexes will tell */
             l->known_from_txid = out->header.max_txid;
         }
-        level_arm_one(c, level);
+        level_arm_one(l);
     }
     /* What lies before may have another page size, or holes: restores need a place to begin. */
     if (out->has_every_page && !is_base)
@@ -670,8 +694,8 @@ void level_object_acknowledged(struct chain *c)
 
 void level_stop(struct chain *c)
 {
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
         loop_timer_stop(&l->timer);
         cover_cancel(TAKE(l->cover));
         l->is_wanted = false;
@@ -688,8 +712,8 @@ void level_stop(struct chain *c)
 
 bool level_is_busy(const struct chain *c)
 {
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        const struct level_work *l = &c->level[level];
+    for (size_t i = 0; i < c->level_count; i++) {
+        const struct level_work *l = &c->levels[i];
         /* Stopped: nobody goes on with what was being encoded, level_destroy() frees it. */
         if ((l->is_encoding && c->state != CHAIN_STOPPED) || l->is_uploading || l->op)
             return true;
@@ -699,18 +723,21 @@ bool level_is_busy(const struct chain *c)
 
 bool level_is_wanted_or_busy(const struct chain *c, unsigned level)
 {
-    const struct level_work *l = &c->level[level];
-    return l->is_wanted || l->is_put_off || l->is_encoding || l->is_uploading || l->cover;
+    const struct level_work *l = level_of(c, level);
+    return l && (l->is_wanted || l->is_put_off || l->is_encoding || l->is_uploading || l->cover);
 }
 
 void level_destroy(struct chain *c)
 {
     level_job_free(c->level_job);
     c->level_job = NULL;
-    for (unsigned level = 1; level < LTX_LEVELS; level++) {
-        struct level_work *l = &c->level[level];
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
         blob_destroy(&l->blob);
         page_set_destroy(&l->changed);
         page_set_destroy(&l->taken);
     }
+    free(c->levels);
+    c->levels = NULL;
+    c->level_count = 0;
 }

@@ -16,6 +16,7 @@
  * the level is listed first, and anything newer than our tip means: attach again.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/ltx/ltx.h"
@@ -66,12 +67,23 @@ static void task_fail(struct chain *c, const char *what)
 
 /* ---- acknowledged ---- */
 
+/* The list grows to STATUS_OBJECTS_MAX. Without memory it stays as long as it is. */
 static void recent_add(struct chain *c, const struct status_object *o)
 {
-    memmove(c->recent + 1, c->recent, sizeof(c->recent[0]) * (STATUS_OBJECTS_MAX - 1));
+    if (c->recent_count == c->recent_cap && c->recent_cap < STATUS_OBJECTS_MAX) {
+        size_t cap = c->recent_cap ? c->recent_cap * 2 : 2;
+        struct status_object *grown = realloc(c->recent, cap * sizeof(*grown));
+        if (grown) {
+            c->recent = grown;
+            c->recent_cap = cap;
+        }
+    }
+    if (c->recent_cap == 0)
+        return;
+    size_t kept = c->recent_count < c->recent_cap ? c->recent_count : c->recent_cap - 1;
+    memmove(c->recent + 1, c->recent, kept * sizeof(c->recent[0]));
     c->recent[0] = *o;
-    if (c->recent_count < STATUS_OBJECTS_MAX)
-        c->recent_count++;
+    c->recent_count = kept + 1;
 }
 
 void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *h, uint64_t bytes,
@@ -175,6 +187,7 @@ static void fenced_put_on_done(void *arg, const struct storage_result *result)
 
 static void ship_fenced(struct chain *c, const struct ltx_header *winner)
 {
+    struct error why = ERROR_INIT;
     struct engine *e = c->db->engine;
     char key[STORAGE_KEY_BYTES_MAX];
     char detail[256];
@@ -196,12 +209,12 @@ static void ship_fenced(struct chain *c, const struct ltx_header *winner)
                    winner->epoch, winner->owner, winner->max_txid, key);
     level_abandon(c);
     chain_set_state(c, CHAIN_FENCED, detail);
-    (void)error_set(&c->fault.last, ERR_FENCED, 0, "%s", detail);
-    (void)error_hint(&c->fault.last, "stop one of the two writers; restart this one with -adopt "
-                                     "only if its database is the one to keep");
-    c->fault.last_at_ns = env_wall_ns(e->env);
+    (void)error_set(&why, ERR_FENCED, 0, "%s", detail);
+    (void)error_hint(&why, "stop one of the two writers; restart this one with -adopt only if its "
+                           "database is the one to keep");
+    fault_keep(e, &c->fault, &why);
     LOG_ERROR(e->log, "fenced by another writer", LOG_STR("db", c->db->path),
-              LOG_STR("destination", c->name), LOG_ERR(&c->fault.last), LOG_HINT(&c->fault.last));
+              LOG_STR("destination", c->name), LOG_ERR(&why), LOG_HINT(&why));
     c->is_put_under_way =
         storage_put_start(c->storage, &put, fenced_put_on_done, c, &c->op, &err) == 0;
     engine_check_waits(e);

@@ -49,6 +49,7 @@ round() {
     subject_start "$signal"
     for way in $ways; do
         subject_wait_synced "file://$work/$signal-$way.replica" 20
+        subject_wait_begun "$work/$signal-$way.replica"
     done
     pid_stop "${subject_pid[$signal]}" "$signal"
     for way in $ways; do

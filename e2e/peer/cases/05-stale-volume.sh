@@ -11,8 +11,8 @@ ways="untouched written prepared"
 pairs=()
 for way in $ways; do
     mkdir "$work/$way"
-    app_start $way "$work/$way/app.db"
-    app_must $way insert 10
+    app_start "$way" "$work/$way/app.db"
+    app_must "$way" insert 10
     pairs+=("$work/$way/app.db" "file://$work/$way.replica")
 done
 
@@ -24,7 +24,7 @@ run_until_row() {
     done
     subject_stop it
     for way in $ways; do
-        app_stop $way
+        app_stop "$way"
     done
 }
 
@@ -32,8 +32,8 @@ subject_config it "${pairs[@]}"
 run_until_row 10
 for way in $ways; do
     cp -a "$work/$way" "$work/$way.stale"
-    app_start $way "$work/$way/app.db"
-    app_must $way insert 20
+    app_start "$way" "$work/$way/app.db"
+    app_must "$way" insert 20
 done
 run_until_row 30
 
@@ -43,7 +43,7 @@ for way in $ways; do
     before[$way]=$(replica_list "$work/$way.replica")
     rm -rf "${work:?}/$way"
     mv "$work/$way.stale" "$work/$way"
-    subject_config $way "$work/$way/app.db" "file://$work/$way.replica"
+    subject_config "$way" "$work/$way/app.db" "file://$work/$way.replica"
 done
 
 decided() {
@@ -53,21 +53,21 @@ decided() {
 buried=
 said=
 for way in $ways; do
-    if [ $way = prepared ] && ! subject_before_start $way "$work/$way/app.db"; then
+    if [ "$way" = prepared ] && ! subject_before_start "$way" "$work/$way/app.db"; then
         said+="; $way: start refused"
         continue
     fi
-    if [ $way = untouched ]; then
-        subject_start $way
-        wait_until "the sidecar ships or refuses" decided $way
+    if [ "$way" = untouched ]; then
+        subject_start "$way"
+        wait_until "the sidecar ships or refuses" decided "$way"
     fi
-    app_start $way "$work/$way/app.db"
-    app_must $way insert 1
-    if [ $way != untouched ]; then
-        subject_start $way
-        wait_until "the sidecar ships or refuses" decided $way
+    app_start "$way" "$work/$way/app.db"
+    app_must "$way" insert 1
+    if [ "$way" != untouched ]; then
+        subject_start "$way"
+        wait_until "the sidecar ships or refuses" decided "$way"
     fi
-    subject_stop $way
+    subject_stop "$way"
     restored_ask "file://$work/$way.replica" "SELECT count(*) FROM app_row"
     case $answer in
     30) said+="; $way: refused (exit status $status)" ;;

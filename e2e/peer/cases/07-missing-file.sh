@@ -28,8 +28,8 @@ rm "$work/replica/ltx/0/$missing-$missing.ltx"
 bad=
 for moment in "-timestamp $time" "-txid $last" ""; do
     db_remove "$work/out.db"
-    # shellcheck disable=SC2086 # a flag and its value
     what=${moment%% *}
+    # shellcheck disable=SC2086 # a flag and its value
     if subject_restore "$url" "$work/out.db" $moment; then
         rows=$(db_ask "$work/out.db" "SELECT count(*) FROM app_row")
         bad+="; $what: exit status 0 with $rows of 7 rows"

@@ -23,7 +23,7 @@ subject_restore "$url" "$work/whole.db" || give_up "$restore_says"
 flip() {
     local byte
     byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    printf "\\x$(printf %x $((byte ^ 16)))" |
+    printf '%b' "\\x$(printf %02x $((byte ^ 16)))" |
         dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 

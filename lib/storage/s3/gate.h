@@ -14,6 +14,12 @@
 #include "lib/io/loop.h"
 
 #define S3_GATE_BULK_BYTES (UINT64_C(1) << 20)
+/*
+ * So long a request may wait at the gate without losing of its deadline: a fleet that starts or
+ * commits at once queues up here, and that is no fault of the host. Not longer, since a writer's
+ * deadlines are part of fencing (they add up to less than the shortest L0 retention, a minute).
+ */
+#define S3_GATE_GRACE_NS (10 * NS_PER_SEC)
 
 enum {
     S3_GATE_PLACES = 16,      /* requests under way; connections to a host, see http/client.h */

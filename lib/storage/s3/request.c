@@ -6,7 +6,7 @@
  *   CREDENTIALS  the chain is asked, unless it has some at hand
  *   GATE         the host has enough requests of ours (gate.h)
  *   SENDING      signed and handed to the HTTP client
- *   WAITING      a try has failed; the timer starts the next one
+ *   WAITING      a try has failed; the timer starts the next one. (In GATE it is the deadline)
  *   ENDING       canceled; the timer takes it away
  *
  * 1. step() moves from QUEUED or WAITING to SENDING, each state that is needed once. A request
@@ -61,6 +61,8 @@ struct s3_request {
     struct payload_hash *hashing;
     struct s3_credentials_wait wait;
     struct s3_gate_visit visit;
+    uint64_t gate_since_ns; /* monotonic: came to the gate then */
+    uint64_t grace_ns;      /* of waiting there that the deadline was put off by */
     struct http_exchange *exchange;
     struct retry retry;
     struct loop_timer timer;
@@ -262,22 +264,37 @@ static void credentials_ask(struct s3_request *r)
     s3_credentials_get(r->store->credentials, &r->wait, on_credentials, r);
 }
 
+static void gate_fail(struct s3_request *r)
+{
+    struct error err = ERROR_INIT;
+
+    (void)error_set(&err, ERR_TIMEOUT, 0, "no time left: other requests to %s came first",
+                    r->store->target.host); /* becomes the outcome */
+    request_fail(r, &err);
+}
+
 /* Inside the gate: the credentials may have gone bad while we waited before it. */
 static void on_admitted(void *arg)
 {
     struct s3_request *r = arg;
     const struct s3_credentials *credentials = s3_credentials_peek(r->store->credentials);
+    uint64_t waited_ns = env_monotonic_ns(request_env(r)) - r->gate_since_ns;
+    uint64_t more_ns = S3_GATE_GRACE_NS - r->grace_ns;
 
-    if (request_is_late(r)) {
-        struct error err = ERROR_INIT;
-        (void)error_set(&err, ERR_TIMEOUT, 0, "no time left: %d other requests to %s came first",
-                        S3_GATE_PLACES, r->store->target.host);
-        request_fail(r, &err);
-    } else if (credentials) {
-        request_send(r, credentials);
-    } else {
-        credentials_ask(r);
+    loop_timer_stop(&r->timer);
+    if (waited_ns < more_ns)
+        more_ns = waited_ns;
+    r->grace_ns += more_ns;
+    if (r->deadline_ns > 0) {
+        r->deadline_ns += more_ns;
+        r->retry.deadline_ns += more_ns;
     }
+    if (request_is_late(r))
+        gate_fail(r);
+    else if (credentials)
+        request_send(r, credentials);
+    else
+        credentials_ask(r);
 }
 
 /* credentials: good now. */
@@ -286,8 +303,13 @@ static void request_go_in(struct s3_request *r, const struct s3_credentials *cre
     uint64_t bytes = r->spec.blob ? r->spec.blob_bytes : r->spec.range_bytes;
 
     r->state = REQUEST_GATE;
-    if (r->visit.is_inside || s3_gate_enter(r->store->gate, &r->visit, bytes, on_admitted, r))
+    if (r->visit.is_inside || s3_gate_enter(r->store->gate, &r->visit, bytes, on_admitted, r)) {
         request_send(r, credentials);
+        return;
+    }
+    r->gate_since_ns = env_monotonic_ns(request_env(r));
+    if (r->deadline_ns > 0)
+        loop_timer_start(&r->timer, request_remaining_ns(r) + S3_GATE_GRACE_NS - r->grace_ns);
 }
 
 static void on_credentials(void *arg, const struct s3_credentials *credentials,
@@ -349,6 +371,8 @@ static void on_timer(void *arg)
 
     if (r->is_canceled)
         request_gone(r);
+    else if (r->state == REQUEST_GATE)
+        gate_fail(r);
     else
         request_step(r);
 }

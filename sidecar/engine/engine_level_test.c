@@ -1,0 +1,590 @@
+/*
+ * Compactions and snapshots made from the living database are what a merge of the raw objects
+ * would be; and the pin under which they are made never outlives its purpose. Retention on top.
+ */
+#include "lib/ltx/merge.h"
+#include "lib/ltx/reader.h"
+#include "sidecar/engine/engine_scene.h"
+
+enum {
+    MERGE_MAX = 64,
+};
+
+/* ---- the oracle: a merge of raw objects ---- */
+
+static void object_load(struct engine_scene *s, unsigned level, uint64_t min, uint64_t max,
+                        struct blob *out)
+{
+    char bucket[300];
+    char key[STORAGE_KEY_BYTES_MAX];
+    char path[900];
+    size_t n;
+    struct error err = ERROR_INIT;
+    const struct object_name name = {.level = level, .min_txid = min, .max_txid = max};
+
+    (void)snprintf(path, sizeof(path), "%s/%s", scene_bucket(s, 0, 0, bucket),
+                   object_name_format(STORAGE_LAYOUT_LTX, &name, key));
+    uint8_t *bytes = test_file_read(path, &n);
+    assert_ok(blob_of_slice(&s->env, slice_of(bytes, n), out, &err), &err);
+    free(bytes);
+}
+
+static void reader_open(struct ltx_reader *r, const struct blob *blob)
+{
+    struct error err = ERROR_INIT;
+    const struct ltx_reader_args args = {.blob = blob};
+    assert_ok(ltx_reader_open(r, &args, &err), &err);
+}
+
+/* Merges the raw objects min..max. */
+static void raw_merge(struct engine_scene *s, uint64_t min, uint64_t max, struct blob *out)
+{
+    struct blob blobs[MERGE_MAX];
+    struct ltx_reader readers[MERGE_MAX];
+    struct ltx_reader *inputs[MERGE_MAX];
+    struct blob_writer w;
+    struct ltx_merge_result result;
+    struct error err = ERROR_INIT;
+    size_t n = max - min + 1;
+
+    assert_in_range(n, 1, MERGE_MAX);
+    for (size_t i = 0; i < n; i++) {
+        object_load(s, 0, min + i, min + i, &blobs[i]);
+        reader_open(&readers[i], &blobs[i]);
+        inputs[i] = &readers[i];
+    }
+    blob_writer_init(&w, &s->env, s->folder, 64U << 20);
+    const struct ltx_merge_args args = {.inputs = inputs, .input_count = n, .out = &w};
+    assert_ok(ltx_merge(&args, &result, &err), &err);
+    assert_ok(blob_writer_finish(&w, out, &err), &err);
+    for (size_t i = 0; i < n; i++) {
+        ltx_reader_close(&readers[i]);
+        blob_destroy(&blobs[i]);
+    }
+}
+
+/* Same pages, same content, same state at the end. */
+static void assert_same_object(const struct blob *a, const struct blob *b)
+{
+    CLEANUP(ltx_reader_close) struct ltx_reader x = {.blob = NULL};
+    CLEANUP(ltx_reader_close) struct ltx_reader y = {.blob = NULL};
+    struct error err = ERROR_INIT;
+    int more = 1;
+
+    reader_open(&x, a);
+    reader_open(&y, b);
+    const struct ltx_header *h = ltx_reader_header(&x);
+    const struct ltx_header *g = ltx_reader_header(&y);
+    assert_int_equal(h->min_txid, g->min_txid);
+    assert_int_equal(h->max_txid, g->max_txid);
+    assert_int_equal(h->commit, g->commit);
+    assert_int_equal(h->page_size, g->page_size);
+    assert_int_equal(h->timestamp_ms, g->timestamp_ms);
+    assert_true(h->has_ext && g->has_ext);
+    assert_int_equal(h->db_checksum, g->db_checksum);
+    while (more > 0) {
+        uint32_t p = 0;
+        uint32_t q = 0;
+        struct slice page = SLICE_EMPTY;
+        struct slice other = SLICE_EMPTY;
+        more = ltx_reader_next(&x, &p, &page, &err);
+        assert_ok(more, &err);
+        assert_int_equal(ltx_reader_next(&y, &q, &other, &err), more);
+        assert_int_equal(p, q);
+        assert_true(slice_eq(page, other));
+    }
+}
+
+static void assert_level_is_merge(struct engine_scene *s, unsigned level, uint64_t min,
+                                  uint64_t max)
+{
+    struct blob object = BLOB_INIT;
+    struct blob merged = BLOB_INIT;
+    char row[64];
+
+    (void)snprintf(row, sizeof(row), "L%u %" PRIu64 "-%" PRIu64, level, min, max);
+    test_row(row);
+    object_load(s, level, min, max, &object);
+    raw_merge(s, min, max, &merged);
+    assert_same_object(&object, &merged);
+    blob_destroy(&object);
+    blob_destroy(&merged);
+}
+
+/* All objects of the levels above 0; answers how many. No raw object may be gone. */
+static size_t assert_levels_are_merges(struct engine_scene *s)
+{
+    struct inventory inv;
+    size_t count = 0;
+
+    scene_list(s, 0, 0, &inv);
+    for (unsigned level = 1; level < LTX_LEVELS; level++) {
+        uint64_t end = 0;
+        for (size_t i = 0; i < inv.level[level].object_count; i++, count++) {
+            const struct inventory_object *o = &inv.level[level].object[i];
+            assert_level_is_merge(s, level, o->min_txid, o->max_txid);
+            if (level != LTX_LEVEL_SNAPSHOT && end)
+                assert_int_equal(o->min_txid, end + 1);
+            end = o->max_txid;
+        }
+    }
+    inventory_destroy(&inv);
+    return count;
+}
+
+static uint64_t newest(struct engine_scene *s, unsigned level)
+{
+    return scene_status(s, 0, 0)->levels[level].newest_txid;
+}
+
+static uint64_t acknowledged(struct engine_scene *s)
+{
+    return scene_status(s, 0, 0)->acknowledged_txid;
+}
+
+static void with_levels(struct engine_scene *s)
+{
+    s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
+    s->dest[0].level_interval_ns[1] = 2 * NS_PER_MIN;
+    s->dest[0].snapshot_interval_ns = NS_PER_HOUR;
+    s->opt.checkpoint_frames = 60;
+}
+
+/* One of the things that applications do. */
+static void app_step(struct engine_scene *s, unsigned i)
+{
+    static const char *const steps[] = {
+        "UPDATE t SET body = randomblob(700) WHERE id %% 7 = 3",
+        "DELETE FROM t WHERE id %% 5 = 1",
+        "INSERT INTO t(body) SELECT randomblob(900) FROM t LIMIT 40",
+        "VACUUM",
+        "INSERT INTO t(body) VALUES(zeroblob(20000))",
+        "DELETE FROM t WHERE id > 300",
+    };
+    app_ok(&s->app, "sql 0 %s", steps[i % ARRAY_LEN(steps)]);
+}
+
+/* ---- levels ---- */
+
+static void test_levels_are_what_a_merge_of_raw_objects_would_be(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    scene_begin(&s);
+    scene_insert(&s, 0, 300, 500);
+    for (unsigned i = 0; i < 36; i++) {
+        app_step(&s, i);
+        scene_sync(&s);
+        scene_skip(&s, 10 * NS_PER_SEC);
+        scene_run(&s, 5 * NS_PER_MS);
+    }
+    scene_skip(&s, NS_PER_HOUR);
+    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s) && newest(&s, 2) == acknowledged(&s) &&
+                        newest(&s, 9) == acknowledged(&s));
+    assert_true(scene_count(&s, 0, 0, 1) >= 8);
+    assert_true(scene_count(&s, 0, 0, 2) >= 3);
+    assert_true(assert_levels_are_merges(&s) >= 12);
+    assert_int_equal(scene_status(&s, 0, 0)->errors_total, 0);
+    assert_null(scene_db(&s, 0)->pin_holder);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
+static void test_levels_go_on_after_restarts(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    scene_begin(&s);
+    scene_insert(&s, 0, 300, 500);
+    for (unsigned i = 0; i < 18; i++) {
+        app_step(&s, i);
+        scene_sync(&s);
+        scene_skip(&s, 10 * NS_PER_SEC);
+        scene_run(&s, 5 * NS_PER_MS);
+        if (i % 2)
+            continue;
+        scene_kill(&s);
+        if (i % 4) {
+            app_step(&s, i + 2);
+            app_ok(&s.app, "sql 0 PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        scene_engine(&s);
+        scene_add(&s, 0);
+        scene_sync(&s);
+        scene_skip(&s, NS_PER_MIN); /* L1 is due while what changed before must be looked up */
+    }
+    scene_skip(&s, NS_PER_HOUR);
+    scene_insert(&s, 0, 1, 1);
+    scene_sync(&s);
+    scene_skip(&s, NS_PER_HOUR);
+    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s) && newest(&s, 2) == acknowledged(&s) &&
+                        newest(&s, 9) == acknowledged(&s));
+    assert_true(assert_levels_are_merges(&s) >= 6);
+    assert_int_equal(scene_status(&s, 0, 0)->errors_total, 0);
+    scene_end(&s);
+}
+
+/* Small pages make a snapshot of many steps of a small file. */
+static void big_database(struct engine_scene *s)
+{
+    char path[300];
+    app_ok(&s->app, "open 0 %s", scene_path(s, 0, path));
+    app_ok(&s->app, "sql 0 PRAGMA page_size=512");
+    scene_database(s, 0);
+    scene_insert(s, 0, 20000, 300);
+    scene_engine(s);
+    scene_add(s, 0);
+    scene_sync(s);
+    assert_true(scene_db(s, 0)->end_seen.page_count > 3 * LEVEL_STEP_PAGES);
+}
+
+static void test_snapshot_is_a_state_although_commits_go_on(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.opt.checkpoint_frames = 200;
+    big_database(&s);
+    app_ok(&s.app, "open 1 %s/app0.db", s.folder);
+    app_ok(&s.app, "sql 1 PRAGMA busy_timeout=10000");
+
+    app_ok(&s.app, "spin 1 UPDATE t SET body = randomblob(300) WHERE id = abs(random()) %% 20000");
+    SCENE_UNTIL(&s, acknowledged(&s) > 2);
+    scene_wait(&s, engine_snapshot);
+    uint64_t snapshot = newest(&s, 9);
+    assert_true(snapshot > 1);
+    assert_true(acknowledged(&s) > snapshot); /* commits were shipped beside it */
+    (void)app_spin_end(&s.app, NULL);
+    scene_sync(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->errors_total, 0);
+    assert_null(scene_db(&s, 0)->pin_holder);
+    assert_false(scene_chain(&s, 0, 0)->has_pin);
+    if (snapshot <= MERGE_MAX)
+        assert_level_is_merge(&s, 9, 1, snapshot);
+
+    /* The log can be checkpointed again. */
+    uint64_t checkpoints = scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total;
+    scene_insert(&s, 0, 300, 300);
+    SCENE_UNTIL(&s, scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > checkpoints);
+    scene_sync_and_compare(&s);
+    scene_end(&s);
+}
+
+static void test_engine_can_be_ended_in_the_middle_of_a_snapshot(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    big_database(&s);
+    for (unsigned turns = 1; turns < 40; turns += 3) {
+        level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
+        for (unsigned i = 0; i < turns; i++)
+            scene_turn(&s, UINT64_MAX, "");
+        scene_kill(&s);
+        scene_engine(&s);
+        scene_add(&s, 0);
+        scene_sync(&s);
+    }
+    scene_wait(&s, engine_snapshot);
+    scene_insert(&s, 0, 1, 1);
+    level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
+    scene_run(&s, 10 * NS_PER_MS);
+    assert_int_equal(scene_stop(&s), 0);
+    scene_end(&s);
+}
+
+static void test_pin_is_dropped_when_the_store_goes_away(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.opt.checkpoint_frames = 50;
+    scene_begin(&s);
+    scene_insert(&s, 0, 50, 100);
+    scene_sync(&s);
+
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_HOLD, .times = 1});
+    scene_insert(&s, 0, 50, 100);
+    level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    SCENE_UNTIL(&s, task_queue_is_idle(&scene_db(&s, 0)->queue));
+    assert_ptr_equal(scene_db(&s, 0)->pin_holder, scene_chain(&s, 0, 0));
+
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_FAIL});
+    storage_cancel(scene_chain(&s, 0, 0)->op);
+    SCENE_UNTIL(&s, !scene_db(&s, 0)->pin_holder);
+    assert_true(level_is_wanted_or_busy(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT)); /* put off */
+    uint64_t checkpoints = scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total;
+    scene_insert(&s, 0, 100, 3000);
+    SCENE_UNTIL(&s, scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > checkpoints);
+
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
+    scene_sync(&s);
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, newest(&s, 9) == acknowledged(&s));
+    assert_true(assert_levels_are_merges(&s) == 1);
+    scene_end(&s);
+}
+
+static void test_compaction_that_is_not_accepted_is_sent_again(void **state UNUSED)
+{
+    static const enum flaky_fault faults[] = {FLAKY_FAIL, FLAKY_LOSE_ANSWER};
+
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        struct engine_scene s;
+        scene_init(&s);
+        with_levels(&s);
+        scene_begin(&s);
+        flaky_set(&s.flaky[0], STORAGE_OP_PUT,
+                  &(struct flaky_rule){.fault = faults[i], .key_part = "ltx/1/", .times = 3});
+        scene_insert(&s, 0, 50, 100);
+        scene_sync(&s);
+        uint64_t first = acknowledged(&s);
+        scene_skip(&s, NS_PER_MIN);
+        SCENE_UNTIL(&s, s.flaky[0].suffered == 1);
+        SCENE_UNTIL(&s, !scene_chain(&s, 0, 0)->level[1].op);
+        assert_int_equal(scene_status(&s, 0, 0)->state, STATUS_DESTINATION_BACKOFF);
+        for (unsigned k = 0; k < 3; k++) { /* commits go on meanwhile */
+            scene_insert(&s, 0, 5, 100);
+            scene_sync(&s);
+            scene_skip(&s, NS_PER_MIN);
+            scene_run(&s, 20 * NS_PER_MS);
+        }
+        SCENE_UNTIL(&s, newest(&s, 1) >= first);
+        scene_skip(&s, NS_PER_MIN);
+        SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s));
+        assert_true(assert_levels_are_merges(&s) >= 2);
+        assert_int_equal(scene_status(&s, 0, 0)->error_streak, 0);
+        scene_end(&s);
+    }
+}
+
+static void test_page_that_rots_is_found_and_does_not_reach_the_bucket(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    scene_insert(&s, 0, 200, 1000);
+    scene_sync(&s);
+    app_ok(&s.app, "sql 0 PRAGMA wal_checkpoint(PASSIVE)");
+    scene_skip(&s, NS_PER_SEC);
+    /* Page 10, behind SQLite's back; this process must not open the file. */
+    scene_shell(
+        "cd %s && dd if=app0.db of=page bs=4096 skip=9 count=1 status=none && "
+        "printf rot | dd of=app0.db bs=1 seek=$((9 * 4096 + 1000)) conv=notrunc status=none",
+        s.folder);
+    level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->errors_total == 1);
+    assert_non_null(strstr(scene_status(&s, 0, 0)->last_error, "page 10 is not what was replicat"));
+    assert_non_null(strstr(scene_status(&s, 0, 0)->last_error_hint, "integrity_check"));
+    SCENE_UNTIL(&s, !scene_db(&s, 0)->pin_holder);
+
+    /* Commits go on, nothing was written, nobody reads the database again and again. */
+    app_ok(&s.app, "sql 0 CREATE TABLE u(x)");
+    scene_sync(&s);
+    scene_run(&s, 100 * NS_PER_MS);
+    assert_int_equal(scene_chain(&s, 0, 0)->level[9].failures, 1);
+    assert_int_equal(scene_count(&s, 0, 0, 9), 0);
+    struct error err = ERROR_INIT;
+    char restored[300];
+    (void)snprintf(restored, sizeof(restored), "%s/restored", s.folder);
+    assert_ok(scene_restore(&s, 0, 0, 0, restored, &err), &err);
+
+    scene_shell("cd %s && dd if=page of=app0.db bs=4096 seek=9 conv=notrunc status=none", s.folder);
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, newest(&s, 9) == acknowledged(&s));
+    assert_levels_are_merges(&s);
+    scene_end(&s);
+}
+
+static void test_snapshot_on_demand_is_there_when_its_wait_is_over(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    scene_wait(&s, engine_snapshot);
+    assert_int_equal(newest(&s, 9), 1);
+    scene_wait(&s, engine_snapshot); /* nothing new */
+    assert_int_equal(scene_count(&s, 0, 0, 9), 1);
+    scene_insert(&s, 0, 10, 100);
+    scene_wait(&s, engine_snapshot);
+    assert_int_equal(newest(&s, 9), 2);
+
+    /* One that cannot be made in time is told so. */
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT,
+              &(struct flaky_rule){.fault = FLAKY_FAIL, .key_part = "ltx/9/"});
+    scene_insert(&s, 0, 10, 100);
+    s.is_done = false;
+    engine_snapshot(s.engine, 200 * NS_PER_MS, scene_on_done, &s);
+    SCENE_UNTIL(&s, s.is_done);
+    assert_int_equal(s.unshipped, 1);
+    assert_int_equal(s.first_error.code, ERR_UNAVAILABLE);
+    assert_int_equal(scene_count(&s, 0, 0, 9), 2);
+    scene_end(&s);
+}
+
+static void test_two_destinations_take_turns_with_the_pin(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest_count = 2;
+    scene_begin(&s);
+    scene_insert(&s, 0, 100, 100);
+    scene_wait(&s, engine_snapshot);
+    for (size_t d = 0; d < 2; d++) {
+        assert_int_equal(scene_count(&s, 0, d, 9), 1);
+        scene_assert_replicated(&s, 0, d);
+    }
+    assert_null(scene_db(&s, 0)->pin_holder);
+    scene_end(&s);
+}
+
+/* ---- retention ---- */
+
+static void test_retention_keeps_the_window_restorable(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    s.dest[0].snapshot_interval_ns = 5 * NS_PER_MIN;
+    s.dest[0].snapshot_retention_ns = 20 * NS_PER_MIN;
+    s.dest[0].l0_retention_ns = 90 * NS_PER_SEC;
+    s.dest[0].is_retention_enabled = true;
+    scene_begin(&s);
+    scene_insert(&s, 0, 100, 200);
+    for (unsigned i = 0; i < 120; i++) {
+        app_step(&s, i);
+        scene_sync(&s);
+        scene_skip(&s, 20 * NS_PER_SEC);
+        scene_run(&s, 2 * NS_PER_MS);
+    }
+    scene_skip(&s, 2 * NS_PER_MIN);
+    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s));
+    scene_skip(&s, 2 * NS_PER_MIN);
+    scene_wait(&s, engine_expire);
+    const struct status_destination *d = scene_status(&s, 0, 0);
+    assert_true(d->levels[0].deleted_total > 80);
+    assert_true(d->levels[9].deleted_total >= 2);
+    assert_true(d->levels[9].object_count < 8);
+    assert_int_equal(d->levels[0].newest_txid, acknowledged(&s));
+    assert_true(d->retention_at_ns > 0);
+    assert_null(d->retention_error);
+    uint64_t window = env_wall_ns(&s.env) - d->restore_oldest_at_ns;
+    assert_true(window >= 20 * NS_PER_MIN);
+    assert_true(window < 30 * NS_PER_MIN);
+    /* Memory and bucket agree. */
+    for (unsigned level = 0; level < LTX_LEVELS; level++)
+        assert_int_equal(scene_count(&s, 0, 0, level),
+                         scene_status(&s, 0, 0)->levels[level].object_count);
+    assert_true(scene_assert_restorable(&s, 0, 0) > 10);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
+static void test_retention_that_is_off_deletes_nothing(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    s.dest[0].l0_retention_ns = NS_PER_MIN;
+    s.dest[0].snapshot_retention_ns = NS_PER_MIN;
+    scene_begin(&s);
+    for (unsigned i = 0; i < 6; i++) {
+        scene_insert(&s, 0, 5, 100);
+        scene_sync(&s);
+        scene_skip(&s, 2 * NS_PER_MIN);
+        scene_run(&s, 5 * NS_PER_MS);
+    }
+    scene_wait(&s, engine_expire);
+    assert_int_equal(s.flaky[0].started[STORAGE_OP_DELETE], 0);
+    assert_int_equal(scene_count(&s, 0, 0, 0), 7);
+    scene_end(&s);
+}
+
+static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
+    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
+    s.dest[0].is_retention_enabled = true;
+    scene_begin(&s);
+    for (unsigned i = 0; i < 5; i++) {
+        scene_insert(&s, 0, 5, 100);
+        scene_sync(&s);
+    }
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, newest(&s, 1) == 6);
+    assert_int_equal(scene_count(&s, 0, 0, 0), 6);
+    scene_skip(&s, 10 * NS_PER_MIN);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2); /* base and newest */
+    assert_int_equal(scene_count(&s, 0, 0, 0), 2);
+    scene_run(&s, 50 * NS_PER_MS);
+    scene_skip(&s, 3 * NS_PER_HOUR);
+    SCENE_UNTIL(&s, newest(&s, 9) == 6);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 1); /* L9 is the base now */
+    scene_assert_restorable(&s, 0, 0);
+    scene_assert_replicated(&s, 0, 0);
+
+    /* Then nothing is left to do, for ever. */
+    scene_run(&s, 50 * NS_PER_MS);
+    uint64_t requests = s.flaky[0].started_total;
+    for (unsigned i = 0; i < 10; i++) {
+        scene_skip(&s, NS_PER_DAY);
+        scene_run(&s, 10 * NS_PER_MS);
+    }
+    assert_int_equal(s.flaky[0].started_total, requests);
+    scene_end(&s);
+}
+
+static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    with_levels(&s);
+    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
+    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
+    s.dest[0].is_retention_enabled = true;
+    scene_begin(&s);
+    flaky_set(&s.flaky[0], STORAGE_OP_DELETE,
+              &(struct flaky_rule){.fault = FLAKY_FAIL, .code = ERR_ACCESS, .times = 2});
+    for (unsigned i = 0; i < 3; i++) {
+        scene_insert(&s, 0, 5, 100);
+        scene_sync(&s);
+    }
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, newest(&s, 1) == 4);
+    scene_skip(&s, 10 * NS_PER_MIN);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->retention_errors_total == 1);
+    assert_non_null(scene_status(&s, 0, 0)->retention_error);
+    assert_int_equal(scene_count(&s, 0, 0, 0), 4);
+    for (unsigned i = 0; i < 2; i++) {
+        scene_skip(&s, 2 * NS_PER_MIN);
+        scene_run(&s, 20 * NS_PER_MS);
+    }
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2);
+    assert_null(scene_status(&s, 0, 0)->retention_error);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
+int main(int argc, char **argv)
+{
+    app_process_main(argc, argv);
+    static const struct CMUnitTest tests[] = {
+        TEST(test_levels_are_what_a_merge_of_raw_objects_would_be),
+        TEST(test_levels_go_on_after_restarts),
+        TEST(test_snapshot_is_a_state_although_commits_go_on),
+        TEST(test_engine_can_be_ended_in_the_middle_of_a_snapshot),
+        TEST(test_pin_is_dropped_when_the_store_goes_away),
+        TEST(test_compaction_that_is_not_accepted_is_sent_again),
+        TEST(test_page_that_rots_is_found_and_does_not_reach_the_bucket),
+        TEST(test_snapshot_on_demand_is_there_when_its_wait_is_over),
+        TEST(test_two_destinations_take_turns_with_the_pin),
+        TEST(test_retention_keeps_the_window_restorable),
+        TEST(test_retention_that_is_off_deletes_nothing),
+        TEST(test_raw_objects_age_out_while_nothing_is_committed),
+        TEST(test_deletion_that_fails_is_tried_again),
+    };
+    return TEST_MAIN(tests);
+}
