@@ -155,7 +155,7 @@ compile_commands.json: FORCE
 
 # ---- tests -------------------------------------------------------------------------------------
 
-demo: all $(E2E_BIN) ## Replicate, lose, restore and rewind a database before your eyes
+demo: ## Replicate, lose, restore and rewind a database before your eyes
 	$(Q)e2e/demo/demo
 
 test-build: all $(TEST_BIN) $(E2E_BIN)

@@ -21,6 +21,9 @@ struct storage_driver {
                void *arg, struct storage_op **out_op, struct error *err);
     int (*head)(struct storage *st, const char *key, storage_done_fn *done, void *arg,
                 struct storage_op **out_op, struct error *err);
+    /* As storage_housekeep_start(); NULL: there is nothing to clear away. */
+    int (*housekeep)(struct storage *st, uint64_t older_than_ns, storage_done_fn *done, void *arg,
+                     struct storage_op **out_op, struct error *err);
     void (*cancel)(struct storage_op *op);
     void (*free)(struct storage *st);
 };
@@ -31,6 +34,7 @@ struct storage {
     struct storage_caps caps;
     struct storage_counters counters; /* the driver counts requests, storage.c nothing */
     char *url;                        /* owned; without credentials */
+    struct storage_idle_op *idle_ops; /* of storage.c; the driver makes it NULL */
 };
 
 /* A driver's struct storage_op begins with this. */

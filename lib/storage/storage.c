@@ -10,9 +10,20 @@
  */
 #include "lib/storage/storage.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/storage/driver.h"
+
+/* Housekeeping where the driver has none: it only waits for the next turn of the loop. */
+struct storage_idle_op {
+    struct storage_op_base base; /* first, as in every operation */
+    struct storage_idle_op *next;
+    struct loop_timer timer;
+    storage_done_fn *done;
+    void *arg;
+    struct error err;
+};
 
 /* NULL, or what is wrong with the bytes of a key or prefix. */
 static const char *bytes_fault(const char *key)
@@ -118,11 +129,73 @@ int storage_head_start(struct storage *st, const char *key, storage_done_fn *don
     return st->driver->head(st, key, done, arg, out_op, err);
 }
 
+/* ---- housekeeping ---- */
+
+static void idle_end(void *arg)
+{
+    struct storage_idle_op *op = arg;
+    struct storage_idle_op **at = &op->base.st->idle_ops;
+    const struct storage_result result = {.err = &op->err};
+
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+    loop_timer_stop(&op->timer);
+    op->done(op->arg, &result);
+    free(op);
+}
+
+static int idle_start(struct storage *st, storage_done_fn *done, void *arg,
+                      struct storage_op **out_op, struct error *err)
+{
+    struct storage_idle_op *op = mem_new(1, sizeof(*op), err);
+
+    if (!op)
+        return -1;
+    op->base.st = st;
+    op->done = done;
+    op->arg = arg;
+    op->next = st->idle_ops;
+    st->idle_ops = op;
+    loop_timer_init(&op->timer, st->loop, idle_end, op);
+    loop_timer_start(&op->timer, 0);
+    if (out_op)
+        *out_op = (void *)op;
+    return 0;
+}
+
+/* The operation, if it is one of ours; NULL: the driver's. */
+static struct storage_idle_op *idle_find(const struct storage *st, const struct storage_op *op)
+{
+    struct storage_idle_op *idle = st->idle_ops;
+
+    while (idle && (const void *)idle != (const void *)op)
+        idle = idle->next;
+    return idle;
+}
+
+int storage_housekeep_start(struct storage *st, uint64_t older_than_ns, storage_done_fn *done,
+                            void *arg, struct storage_op **out_op, struct error *err)
+{
+    loop_assert_owner(st->loop);
+    ASSERT(done);
+    if (!st->driver->housekeep)
+        return idle_start(st, done, arg, out_op, err);
+    return st->driver->housekeep(st, older_than_ns, done, arg, out_op, err);
+}
+
+/* ---- what every operation has ---- */
+
 void storage_cancel(struct storage_op *op)
 {
     const struct storage_op_base *base = (const void *)op; /* every driver's op begins with it */
 
     loop_assert_owner(base->st->loop);
+    struct storage_idle_op *idle = idle_find(base->st, op);
+    if (idle) {
+        (void)error_set(&idle->err, ERR_CANCELED, 0, "canceled"); /* idle_end() tells it */
+        return;
+    }
     base->st->driver->cancel(op);
 }
 
@@ -168,5 +241,9 @@ void storage_free(struct storage *st)
     if (!st)
         return;
     loop_assert_owner(st->loop);
+    while (st->idle_ops) {
+        (void)error_set(&st->idle_ops->err, ERR_CANCELED, 0, "canceled"); /* as above */
+        idle_end(st->idle_ops);
+    }
     st->driver->free(st);
 }

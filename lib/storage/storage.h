@@ -132,6 +132,16 @@ MUST_USE int storage_delete_start(struct storage *st, const struct storage_delet
 MUST_USE int storage_head_start(struct storage *st, const char *key, storage_done_fn *done,
                                 void *arg, struct storage_op **out_op, struct error *err);
 
+/*
+ * Clears away what dead processes left below the prefix, and what costs money without being an
+ * object: multipart uploads begun before older_than_ns (a moment, since 1970) that nobody finished.
+ * A driver that knows no such thing succeeds at once, on a later turn of the loop. done's result
+ * counts in `bytes` what was cleared away. Errors are those of a list; callers may ignore them.
+ */
+MUST_USE int storage_housekeep_start(struct storage *st, uint64_t older_than_ns,
+                                     storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                     struct error *err);
+
 /* Ends an operation soon; its done is called with ERR_CANCELED unless it was already decided. */
 void storage_cancel(struct storage_op *op);
 

@@ -307,6 +307,15 @@ static int flaky_head(struct storage *st, const char *key, storage_done_fn *done
     return op_start(op_new(st, STORAGE_OP_HEAD, key, done, arg), out_op, err);
 }
 
+static int flaky_housekeep(struct storage *st, uint64_t older_than_ns, storage_done_fn *done,
+                           void *arg, struct storage_op **out_op, struct error *err)
+{
+    struct flaky_storage *fs = flaky_of(st);
+
+    fs->flaky->housekept++;
+    return storage_housekeep_start(fs->inner, older_than_ns, done, arg, out_op, err);
+}
+
 static void flaky_cancel(struct storage_op *storage_op)
 {
     struct flaky_op *op = (void *)storage_op;
@@ -350,6 +359,7 @@ struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, stru
         .list = flaky_list,
         .del = flaky_delete,
         .head = flaky_head,
+        .housekeep = flaky_housekeep,
         .cancel = flaky_cancel,
         .free = flaky_free,
     };

@@ -48,6 +48,7 @@ struct flaky {
     struct flaky_rule rule[STORAGE_OP_KINDS];
     uint64_t started[STORAGE_OP_KINDS]; /* operations since the start, by kind */
     uint64_t started_total;
+    uint64_t housekept; /* storage_housekeep_start(); these suffer nothing */
     /* Operation number strike_at (of all kinds, from 1) suffers `strike`. 0: none. */
     uint64_t strike_at;
     struct flaky_rule strike;

@@ -14,17 +14,9 @@ enum {
 };
 
 const struct command *const commands[] = {
-    &command_replicate,
-    &command_restore,
-    &command_verify,
-    &command_databases,
-    &command_ltx,
-    &command_status,
-    &command_reset,
-    &command_config,
-    &command_version,
-    &command_completion,
-    NULL,
+    &command_replicate, &command_restore, &command_verify,     &command_retention,
+    &command_databases, &command_ltx,     &command_status,     &command_reset,
+    &command_config,    &command_version, &command_completion, NULL,
 };
 
 static int help_all(struct buf *out, struct error *err)

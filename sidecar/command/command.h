@@ -41,6 +41,7 @@ struct command {
 extern const struct command command_replicate;
 extern const struct command command_restore;
 extern const struct command command_verify;
+extern const struct command command_retention;
 extern const struct command command_databases;
 extern const struct command command_ltx;
 extern const struct command command_status;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The frame of every command, as a user meets it: help, mistakes on the command line, exit statuses,
 # standard output that cannot be written, completion. Help is compared with testdata/*.golden.
+# shellcheck source=sidecar/command/cli.sh
 . "$(dirname "$0")/cli.sh"
 tap_need sqlite3 python3
 
@@ -154,7 +155,7 @@ status_1() {
     replica_make "$work/replica"
     expect 1 restore -o "$work/made.db" "file://$work/replica"
     tells "$work/made.db exists"
-    db_make "$work/a.db"
+    db_make "$work/a.db" 3
     expect 1 replicate -once "$work/a.db" "$work/replica"
     tells 'replication refused'
     tells 'ended with unshipped commits'

@@ -13,13 +13,16 @@
 #include "lib/storage/file/file.h"
 #include "lib/storage/s3/s3.h"
 
+static const struct retry_policy brisk = {
+    .base_ns = 200 * NS_PER_MS, .ceiling_ns = 2 * NS_PER_SEC, .tries_max = 4};
+
 static enum s3_choice choice_of(enum config_tristate t)
 {
     return t == CONFIG_YES ? S3_CHOICE_YES : t == CONFIG_NO ? S3_CHOICE_NO : S3_CHOICE_AUTO;
 }
 
-static int s3_open(struct loop *loop, const struct config_replica *r, struct storage **out,
-                   struct error *err)
+static int s3_open(struct loop *loop, const struct config_replica *r,
+                   enum destination_patience patience, struct storage **out, struct error *err)
 {
     const struct config_s3 *s3 = &r->s3;
     uint8_t sse_key[SSE_KEY_BYTES];
@@ -45,21 +48,22 @@ static int s3_open(struct loop *loop, const struct config_replica *r, struct sto
         .sse_kms_key_id = s3->sse_kms_key_id,
         .ca_file = s3->ca_file,
         .skip_verify = s3->skip_verify,
+        .retry = patience == DESTINATION_BRISK ? &brisk : NULL,
     };
     int rc = storage_s3_new(loop, &config, out, err);
     explicit_bzero(sse_key, sizeof(sse_key));
     return rc;
 }
 
-int destination_open(struct loop *loop, const struct config_replica *replica, struct storage **out,
-                     struct error *err)
+int destination_open(struct loop *loop, const struct config_replica *replica,
+                     enum destination_patience patience, struct storage **out, struct error *err)
 {
     int rc = -1;
 
     if (replica->backend == CONFIG_BACKEND_FILE)
         rc = storage_file_new(loop, loop_env(loop), replica->path, out, err);
     else if (replica->backend == CONFIG_BACKEND_S3)
-        rc = s3_open(loop, replica, out, err);
+        rc = s3_open(loop, replica, patience, out, err);
     else {
         (void)error_set(err, ERR_UNSUPPORTED, 0, "this version has no %s backend",
                         config_backend_name(replica->backend));
@@ -77,10 +81,10 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
     const struct config_options options = {.no_expand_env = choice->no_expand_env};
 
     if (config_load(env, path, &options, out, err) < 0) {
-        if (err->code != ERR_NOT_FOUND)
-            return -1;
-        err->code = ERR_USAGE;
-        if (!choice->path) {
+        bool is_missing = err->code == ERR_NOT_FOUND;
+        if (is_missing || err->code == ERR_UNSUPPORTED)
+            err->code = ERR_USAGE;
+        if (is_missing && !choice->path) {
             (void)error_hint(err, "name a configuration by -config PATH, or a replica by its URL "
                                   "(s3://bucket/prefix, file:///folder)");
         }
@@ -100,7 +104,7 @@ bool argument_is_url(const char *arg)
 static int target_open_url(struct loop *loop, const char *url, struct target *t, struct error *err)
 {
     if (config_replica_new(NULL, url, &t->replica, err) < 0 ||
-        destination_open(loop, t->replica, &t->storages[0], err) < 0)
+        destination_open(loop, t->replica, DESTINATION_PATIENT, &t->storages[0], err) < 0)
         return -1;
     t->names[0] = t->replica->name;
     t->count = 1;
@@ -152,7 +156,7 @@ static int target_open_db(struct loop *loop, const char *path, struct target *t,
         return -1;
     for (; t->count < t->db->replica_count; t->count++) {
         const struct config_replica *r = &t->db->replicas[t->count];
-        if (destination_open(loop, r, &t->storages[t->count], err) < 0)
+        if (destination_open(loop, r, DESTINATION_PATIENT, &t->storages[t->count], err) < 0)
             return -1;
         t->names[t->count] = r->name;
     }

@@ -9,12 +9,19 @@
 #include "lib/io/loop.h"
 #include "lib/storage/storage.h"
 
+/* Who waits for the destination decides how long its requests are tried again. */
+enum destination_patience {
+    DESTINATION_PATIENT, /* a person or a starting pod: some half a minute */
+    DESTINATION_BRISK, /* the engine, which tries again itself and has to show the fault: seconds */
+};
+
 /*
  * Opens one destination; the caller frees it by storage_free(). ERR_USAGE names the setting;
  * ERR_UNSUPPORTED for a backend that this version lacks; ERR_NO_MEMORY.
  */
 MUST_USE int destination_open(struct loop *loop, const struct config_replica *replica,
-                              struct storage **out, struct error *err);
+                              enum destination_patience patience, struct storage **out,
+                              struct error *err);
 
 /* Which configuration a command reads, from its flags. */
 struct config_choice {
@@ -24,7 +31,8 @@ struct config_choice {
 
 /*
  * Reads the configuration file of the choice. Warnings are printed to standard error. Errors of
- * config_load(), but a file that is not there is ERR_USAGE: ERR_NOT_FOUND is about backups.
+ * config_load(), but a file that is not there, or asks for what this version lacks, is ERR_USAGE:
+ * ERR_NOT_FOUND is about backups.
  */
 MUST_USE int config_choose(const struct env *env, const struct config_choice *choice,
                            struct config **out, struct error *err);

@@ -39,7 +39,7 @@ static bool is_healthy(struct heartbeat *h)
         const struct status_db *db = &status.dbs[i];
         if (db->state == STATUS_DB_ABSENT)
             continue;
-        if (db->state != STATUS_DB_FOLLOWING)
+        if (db->state != STATUS_DB_FOLLOWING && db->state != STATUS_DB_DIFFERENCE)
             return false;
         for (size_t j = 0; j < db->destination_count; j++) {
             if (!destination_is_healthy(&db->destinations[j], h->r->config->heartbeat_interval_ns))

@@ -119,8 +119,12 @@ int replicate_add(const struct replication *r, const struct config_db *db, struc
     if (db->replica_count == 0)
         return error_set(err, ERR_USAGE, 0, "%s has no destination", db->path);
     for (size_t i = 0; i < db->replica_count; i++) {
+        if (db->replicas[i].s3.skip_verify)
+            LOG_WARN(r->log, "TLS certificates are not verified", LOG_STR("db", db->path),
+                     LOG_STR("destination", db->replicas[i].name));
         to[i] = destination_options_of(r->config, &db->replicas[i], r->adopt);
-        if (destination_open(r->loop, &db->replicas[i], &to[i].storage, err) < 0) {
+        if (destination_open(r->loop, &db->replicas[i], DESTINATION_BRISK, &to[i].storage, err) <
+            0) {
             for (size_t j = 0; j < i; j++)
                 storage_free(to[j].storage);
             return -1;
@@ -148,7 +152,8 @@ static int restore_missing(struct loop *loop, const struct log *log, const struc
     int rc = 0;
 
     for (; rc == 0 && t.count < db->replica_count; t.count++) {
-        rc = destination_open(loop, &db->replicas[t.count], &t.storages[t.count], err);
+        rc = destination_open(loop, &db->replicas[t.count], DESTINATION_PATIENT,
+                              &t.storages[t.count], err);
         if (rc < 0)
             break;
         from[t.count] = (struct restore_destination){.storage = t.storages[t.count],
@@ -174,8 +179,12 @@ static int restore_all_missing(const struct replication *r, bool is_asked, struc
 {
     for (size_t i = 0; i < r->config->db_count; i++) {
         const struct config_db *db = &r->config->dbs[i];
-        if (db->path && (is_asked || db->restore_if_db_not_exists) &&
-            restore_missing(r->loop, r->log, db, err) < 0)
+        if (!is_asked && !db->restore_if_db_not_exists)
+            continue;
+        if (db->dir)
+            LOG_WARN(r->log, "databases of a folder are not restored by themselves",
+                     LOG_STR("dir", db->dir));
+        else if (restore_missing(r->loop, r->log, db, err) < 0)
             return -1;
     }
     return 0;

@@ -22,7 +22,7 @@ struct supervisor {
     struct reaper *reaper;
     struct child *child;
     int child_status;
-    bool is_ending;   /* a signal came, or the child ended */
+    bool is_signaled; /* a signal that ends came once */
     bool is_stopping; /* engine_stop() was called */
     int status;
 };
@@ -84,7 +84,6 @@ static void child_ended(void *arg, const struct child_exit *exit)
     s->child = NULL;
     s->child_status = child_exit_status(exit);
     LOG_INFO(s->opt->log, "application ended", LOG_I64("status", s->child_status));
-    s->is_ending = true;
     stop(s);
 }
 
@@ -94,14 +93,19 @@ static void signaled(void *arg, int signum)
     char name[16];
 
     LOG_INFO(s->opt->log, "signal", LOG_STR("signal", signal_name(signum, name)),
-             LOG_BOOL("is_second", s->is_ending));
-    if (s->is_ending) {
+             LOG_BOOL("is_second", s->is_signaled));
+    if (signum == SIGUSR1 || signum == SIGUSR2 || (s->child && signum == SIGHUP)) {
+        if (s->child) /* the application's own business; without one nobody's */
+            child_signal(s->child, signum);
+        return;
+    }
+    if (s->is_signaled) {
         termination_message(s, "aborted by a second signal\n");
         if (s->child)
             child_signal(s->child, SIGKILL);
         _exit(1);
     }
-    s->is_ending = true;
+    s->is_signaled = true;
     if (s->child) {
         engine_drain(s->opt->engine);
         child_signal(s->child, signum);
@@ -125,15 +129,29 @@ static int child_begin(struct supervisor *s, struct error *err)
 
 /* ---- once: sync, snapshot, retention, end ---- */
 
-static void once_expired(void *arg, const struct engine_outcome *outcome UNUSED)
+/* A step of -once that did not come about makes the exit status. */
+static void once_judge(struct supervisor *s, const char *what, const struct engine_outcome *o)
 {
+    if (o->unshipped_databases == 0)
+        return;
+    s->child_status = 1;
+    LOG_ERROR(s->opt->log, what, LOG_U64("databases", o->unshipped_databases),
+              LOG_STR("first", o->first_path), LOG_STR("destination", o->first_destination),
+              LOG_STR("error", o->first_error->code != ERR_NONE ? o->first_error->text : NULL));
+}
+
+static void once_expired(void *arg, const struct engine_outcome *outcome)
+{
+    once_judge(arg, "retention was not enforced", outcome);
     stop(arg);
 }
 
-static void once_snapshotted(void *arg, const struct engine_outcome *outcome UNUSED)
+static void once_snapshotted(void *arg, const struct engine_outcome *outcome)
 {
     struct supervisor *s = arg;
 
+    if (s->opt->force_snapshot)
+        once_judge(s, "snapshot was not written", outcome);
     if (s->opt->enforce_retention)
         engine_expire(s->opt->engine, s->opt->timeout_ns, once_expired, s);
     else
@@ -153,9 +171,9 @@ static void once_synced(void *arg, const struct engine_outcome *outcome)
 int supervise_run(const struct supervise_options *options, int *out_status, struct error *err)
 {
     struct supervisor s = {.opt = options};
-    static const int stops[] = {SIGTERM, SIGINT};
+    static const int heard[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
-    if (signals_new(options->loop, stops, ARRAY_LEN(stops), signaled, &s, &s.signals, err) < 0)
+    if (signals_new(options->loop, heard, ARRAY_LEN(heard), signaled, &s, &s.signals, err) < 0)
         return -1;
     if (options->exec && child_begin(&s, err) < 0) {
         signals_free(s.signals);

@@ -2,10 +2,11 @@
  * The life of `walferry replicate` once everything is configured: the engine, the child process
  * (-exec), signals, and how it all ends.
  *
- *   first SIGTERM or SIGINT   the child is told and waited for; then the tail of all databases is
- *                             shipped in parallel under one deadline; then everything closes
- *   second                    ends at once, with exit status 1
- *   the child ends by itself  as after the first signal; its exit status is ours
+ *   SIGTERM, SIGINT, SIGQUIT  the first: the child is told and waited for; then the tail of all
+ *   (SIGHUP without a child)  databases is shipped in parallel under one deadline; then everything
+ *                             closes. The second: ends at once, with exit status 1
+ *   SIGHUP, SIGUSR1, SIGUSR2  are passed on to the child
+ *   the child ends by itself  as after a first signal; its exit status is ours
  *
  * Exit status: the child's if that is not 0; 5 if fenced; 1 if something committed here has not
  * reached a destination; else 0. The reason also goes into the termination message

@@ -22,10 +22,12 @@
  *   GET  /info               {"version","pid","uptime_seconds","started_at","database_count"}
  *   GET  /txid?path=P        {"txid"}
  *   POST /sync               {"path","wait","timeout"} ->
- * {"status","path","txid","replicated_txid"}; status: "synced" (waited), "synced_local" (shipping
- * has begun), "no_change" (every destination has everything) POST /register {"path","replica_url"}
- * -> {"status","path"}; status: "registered", "already_registered" POST /drain              {} ->
- * {"status":"draining"}: ship eagerly from now on (preStop)
+ *                            {"status","path","txid","replicated_txid"}; status: "synced" (waited),
+ *                            "synced_local" (shipping has begun), "no_change" (every destination
+ *                            has everything)
+ *   POST /register           {"path","replica_url"} -> {"status","path"}; status: "registered",
+ *                            "already_registered"
+ *   POST /drain              {} -> {"status":"draining"}: ship eagerly from now on (preStop)
  *
  * There, errors are {"error","details"}; TXIDs are numbers; timeouts are seconds. Source:
  * litestream, server.go.

@@ -51,7 +51,6 @@ static bool destination_holds_startup(const struct status_destination *d)
         return true;
     case STATUS_DESTINATION_FOLLOWING:
     case STATUS_DESTINATION_FENCED:
-    case STATUS_DESTINATION_PAUSED:
     case STATUS_DESTINATION_STOPPED:
     case STATUS_DESTINATION_STATES:
     default:
@@ -76,7 +75,6 @@ static bool db_holds_startup(const struct status_db *db)
     case STATUS_DB_MOVED:
     case STATUS_DB_HEADER_TORN:
     case STATUS_DB_DAMAGED:
-    case STATUS_DB_PAUSED:
     case STATUS_DB_STOPPED:
     case STATUS_DB_STATES:
     default:

@@ -105,7 +105,6 @@ static const struct health_row {
      false,
      false,
      "refused: no descent"},
-    {"paused", STATUS_DB_FOLLOWING, {.state = STATUS_DESTINATION_PAUSED}, true, true, NULL},
     {"far behind",
      STATUS_DB_FOLLOWING,
      {.state = STATUS_DESTINATION_BACKOFF,

@@ -89,7 +89,6 @@ static void test_the_state_is_told(void **state UNUSED)
         "walferry_upload_duration_seconds_count{db=\"app\",destination=\"s3\"} 2",
         ("walferry_build_info{version=\"1.2.3\",commit=\"0123456789ab\",sqlite_version=\"3.40.1\","
          "wal_reset_bug=\"affected\"} 1"),
-        "walferry_verification_good{db=\"app\",destination=\"s3\"} 1",
         "walferry_destination_fencing{db=\"app\",destination=\"s3\"} 1",
         "process_start_time_seconds 1795250225",
     };
@@ -110,7 +109,6 @@ static void test_what_never_happened_has_no_moment(void **state UNUSED)
     status_scene_make(&scene);
     export_text(&scene.process, METRICS_PROMETHEUS, false, &text);
     assert_null(strstr(buf_str(&text), "walferry_snapshot_timestamp_seconds{db=\"new\""));
-    assert_null(strstr(buf_str(&text), "walferry_verification_good{db=\"new\""));
     assert_null(strstr(buf_str(&text), "walferry_destination_fencing{db=\"new\""));
     assert_null(strstr(buf_str(&text), "litestream_"));
 }

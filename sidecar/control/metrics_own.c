@@ -68,20 +68,6 @@ void metrics_own_fencing(struct metrics_writer *w, const struct status_process *
     destinations_each(w, s, put_fencing);
 }
 
-static void put_verified(struct metrics_writer *w, const struct status_db *db,
-                         const struct status_destination *d)
-{
-    const char *const labels[] = {db->name, d->name};
-
-    if (d->verified_at_ns > 0)
-        metrics_sample_u64(w, labels, d->is_verified_good);
-}
-
-void metrics_own_verified(struct metrics_writer *w, const struct status_process *s)
-{
-    destinations_each(w, s, put_verified);
-}
-
 /* ---- histograms ---- */
 
 void metrics_own_checkpoint_seconds(struct metrics_writer *w, const struct status_process *s)

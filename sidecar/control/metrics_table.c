@@ -83,13 +83,6 @@ const struct metrics_row metrics_rows[] = {
     {{"walferry_snapshot_timestamp_seconds", GAUGE, "seconds",
       "Time of the newest snapshot; absent while there is none", BY_DESTINATION},
      DESTINATION(MOMENT, snapshot_at_ns)},
-    {{"walferry_verification_timestamp_seconds", GAUGE, "seconds",
-      "When a restore of this destination was last verified; absent before the first",
-      BY_DESTINATION},
-     DESTINATION(MOMENT, verified_at_ns)},
-    {{"walferry_verification_good", GAUGE, NULL,
-      "1 if the last verification passed, 0 if it failed; absent before the first", BY_DESTINATION},
-     OWN(metrics_own_verified)},
 
     /* Destinations. */
     {{"walferry_destination_state",

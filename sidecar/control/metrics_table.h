@@ -55,7 +55,6 @@ metrics_own_fn metrics_own_build_info;
 metrics_own_fn metrics_own_db_state;
 metrics_own_fn metrics_own_destination_state;
 metrics_own_fn metrics_own_fencing;
-metrics_own_fn metrics_own_verified;
 metrics_own_fn metrics_own_checkpoint_seconds;
 metrics_own_fn metrics_own_upload_seconds;
 metrics_own_fn metrics_own_cpu_seconds;

@@ -9,8 +9,7 @@ const char *status_destination_state_name(enum status_destination_state state)
     static const char *const names[STATUS_DESTINATION_STATES] = {
         [STATUS_DESTINATION_ATTACHING] = "attaching", [STATUS_DESTINATION_FOLLOWING] = "following",
         [STATUS_DESTINATION_BACKOFF] = "backoff",     [STATUS_DESTINATION_FENCED] = "fenced",
-        [STATUS_DESTINATION_REFUSED] = "refused",     [STATUS_DESTINATION_PAUSED] = "paused",
-        [STATUS_DESTINATION_STOPPED] = "stopped",
+        [STATUS_DESTINATION_REFUSED] = "refused",     [STATUS_DESTINATION_STOPPED] = "stopped",
     };
 
     ASSERT((size_t)state < ARRAY_LEN(names));
@@ -32,7 +31,6 @@ const char *status_db_state_name(enum status_db_state state)
         [STATUS_DB_MOVED] = "moved",
         [STATUS_DB_HEADER_TORN] = "header_torn",
         [STATUS_DB_DAMAGED] = "damaged",
-        [STATUS_DB_PAUSED] = "paused",
         [STATUS_DB_STOPPED] = "stopped",
     };
 

@@ -39,7 +39,6 @@ enum status_destination_state {
     STATUS_DESTINATION_BACKOFF,   /* the last request failed; tried again by itself */
     STATUS_DESTINATION_FENCED,    /* another writer won; stopped until somebody decides */
     STATUS_DESTINATION_REFUSED, /* descent from the bucket's tip is not proven; a person decides */
-    STATUS_DESTINATION_PAUSED,  /* stopped on request */
     STATUS_DESTINATION_STOPPED, /* shutting down, or its database is not followed any more */
     STATUS_DESTINATION_STATES
 };
@@ -126,11 +125,6 @@ struct status_destination {
     uint64_t retention_errors_total;
     const char *retention_error; /* of the last pass; NULL: it was complete */
 
-    /* Last verification of this destination by a restore. */
-    uint64_t verified_at_ns;
-    uint64_t verified_txid;
-    bool is_verified_good; /* meaningful if verified_at_ns > 0 */
-
     struct status_level levels[LTX_LEVELS];
     const struct status_object *objects; /* newest first */
     size_t object_count;                 /* up to STATUS_OBJECTS_MAX */
@@ -154,7 +148,6 @@ enum status_db_state {
     STATUS_DB_MOVED,               /* file was replaced or removed under the application */
     STATUS_DB_HEADER_TORN,         /* copies of the wal-index header differ for ever */
     STATUS_DB_DAMAGED,             /* not a database, or damaged beyond following */
-    STATUS_DB_PAUSED,              /* stopped on request */
     STATUS_DB_STOPPED,             /* shutting down */
     STATUS_DB_STATES
 };
@@ -208,7 +201,6 @@ struct status_db {
     uint64_t seals_given_up_total; /* seals put off because of that */
     uint64_t locks_lost_total;     /* our locks were gone: an alarm */
     uint64_t blocked_by_reader_ns; /* how long a reader of the application has held back the log */
-    unsigned blocked_by_slot;      /* its read mark (1..4), 0: nobody */
 
     const char *last_error; /* of the current or last fault; NULL: none since the start */
     const char *last_error_hint;

@@ -98,15 +98,6 @@ static void put_history(struct json_writer *w, const struct status_destination *
     json_writer_u64(w, "errors_total", d->retention_errors_total);
     put_text(w, "error", d->retention_error);
     json_writer_end(w);
-    if (d->verified_at_ns == 0) {
-        json_writer_null(w, "verification");
-        return;
-    }
-    json_writer_object(w, "verification");
-    json_writer_time(w, "at", d->verified_at_ns);
-    put_txid(w, "txid", d->verified_txid);
-    json_writer_bool(w, "is_good", d->is_verified_good);
-    json_writer_end(w);
 }
 
 static void put_levels(struct json_writer *w, const struct status_destination *d)
@@ -243,7 +234,6 @@ static void put_db(struct json_writer *w, const struct status_db *db)
     json_writer_u64(w, "locks_lost_total", db->locks_lost_total);
     json_writer_object(w, "blocked_by_reader");
     put_seconds(w, "seconds", db->blocked_by_reader_ns);
-    json_writer_u64(w, "slot", db->blocked_by_slot);
     json_writer_end(w);
     put_fault(w, &fault);
     json_writer_array(w, "destinations");

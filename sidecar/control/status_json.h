@@ -18,7 +18,7 @@
  *       "checkpoints": {"passive": {"total": 1, "errors": 0, "seconds": 0.1, "seconds_max": 0.1},
  *                       "seal": ..., "shrink": ..., "last_at": M},
  *       "busy_total": 0, "locks_lost_total": 0,
- *       "blocked_by_reader": {"seconds": 0, "slot": 0},  slot 0: nobody
+ *       "blocked_by_reader": {"seconds": 0},            0: nobody
  *       "error": E,
  *       "destinations": [{
  *         "name": "s3", "url": "s3://bucket/app", "type": "s3",
@@ -34,7 +34,6 @@
  *         "restore_window": {"oldest": M, "newest": M}, null: nothing can be restored yet
  *         "snapshot": {"txid": T, "at": M},             null: none
  *         "retention": {"last_at": M, "errors_total": 0, "error": null},
- *         "verification": {"at": M, "txid": T, "is_good": true},   null: never
  *         "bytes": 4096, "objects": 2,                  of all levels in the bucket
  *         "levels": [{"level": 0, "objects": 2, "bytes": 4096, "newest_txid": T}],   non-empty ones
  *         "last_objects": [{"level": 0, "min_txid": T, "max_txid": T, "bytes": 4096,

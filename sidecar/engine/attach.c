@@ -89,7 +89,7 @@ static void attach_refuse(struct attach *a)
     struct error why = ERROR_INIT;
     struct engine *e = c->db->engine;
     const char *hint = a->verdict == LINEAGE_STALE
-                           ? "run walferry restore for this database to roll it forward"
+                           ? "run walferry restore -roll-forward for this database"
                            : "restore the replica, use another prefix, or start with -adopt to "
                              "continue it with this database";
 

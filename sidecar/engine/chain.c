@@ -116,6 +116,7 @@ static void chain_cancel(struct chain *c)
     level_stop(c);
     expire_stop(c);
     validate_stop(c);
+    housekeep_stop(c);
     if (c->op)
         storage_cancel(c->op);
 }
@@ -127,6 +128,7 @@ void chain_suspend(struct chain *c)
     chain_set_state(c, CHAIN_WAITING, "the database is not followed");
     chain_cancel(c);
     c->is_tracking = false;
+    c->is_snapshot_owed = false;
     c->needs_difference = false;
     c->needs_all = false;
     c->oldest_commit_ns = 0;
@@ -150,8 +152,9 @@ bool chain_goes_on(struct chain *c)
 bool chain_is_quiet(const struct chain *c)
 {
     return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&
-           !expire_is_busy(c) && !c->validation && !task_is_pending(&c->encode_task) &&
-           !task_is_pending(&c->commit_task) && !task_is_pending(&c->difference_task);
+           !expire_is_busy(c) && !c->validation && !c->housekeep_op &&
+           !task_is_pending(&c->encode_task) && !task_is_pending(&c->commit_task) &&
+           !task_is_pending(&c->difference_task);
 }
 
 int chain_note(void *chain, uint32_t pgno, struct error *err)
@@ -166,7 +169,7 @@ bool chain_has_unshipped(const struct chain *c)
     case CHAIN_FOLLOWING:
         return task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
                task_is_pending(&c->difference_task) || c->out.is_full || c->out.oldest_commit_ns ||
-               c->out.commit_count || c->oldest_commit_ns || c->commit_count;
+               c->out.commit_count || c->oldest_commit_ns || c->commit_count || c->is_snapshot_owed;
     case CHAIN_ATTACHING:
     case CHAIN_FENCED:
     case CHAIN_REFUSED:

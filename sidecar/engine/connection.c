@@ -114,6 +114,9 @@ static int settings_apply(struct connection *c, struct error *err)
     if (rc == SQLITE_OK) {
         rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&c->file);
     }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_drop_modules(c->db, NULL); /* full text and the like: 3 KiB, never needed */
+    }
     return rc == SQLITE_OK ? 0 : error_of(err, c, rc, "settings");
 }
 

@@ -208,6 +208,11 @@ static void open_work(struct task *task)
         db->file_id = 0; /* not known: only content or log can prove that the file is the same */
         error_clear(&db->task_err);
     }
+    if (claim_take(db, &db->task_err) < 0) {
+        follower_close(TAKE(db->opened));
+        return;
+    }
+    claim_look(db, db->opened);
 }
 
 static void open_failed(struct database *db)
@@ -308,6 +313,8 @@ void database_reopen(struct database *db, const struct error *why)
 {
     if (task_is_pending(&db->close_task) || !db->follower || db->is_closing)
         return;
+    db->locks_lost_total +=
+        why->code == ERR_WRONG_STATE && why->origin == FOLLOW_ORIGIN_LOCKS_LOST;
     fault_note(db->engine, &db->fault, "database is opened again", db->path, NULL, why);
     database_set_state(db, db->is_moved ? STATUS_DB_MOVED : STATUS_DB_BACKOFF, why->text);
     watch_remove(&db->wal_watch);
@@ -678,6 +685,7 @@ static int database_init(struct database *db, const struct database_options *opt
     loop_timer_init(&db->shrink_timer, loop, shrink_start, db);
     db->checkpoint_seconds =
         (struct metrics_histogram)METRICS_HISTOGRAM_INIT(&metrics_buckets_local);
+    db->claim_fd = -1;
     db->path = str_dup(opt->path, err);
     if (!db->path || (opt->meta_path && !(db->meta_path = str_dup(opt->meta_path, err))))
         return -1;
@@ -780,6 +788,7 @@ void database_free(struct database *db)
 {
     for (size_t i = 0; i < db->chain_count; i++)
         chain_destroy(&db->chains[i]);
+    claim_release(db);
     free(db->chains);
     free(db->path);
     free(db->meta_path);

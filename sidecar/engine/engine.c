@@ -5,10 +5,13 @@
  * is looked at whenever something ends (engine_check_waits()), never by polling, and its callback
  * runs from a timer of its own, so never inside the call that made it true.
  */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sidecar/engine/engine_internal.h"
+
+static const uint64_t memory_pause_ns = 3 * NS_PER_SEC;
 
 enum wait_kind {
     WAIT_SYNC,
@@ -38,7 +41,15 @@ struct engine_wait {
 /* A chain that cannot get anywhere by waiting. */
 static bool chain_is_stuck(const struct chain *c)
 {
-    return c->state == CHAIN_FENCED || c->state == CHAIN_REFUSED;
+    return c->state == CHAIN_FENCED || c->state == CHAIN_REFUSED || c->db->is_released;
+}
+
+/* The bucket cannot be asked, but when the database was opened its log stood where the bucket's
+ * last acknowledgement left it, and nothing was committed since: nothing is lost by ending. */
+static bool chain_is_at_rest(const struct engine_wait *w, const struct chain *c)
+{
+    return w->is_stop && c->state == CHAIN_ATTACHING && c->is_unchanged && c->commit_count == 0 &&
+           c->fault.streak > 0;
 }
 
 /* Whether the database has been looked at: until then it is not known to have nothing to ship. One
@@ -67,7 +78,9 @@ static void outcome_count(struct engine_wait *w, const struct database *db, cons
         return;
     w->outcome.first_path = db->path;
     w->outcome.first_destination = c ? c->name : NULL;
-    if (is_suffering)
+    if (db->is_released)
+        (void)error_set(&w->error, ERR_NO_SPACE, 0, "%s", db->state_detail);
+    else if (is_suffering)
         w->error = *fault_last(fault);
 }
 
@@ -87,7 +100,7 @@ static bool sync_is_over(struct engine_wait *w)
         is_over = is_over && database_is_settled(db);
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
-            if (!chain_has_unshipped(c))
+            if (!chain_has_unshipped(c) || chain_is_at_rest(w, c))
                 continue;
             first = first ? first : c;
             is_over = is_over && chain_is_stuck(c);
@@ -192,6 +205,27 @@ static void close_all(struct engine_wait *w)
     engine_check_waits(e);
 }
 
+/* What was asked for and did not come about: it counts like an unshipped commit. */
+static void work_judge(struct engine_wait *w)
+{
+    for (size_t i = 0; i < w->e->db_count; i++) {
+        const struct database *db = w->e->dbs[i];
+        for (size_t j = 0; j < db->chain_count; j++) {
+            const struct chain *c = &db->chains[j];
+            const struct inventory_object *snapshot = inventory_newest(&c->inv, LTX_LEVEL_SNAPSHOT);
+            bool lacks_snapshot = w->kind == WAIT_SNAPSHOT && c->state == CHAIN_FOLLOWING &&
+                                  (!snapshot || snapshot->max_txid < c->acknowledged_txid);
+            bool lacks_retention = w->kind == WAIT_EXPIRE && c->retention_error;
+            if (!lacks_snapshot && !lacks_retention)
+                continue;
+            outcome_count(w, db, c);
+            if (lacks_retention && w->error.code == ERR_NONE)
+                w->error = *c->retention_error;
+            break;
+        }
+    }
+}
+
 static void wait_call(void *arg)
 {
     struct engine_wait *w = arg;
@@ -200,6 +234,8 @@ static void wait_call(void *arg)
         close_all(w); /* with the outcome as it is now */
         return;
     }
+    if (w->kind == WAIT_SNAPSHOT || w->kind == WAIT_EXPIRE)
+        work_judge(w);
     wait_unlink(w);
     w->done(w->arg, &w->outcome);
     free(w);
@@ -256,10 +292,23 @@ static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uin
 
 /* ---- the door ---- */
 
+/* What a start or a snapshot needed is given back to the system once nothing is shipped any more:
+ * malloc would keep it for ever. */
+static void memory_return(struct engine *e)
+{
+    if (!e->last_object_ns || env_monotonic_ns(e->env) - e->last_object_ns < memory_pause_ns)
+        return;
+    e->last_object_ns = 0;
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* whether there was anything does not matter */
+#endif
+}
+
 static void engine_poll(void *arg)
 {
     struct engine *e = arg;
 
+    memory_return(e);
     for (size_t i = 0; i < e->db_count; i++)
         database_poll(e->dbs[i]);
     loop_timer_start(&e->poll_timer, e->poll_interval_ns);

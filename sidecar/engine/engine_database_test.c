@@ -57,8 +57,8 @@ static void test_wal_mode_is_switched_on_if_that_was_ordered(void **state UNUSED
     scene_engine(&s);
     scene_add(&s, 0);
     SCENE_UNTIL(&s, state_of(&s) == STATUS_DB_FOLLOWING);
-    assert_string_equal(app_ok(&s.app, "sql 0 PRAGMA journal_mode"), "wal");
     scene_insert(&s, 0, 10, 100);
+    assert_string_equal(app_ok(&s.app, "sql 0 PRAGMA journal_mode"), "wal");
     scene_sync_and_compare(&s);
     scene_end(&s);
 }

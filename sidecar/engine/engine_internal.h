@@ -149,6 +149,7 @@ struct chain {
     struct task encode_task;
     enum encode_result encode_result;
     struct task difference_task;
+    uint64_t difference_since_ns; /* monotonic: when it was asked for, last */
     struct task commit_task;      /* the acknowledged object goes into the map */
     struct loop_timer ship_timer; /* sync-interval, or back-off after a failure */
     uint64_t last_ship_ns;        /* monotonic: last L0 handed to the store */
@@ -167,6 +168,9 @@ struct chain {
     struct loop_timer attach_timer;
     unsigned attach_failures;
     bool has_adopted;           /* -adopt counts once */
+    bool has_local_proof; /* a page map for this very file was there when it was opened */
+    bool is_unchanged;    /* and the log stood where that map does */
+    bool is_snapshot_owed; /* a full copy in mid-chain: not shipped before a snapshot is */
     struct bucket *turn_bucket; /* NULL: has no turn and waits for none. Owner: loop */
     struct chain *turn_next;    /* who waits behind us */
     bool has_turn;
@@ -186,6 +190,10 @@ struct chain {
     /* Retention. */
     struct expire *expire; /* a pass under way; expire.c */
     struct loop_timer expire_timer;
+
+    /* Housekeeping. Owner: loop. */
+    struct storage_op *housekeep_op; /* a pass under way */
+    uint64_t housekept_ns;           /* monotonic: when the last one began; 0: never */
 
     /* Validation. */
     struct validation *validation; /* a pass under way; validate.c */
@@ -227,6 +235,7 @@ struct database {
     enum follow_state open_state;
     struct follower *opened; /* result of open_task */
     uint64_t file_id;        /* of the open file; 0: not known */
+    int claim_fd; /* our lock on this database; -1: not taken */
     struct task advance_task;
     struct task checkpoint_task;
     struct task shrink_task;
@@ -268,7 +277,7 @@ struct database {
     uint64_t disk_free_bytes;
     struct status_checkpoint checkpoints[STATUS_CHECKPOINT_MODES];
     struct metrics_histogram checkpoint_seconds;
-    uint64_t last_checkpoint_at_ns, busy_total, seals_given_up_total;
+    uint64_t last_checkpoint_at_ns, busy_total, seals_given_up_total, locks_lost_total;
     uint64_t blocked_since_ns;
     struct log_end end_seen; /* loop's copy of the noted end, for status */
 };
@@ -287,6 +296,7 @@ struct engine {
     size_t db_count;
     size_t db_cap;
     struct loop_timer poll_timer; /* one for all databases */
+    uint64_t last_object_ns;      /* monotonic: shipped since memory was given back; 0: none */
     uint64_t poll_interval_ns;
     bool is_draining;
     bool is_stopping;
@@ -350,6 +360,11 @@ void database_refresh(struct database *db);
 void database_set_state(struct database *db, enum status_db_state state, const char *detail);
 /* The follower cannot go on (moved, torn, I/O): close it and open again. Loop thread. */
 void database_reopen(struct database *db, const struct error *why);
+
+/* claim.c: task side */
+MUST_USE int claim_take(struct database *db, struct error *err);
+void claim_look(struct database *db, const struct follower *f);
+void claim_release(struct database *db);
 
 /* chain.c */
 MUST_USE int chain_init(struct chain *c, struct database *db, const struct destination_options *opt,
@@ -423,6 +438,10 @@ void expire_arm(struct chain *c);
 void expire_start(struct chain *c);
 void expire_stop(struct chain *c);
 bool expire_is_busy(const struct chain *c);
+
+/* housekeep.c */
+void housekeep_consider(struct chain *c); /* a full copy has arrived */
+void housekeep_stop(struct chain *c);
 
 /* engine_status.c uses the structs above directly. */
 

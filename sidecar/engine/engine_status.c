@@ -77,7 +77,7 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .state_detail = c->state_detail,
         .state_since_ns = now_mono - c->state_since_ns,
         .is_attached = c->state == CHAIN_FOLLOWING || c->state == CHAIN_FENCED,
-        .has_local_proof = c->acknowledged_txid > 0,
+        .has_local_proof = c->acknowledged_txid > 0 || c->has_local_proof,
         .can_create = storage_caps(c->storage)->can_create,
         .is_can_create_known = c->has_accepted,
         .acknowledged_txid = c->acknowledged_txid,
@@ -110,6 +110,20 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
     levels_fill(c, out);
 }
 
+/* A comparison is a state of its own only to those who look: the log is followed meanwhile. */
+static void difference_fill(const struct database *db, uint64_t now_mono, struct status_db *out)
+{
+    for (size_t i = 0; i < db->chain_count && db->state == STATUS_DB_FOLLOWING; i++) {
+        const struct chain *c = &db->chains[i];
+        if (!task_is_pending(&c->difference_task))
+            continue;
+        out->state = STATUS_DB_DIFFERENCE;
+        out->state_detail = "history is unproven: comparing the whole database with the page map";
+        if (out->state_since_ns > now_mono - c->difference_since_ns)
+            out->state_since_ns = now_mono - c->difference_since_ns;
+    }
+}
+
 static void database_fill(const struct database *db, uint64_t now_mono, struct status_db *out)
 {
     bool has_error = db->fault.last != NULL;
@@ -136,6 +150,7 @@ static void database_fill(const struct database *db, uint64_t now_mono, struct s
         .last_checkpoint_at_ns = db->last_checkpoint_at_ns,
         .busy_total = db->busy_total,
         .seals_given_up_total = db->seals_given_up_total,
+        .locks_lost_total = db->locks_lost_total,
         .blocked_by_reader_ns = db->blocked_since_ns ? now_mono - db->blocked_since_ns : 0,
         .last_error = has_error ? db->fault.last->text : NULL,
         .last_error_hint = has_error ? db->fault.last->hint : NULL,
@@ -144,6 +159,7 @@ static void database_fill(const struct database *db, uint64_t now_mono, struct s
         .errors_total = db->fault.total,
     };
     memcpy(out->checkpoints, db->checkpoints, sizeof(out->checkpoints));
+    difference_fill(db, now_mono, out);
 }
 
 static int arrays_grow(struct engine *e, size_t destination_count, struct error *err)

@@ -170,23 +170,19 @@ void expire_init(struct chain *c)
     loop_timer_init(&c->expire_timer, c->db->engine->loop, expire_on_timer, c);
 }
 
-/* L0 objects age out by time alone: wake up when the next one does. What is old already waits for
- * a compaction to cover it, which starts a pass itself. So an idle chain has no timer. */
+/* Wakes up when time alone makes something deletable. What is old already waits for a compaction to
+ * cover it, which starts a pass itself. So a chain that is idle for long has no timer. */
 void expire_arm(struct chain *c)
 {
-    const struct inventory_level *l0 = &c->inv.level[LTX_LEVEL_RAW];
-    uint64_t now = env_wall_ns(c->db->engine->env);
+    struct retain_policy policy = policy_of(c);
 
-    if (!c->opt.is_retention_enabled || !c->opt.l0_retention_ns)
+    if (!c->opt.is_retention_enabled)
         return;
-    for (size_t i = 0; i + 1 < l0->object_count; i++) {
-        uint64_t due = l0->object[i].timestamp_ns + c->opt.l0_retention_ns;
-        if (due <= now)
-            continue;
-        uint64_t delay = due - now;
-        loop_timer_start(&c->expire_timer, delay > expire_interval_ns ? delay : expire_interval_ns);
+    uint64_t due = retain_next_due(&c->inv, &policy);
+    if (due == UINT64_MAX)
         return;
-    }
+    uint64_t delay = due - policy.now_ns;
+    loop_timer_start(&c->expire_timer, delay > expire_interval_ns ? delay : expire_interval_ns);
 }
 
 void expire_stop(struct chain *c)

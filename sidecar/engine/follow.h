@@ -32,6 +32,14 @@
 
 struct follower;
 
+/*
+ * `origin` of the ERR_WRONG_STATE that follower_checkpoint() answers when the kernel has lost our
+ * locks: the caller reopens, and counts it. No errno and no SQLite result is negative.
+ */
+enum {
+    FOLLOW_ORIGIN_LOCKS_LOST = -1
+};
+
 /* A point in the history of a database: the log's identity and the last committed frame noted. */
 struct log_end {
     uint32_t salt[2];    /* of the log; the pair is its identity. {0,0}: there is no log yet */

@@ -253,7 +253,8 @@ int follow_locks_check(struct follower *f, struct error *err)
     if (follow_locks_ok(f)) {
         return 0;
     }
-    error_set(err, ERR_WRONG_STATE, 0, "%s: the kernel has lost our locks", f->path);
+    error_set(err, ERR_WRONG_STATE, FOLLOW_ORIGIN_LOCKS_LOST, "%s: the kernel has lost our locks",
+              f->path);
     return error_hint(err, "some code in this process opened and closed the database or its -shm "
                            "file; the database is opened again");
 }

@@ -542,8 +542,11 @@ static void upload_end(struct level_work *l)
         l->boundary_txid = l->header.max_txid;
     if (!c->out.failures)
         fault_end(c->db->engine, &c->fault, "compaction recovered", c->db->path, c->name);
-    if (l->level == LTX_LEVEL_SNAPSHOT)
+    if (l->level == LTX_LEVEL_SNAPSHOT) {
+        c->is_snapshot_owed = false;
         l->due_ns = env_wall_ns(c->db->engine->env) + c->opt.snapshot_interval_ns;
+        housekeep_consider(c);
+    }
     level_arm_one(l);
     expire_start(c); /* what this object covers may be old enough now */
     engine_check_waits(c->db->engine);
@@ -688,8 +691,10 @@ void level_object_acknowledged(struct chain *c)
         level_arm_one(l);
     }
     /* What lies before may have another page size, or holes: restores need a place to begin. */
-    if (out->has_every_page && !is_base)
+    if (out->has_every_page && !is_base) {
+        c->is_snapshot_owed = c->opt.snapshot_interval_ns > 0;
         level_want(c, LTX_LEVEL_SNAPSHOT);
+    }
 }
 
 void level_stop(struct chain *c)

@@ -270,6 +270,33 @@ int retain_check(const struct inventory *inv, struct error *err)
                      tip, n ? reach[n - 1] : 0);
 }
 
+/* The moment, if it is still to come and comes before due. */
+static uint64_t earlier(uint64_t due, uint64_t timestamp_ns, uint64_t age_ns, uint64_t now_ns)
+{
+    uint64_t at;
+
+    if (!checked_add_u64(timestamp_ns, age_ns, &at) || at < now_ns || at >= due)
+        return due;
+    return at + 1; /* older than, not as old as */
+}
+
+uint64_t retain_next_due(const struct inventory *inv, const struct retain_policy *policy)
+{
+    const struct inventory_level *raw = &inv->level[LTX_LEVEL_RAW];
+    uint64_t due = UINT64_MAX;
+
+    for (size_t i = 0; policy->l0_retention_ns && i + 1 < raw->object_count; i++)
+        due = earlier(due, raw->object[i].timestamp_ns, policy->l0_retention_ns, policy->now_ns);
+    for (unsigned level = 0; policy->snapshot_retention_ns && level < LTX_LEVELS; level++) {
+        for (size_t i = 0; i < inv->level[level].object_count; i++) {
+            const struct inventory_object *o = &inv->level[level].object[i];
+            if (o->min_txid == 1)
+                due = earlier(due, o->timestamp_ns, policy->snapshot_retention_ns, policy->now_ns);
+        }
+    }
+    return due;
+}
+
 bool retain_window(const struct inventory *inv, uint64_t *out_oldest_ns, uint64_t *out_newest_ns)
 {
     const struct inventory_object *tip;

@@ -55,6 +55,13 @@ MUST_USE int retain_decide(const struct inventory *inv, const struct retain_poli
 MUST_USE int retain_check(const struct inventory *inv, struct error *err);
 
 /*
+ * The next moment after policy->now_ns at which time alone makes something deletable: an L0 object
+ * gets old, or another base becomes the one before the window. UINT64_MAX: never. What is old
+ * already is not counted: it waits for something that covers it.
+ */
+uint64_t retain_next_due(const struct inventory *inv, const struct retain_policy *policy);
+
+/*
  * The oldest moment that can be restored, and the newest: timestamps of the oldest base and of the
  * tip. False when there is nothing.
  */

@@ -206,6 +206,27 @@ static void test_window_is_that_of_bases_and_tip(void **state UNUSED)
     inventory_destroy(&inv);
 }
 
+static void test_next_due_is_when_time_alone_makes_something_deletable(void **state UNUSED)
+{
+    struct inventory inv = INVENTORY_INIT;
+    struct retain_policy p = policy(NS_PER_DAY, NS_PER_HOUR);
+
+    assert_true(retain_next_due(&inv, &p) == UINT64_MAX);
+    add(&inv, 0, 2, 2, 10 * NS_PER_MIN); /* the newest never goes */
+    assert_true(retain_next_due(&inv, &p) == UINT64_MAX);
+    add(&inv, 0, 3, 3, NS_PER_MIN);
+    assert_int_equal(retain_next_due(&inv, &p), NOW + 50 * NS_PER_MIN + 1);
+    add(&inv, 9, 1, 2, NS_PER_DAY - 5 * NS_PER_MIN);
+    assert_int_equal(retain_next_due(&inv, &p), NOW + 5 * NS_PER_MIN + 1);
+    p.now_ns += 6 * NS_PER_MIN; /* the moment of the base has passed */
+    assert_int_equal(retain_next_due(&inv, &p), NOW + 50 * NS_PER_MIN + 1);
+    p.now_ns += NS_PER_DAY;
+    assert_true(retain_next_due(&inv, &p) == UINT64_MAX);
+    p = policy(0, 0);
+    assert_true(retain_next_due(&inv, &p) == UINT64_MAX);
+    inventory_destroy(&inv);
+}
+
 /* ---- property ---- */
 
 enum {
@@ -366,6 +387,7 @@ int main(void)
         TEST(test_timestamps_in_the_future_are_young),
         TEST(test_replica_with_a_hole_keeps_its_raw_objects),
         TEST(test_window_is_that_of_bases_and_tip),
+        TEST(test_next_due_is_when_time_alone_makes_something_deletable),
         TEST(test_every_promised_boundary_of_random_replicas_stays_restorable),
     };
     return TEST_MAIN(tests);

@@ -111,6 +111,7 @@ void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *
     c->level_total[level].written++;
     c->level_total[level].written_bytes += bytes;
     c->last_success_at_ns = shown.shipped_at_ns;
+    e->last_object_ns = env_monotonic_ns(e->env);
     metrics_histogram_observe(&c->upload_seconds, duration);
     LOG_DEBUG(e->log, "object shipped", LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
               LOG_U64("level", level), LOG_U64("min_txid", h->min_txid),
@@ -122,6 +123,8 @@ static void ship_acknowledged(struct chain *c)
 {
     struct engine *e = c->db->engine;
 
+    if (!c->has_accepted)
+        chain_set_state(c, CHAIN_FOLLOWING, ""); /* how it attached is no news any more */
     c->has_accepted = true;
     c->proof_boot_ns = env_boot_ns(e->env);
     c->out.failures = 0;
@@ -484,6 +487,7 @@ void ship_encoded(struct task *task)
         c->differences_total++;
         LOG_INFO(db->engine->log, "history is unproven: comparing the whole database",
                  LOG_STR("db", db->path), LOG_STR("destination", c->name));
+        c->difference_since_ns = env_monotonic_ns(db->engine->env);
         task_queue_push(&db->queue, &c->difference_task);
         return;
     case ENCODE_NOTHING:

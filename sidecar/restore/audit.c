@@ -1,6 +1,15 @@
 /*
  * The audit: one listing, a walk over each level, then the objects one after the other through the
  * streaming decoder, which keeps two pages in memory whatever the size of the object.
+ *
+ * Which holes matter. An object [min, max] leads to max if a state in [min - 1, max) can be reached
+ * from nothing, by objects of whatever level (min 1: always). If the object behind a hole leads to
+ * its end, every state that it is there for can be restored: another level's object or a newer full
+ * copy has bridged the hole. Else the hole is a fault, and the first object behind it names it.
+ *
+ *   1. reach   one pass over all objects in ascending order of max collects, ascending, the
+ *              boundaries that can be reached
+ *   2. levels  of two neighbours with a hole between, the later is looked up in them
  */
 #include "sidecar/restore/audit.h"
 
@@ -16,13 +25,23 @@ struct audit {
     const struct audit_args *args;
     struct inventory inv;
     struct audit_result result;
+    uint64_t *reached; /* boundaries that a restore can reach, ascending */
+    size_t reached_count;
     uint64_t ordinal; /* of the object in the listing, for subsets */
 };
 
 const char *audit_kind_name(enum audit_kind kind)
 {
-    static const char *const names[] = {"ok",  "damaged", "missing",
-                                        "gap", "overlap", "unreachable"};
+    static const char *const names[AUDIT_KINDS] = {
+        [AUDIT_OBJECT_OK] = "ok",
+        [AUDIT_OBJECT_DAMAGED] = "damaged",
+        [AUDIT_OBJECT_MISSING] = "missing",
+        [AUDIT_GAP] = "gap",
+        [AUDIT_BRIDGED] = "bridged",
+        [AUDIT_OVERLAP] = "overlap",
+        [AUDIT_UNREACHABLE] = "unreachable",
+    };
+    ASSERT((size_t)kind < ARRAY_LEN(names));
     return names[kind];
 }
 
@@ -39,6 +58,60 @@ static void find(struct audit *a, const struct audit_finding *finding)
 
 /* ---- continuity ---- */
 
+static int by_max(const void *a, const void *b)
+{
+    const struct inventory_object *x = *(const struct inventory_object *const *)a;
+    const struct inventory_object *y = *(const struct inventory_object *const *)b;
+
+    return (x->max_txid > y->max_txid) - (x->max_txid < y->max_txid);
+}
+
+/* The highest reached boundary below txid; 0: none, which is where everything begins. */
+static uint64_t reached_below(const struct audit *a, uint64_t txid)
+{
+    size_t low = 0;
+    size_t high = a->reached_count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (a->reached[mid] < txid)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low ? a->reached[low - 1] : 0;
+}
+
+static bool leads_on(const struct audit *a, const struct inventory_object *o)
+{
+    return reached_below(a, o->max_txid) >= o->min_txid - 1;
+}
+
+/* Step 1. */
+static int reach_collect(struct audit *a, struct error *err)
+{
+    size_t count = inventory_object_count(&a->inv);
+    CLEANUP(mem_free) const struct inventory_object **all = mem_new(count, sizeof(*all), err);
+    size_t n = 0;
+
+    a->reached = all ? mem_new(count, sizeof(*a->reached), err) : NULL;
+    if (!a->reached)
+        return -1;
+    for (unsigned level = 0; level < LTX_LEVELS; level++) {
+        for (size_t i = 0; i < a->inv.level[level].object_count; i++)
+            all[n++] = &a->inv.level[level].object[i];
+    }
+    ASSERT(n == count);
+    qsort(all, n, sizeof(all[0]), by_max);
+    for (size_t i = 0; i < n; i++) {
+        bool is_known = a->reached_count && a->reached[a->reached_count - 1] == all[i]->max_txid;
+        if (!is_known && leads_on(a, all[i]))
+            a->reached[a->reached_count++] = all[i]->max_txid;
+    }
+    return 0;
+}
+
+/* Step 2. */
 static void level_walk(struct audit *a, unsigned level)
 {
     const struct inventory_level *l = &a->inv.level[level];
@@ -49,10 +122,12 @@ static void level_walk(struct audit *a, unsigned level)
         char text[160];
         bool is_base = o->min_txid == 1; /* a full copy follows from nothing */
         if (o->min_txid > before->max_txid + 1) {
+            bool is_bridged = leads_on(a, o);
             (void)snprintf(text, sizeof(text),
-                           "TXID %016" PRIx64 " to %016" PRIx64 " are missing from level %u",
-                           before->max_txid + 1, o->min_txid - 1, level);
-            find(a, &(struct audit_finding){.kind = AUDIT_GAP,
+                           "TXID %016" PRIx64 " to %016" PRIx64 " are missing from level %u%s",
+                           before->max_txid + 1, o->min_txid - 1, level,
+                           is_bridged ? ", others make up for them" : "");
+            find(a, &(struct audit_finding){.kind = is_bridged ? AUDIT_BRIDGED : AUDIT_GAP,
                                             .level = level,
                                             .min_txid = before->max_txid + 1,
                                             .max_txid = o->min_txid - 1,
@@ -183,6 +258,8 @@ static int audit_all(struct audit *a, struct error *err)
                          storage_url(a->args->storage));
     (void)retain_window(&a->inv, &a->result.oldest_ns,
                         &a->result.newest_ns); /* false: no window, both 0 */
+    if (reach_collect(a, err) < 0)
+        return -1;
     for (unsigned level = 0; level < LTX_LEVELS; level++)
         level_walk(a, level);
     if (tip_reach(a, err) < 0)
@@ -203,6 +280,7 @@ int audit_run(const struct audit_args *args, struct audit_result *out, struct er
     inventory_init(&a.inv);
     int rc = audit_all(&a, err);
     inventory_destroy(&a.inv);
+    free(a.reached);
     if (rc == 0)
         *out = a.result;
     return rc;

@@ -2,8 +2,9 @@
  * Auditing a replica without restoring it: are the levels whole, and does every object still say
  * what it said?
  *
- *   continuity  in each level the objects follow each other without a hole; a restore to the tip
- *               can be planned
+ *   continuity  each boundary (the end of an object) can be reached by a restore. A hole between
+ *               two objects of a level is a fault only where one behind it cannot; levels begin
+ *               anew behind a full copy, so holes that something else bridges are no damage
  *   content     each object (or a subset) is read whole: format, page order, file checksum, name
  *
  * A subset n/t is the objects whose place in the listing is n modulo t, so t runs with n = 1..t
@@ -24,9 +25,12 @@ enum audit_kind {
     AUDIT_OBJECT_OK,
     AUDIT_OBJECT_DAMAGED, /* text says where */
     AUDIT_OBJECT_MISSING, /* listed, then not there: retention was faster; not a fault */
-    AUDIT_GAP,            /* of a level: objects are missing between two */
+    AUDIT_GAP,            /* of a level: objects are missing between two, and nothing else leads to
+                             the one behind them */
+    AUDIT_BRIDGED,        /* of a level: objects are missing, and others make up for it: no fault */
     AUDIT_OVERLAP,        /* of a level: two objects hold the same TXID; legal, but not ours */
     AUDIT_UNREACHABLE,    /* no plan leads to the tip */
+    AUDIT_KINDS
 };
 
 /* "ok", "damaged", ... */

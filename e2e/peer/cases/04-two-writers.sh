@@ -93,7 +93,7 @@ for way in sleeper cut-off; do
 done
 wait_until "half the L0 retention is over" aged
 for way in sleeper cut-off; do
-    : >"$work/a-$way.log" # that the store was away is not what is asked
+    cp "$work/a-$way.log" "$work/a-$way.before"; : >"$work/a-$way.log" # that the store was away is not what is asked
     before=$(replica_list "$work/replica-$way")
     if [ $way = sleeper ]; then
         kill -CONT "${subject_pid[a-sleeper]}"

@@ -373,8 +373,7 @@ static void test_forgotten_uploads_are_aborted(void **state UNUSED)
     assert_int_equal(ended.bytes, 0); /* none is that old */
     ended.is_done = false;
     uint64_t later_ns = env_wall_ns(env_real()) + NS_PER_HOUR;
-    assert_ok(storage_s3_abort_stale_uploads_start(st, later_ns, on_ended, &ended, NULL, &err),
-              &err);
+    assert_ok(storage_housekeep_start(st, later_ns, on_ended, &ended, NULL, &err), &err);
     assert_true(loop_run_until(loop, &ended.is_done));
     assert_ok(ended.err.code == ERR_NONE ? 0 : -1, &ended.err);
     assert_int_equal(ended.bytes, 1);
