@@ -242,6 +242,42 @@ static void test_flaky_store_answers_late(void **state UNUSED)
     stage_close(&s);
 }
 
+static void housekept(void *arg, const struct storage_result *result)
+{
+    struct stage *s = arg;
+
+    s->err = *result->err;
+    s->is_done = true;
+}
+
+/* A folder has nothing to clear away: success, but never inside the call. */
+static void test_housekeeping_without_a_driver_for_it_succeeds_on_a_later_turn(void **state UNUSED)
+{
+    struct stage s;
+    struct error err = ERROR_INIT;
+    struct storage_op *op = NULL;
+    stage_open(&s);
+    s.is_done = false;
+    assert_ok(storage_housekeep_start(s.st, 1, housekept, &s, &op, &err), &err);
+    assert_false(s.is_done);
+    assert_int_equal(s.flaky.housekept, 1);
+    assert_true(loop_run_until(s.loop, &s.is_done));
+    assert_ok(s.err.code == ERR_NONE ? 0 : -1, &s.err);
+
+    s.is_done = false; /* canceled */
+    assert_ok(storage_housekeep_start(s.st, 1, housekept, &s, &op, &err), &err);
+    storage_cancel(op);
+    assert_false(s.is_done);
+    assert_true(loop_run_until(s.loop, &s.is_done));
+    assert_int_equal(s.err.code, ERR_CANCELED);
+
+    s.is_done = false; /* freed */
+    assert_ok(storage_housekeep_start(s.st, 1, housekept, &s, NULL, &err), &err);
+    stage_close(&s);
+    assert_true(s.is_done);
+    assert_int_equal(s.err.code, ERR_CANCELED);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -253,6 +289,7 @@ int main(void)
         TEST(test_flaky_cancels_what_it_holds),
         TEST(test_flaky_strikes_the_nth_operation_of_all_kinds),
         TEST(test_flaky_store_answers_late),
+        TEST(test_housekeeping_without_a_driver_for_it_succeeds_on_a_later_turn),
     };
     static const struct storage_conformance_setup setup = {
         .name = "flaky",

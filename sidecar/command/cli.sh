@@ -58,7 +58,7 @@ tells() {
 json_is() {
     python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
-if not eval(sys.argv[2]):
+if not eval("(" + sys.argv[2] + ")"):
     sys.exit("not so: %s\n%s" % (sys.argv[2], json.dumps(d, indent=1)))' "$work/out" "$1"
 }
 
@@ -136,7 +136,7 @@ daemon_start() {
 
 # log_has NAME TEXT, wait_log NAME TEXT
 log_has() {
-    grep -qF -- "$2" "$work/$1.log"
+    grep -sqF -- "$2" "$work/$1.log"
 }
 
 wait_log() {

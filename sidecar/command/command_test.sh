@@ -257,7 +257,9 @@ completes() {
 
 completion() {
     completes 'walferry re'
-    [ "$(sort "$work/out" | tr '\n' ' ')" = 'replicate reset restore ' ]
+    [ "$(sort "$work/out" | tr '\n' ' ')" = "$(grep '^re' <<<"$names" | sort | tr '\n' ' ')" ]
+    completes 'walferry repl'
+    [ "$(cat "$work/out")" = replicate ]
     completes 'walferry restore -t'
     [ "$(sort "$work/out" | tr '\n' ' ')" = '-timestamp -txid ' ]
     completes 'walferry config '

@@ -1,5 +1,5 @@
 /*
- * walferry ltx: the objects of a replica.
+ * walferry ltx: the objects of a replica, and with -level all what fenced writers left beside it.
  */
 #include "lib/ltx/ltx.h"
 
@@ -30,7 +30,7 @@ static const struct flag flags[] = {
     {"no-expand-env", FLAG_SWITCH, offsetof(struct ltx_args, config.no_expand_env), NULL,
      "do not expand $NAME in the configuration", NULL},
     {"level", FLAG_TEXT, offsetof(struct ltx_args, level), "N|all",
-     "level to list: 0 to 9, or all (9: snapshots)", "0"},
+     "level to list: 0 to 9, or all (9: snapshots; also what fenced writers left)", "0"},
     {"replica", FLAG_TEXT, offsetof(struct ltx_args, replica), "NAME",
      "destination, if the database has several", "the first"},
     {"json", FLAG_SWITCH, offsetof(struct ltx_args, json), NULL, "print JSON", NULL},
@@ -73,6 +73,32 @@ static int object_print(struct buf *out, struct json_writer *w, unsigned level,
     return 0;
 }
 
+static int fenced_print(struct buf *out, struct json_writer *w, const struct inventory_fenced *f,
+                        struct error *err)
+{
+    char min[LTX_TXID_TEXT_BYTES];
+    char max[LTX_TXID_TEXT_BYTES];
+    char moment[TIME_TEXT_BYTES];
+
+    (void)ltx_txid_format(f->min_txid, min); /* returns min */
+    (void)ltx_txid_format(f->max_txid, max); /* returns max */
+    if (!w) {
+        return buf_printf(out, err, "%-5s %s  %s  %12" PRIu64 "  %s  %08x-%08x\n", "fenced", min,
+                          max, f->bytes, time_format_rfc3339(f->timestamp_ns, moment), f->epoch,
+                          f->owner);
+    }
+    json_writer_object(w, NULL);
+    json_writer_str(w, "level", "fenced");
+    json_writer_u64(w, "epoch", f->epoch);
+    json_writer_strf(w, "owner", "%08x", f->owner);
+    json_writer_str(w, "min_txid", min);
+    json_writer_str(w, "max_txid", max);
+    json_writer_u64(w, "size", f->bytes);
+    json_writer_time(w, "timestamp", f->timestamp_ns);
+    json_writer_end(w);
+    return 0;
+}
+
 static int inventory_print(const struct ltx_args *args, const struct inventory *inv,
                            struct error *err)
 {
@@ -95,6 +121,10 @@ static int inventory_print(const struct ltx_args *args, const struct inventory *
                              err) < 0)
                 return -1;
         }
+    }
+    for (size_t i = 0; i < inv->fenced_count && first != last; i++) {
+        if (fenced_print(&out, args->json ? &w : NULL, &inv->fenced[i], err) < 0)
+            return -1;
     }
     if (!args->json)
         return command_print(buf_slice(&out), err);

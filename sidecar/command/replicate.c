@@ -252,7 +252,9 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
     struct heartbeat *heartbeat = NULL;
     int rc = -1;
 
-    if (restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
+    /* SQLite is set up before a restore checks what it wrote by it. */
+    if (follow_process_init(err) < 0 ||
+        restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
         engine_new(&options, &r->engine, err) < 0)
         return -1;
     if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&

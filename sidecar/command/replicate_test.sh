@@ -224,7 +224,7 @@ log_forms() {
 	import json, sys
 	lines = [json.loads(line) for line in open(sys.argv[1])]
 	assert all({"time", "level", "msg"} <= set(line) for line in lines), lines
-	assert any(line["msg"] == "object shipped" and line["level"].lower() == "debug" for line in lines), lines
+	assert any(line["msg"] == "object shipped" and line["level"] == "debug" for line in lines), lines
 	END
     [ ! -s "$work/out" ]
     echo 'logging: {stderr: false}' >"$work/d.yml"

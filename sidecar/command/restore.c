@@ -26,6 +26,7 @@ struct restore_args_cli {
     const char *output;
     const char *txid;
     const char *timestamp;
+    const char *fenced;
     const char *replica;
     const char *integrity;
     uint64_t parallelism;
@@ -56,6 +57,8 @@ static const struct flag flags[] = {
      "latest"},
     {"timestamp", FLAG_TEXT, AT(timestamp), "TIME",
      "restore to the last boundary at or before this moment (RFC 3339)", "latest"},
+    {"fenced", FLAG_TEXT, AT(fenced), "EPOCH-OWNER",
+     "restore what a fenced writer could not ship (ltx -level all); needs -o or -force", NULL},
     {"if-db-not-exists", FLAG_SWITCH, AT(if_db_not_exists), NULL,
      "succeed without doing anything if the database exists", NULL},
     {"if-replica-exists", FLAG_SWITCH, AT(if_replica_exists), NULL,
@@ -98,12 +101,27 @@ static int target_parse(const struct restore_args_cli *a, struct restore_target 
     return 0;
 }
 
+static int fenced_parse(const struct restore_args_cli *a, struct restore_options *out,
+                        struct error *err)
+{
+    if (!a->fenced)
+        return 0;
+    out->is_fenced = true;
+    return restore_fenced_parse(a->fenced, &out->fenced, err) < 0 ? error_wrap(err, "-fenced") : 0;
+}
+
 static int arguments_check(const struct restore_args_cli *a, struct error *err)
 {
     if (a->force && a->if_db_not_exists)
         return error_set(err, ERR_USAGE, 0, "-force and -if-db-not-exists exclude each other");
     if (a->force && a->roll_forward)
         return error_set(err, ERR_USAGE, 0, "-force and -roll-forward exclude each other");
+    if (a->fenced && (a->txid || a->timestamp || a->roll_forward))
+        return error_set(err, ERR_USAGE, 0, "-fenced excludes -txid, -timestamp and -roll-forward");
+    if (a->fenced && !a->output && !a->force && !a->dry_run) {
+        (void)error_set(err, ERR_USAGE, 0, "-fenced leads to a fork of history");
+        return error_hint(err, "-o PATH writes it elsewhere; -force replaces the database");
+    }
     if (a->parallelism < 1 || a->parallelism > RESTORE_PARALLELISM_MAX) {
         return error_set(err, ERR_USAGE, 0, "-parallelism must be 1 to %d",
                          (int)RESTORE_PARALLELISM_MAX);
@@ -167,7 +185,10 @@ static void plan_json(struct json_writer *w, const struct restore_plan *plan)
     for (size_t i = 0; i < plan->object_count; i++) {
         const struct inventory_object *o = &plan->objects[i].object;
         json_writer_object(w, NULL);
-        json_writer_u64(w, "level", plan->objects[i].level);
+        if (plan->objects[i].is_fenced)
+            json_writer_str(w, "level", "fenced");
+        else
+            json_writer_u64(w, "level", plan->objects[i].level);
         json_writer_strf(w, "name", "%016" PRIx64 "-%016" PRIx64 ".ltx", o->min_txid, o->max_txid);
         json_writer_str(w, "min_txid", ltx_txid_format(o->min_txid, txid));
         json_writer_str(w, "max_txid", ltx_txid_format(o->max_txid, txid));
@@ -229,8 +250,11 @@ static int plan_text(struct buf *out, const struct restore_result *r,
         return -1;
     for (size_t i = 0; i < r->plan.object_count; i++) {
         const struct inventory_object *o = &r->plan.objects[i].object;
-        if (buf_printf(out, err, "  level %u  %016" PRIx64 "-%016" PRIx64 "  %12" PRIu64 " bytes\n",
-                       r->plan.objects[i].level, o->min_txid, o->max_txid, o->bytes) < 0)
+        char level[16] = "fenced ";
+        if (!r->plan.objects[i].is_fenced)
+            (void)snprintf(level, sizeof(level), "level %u", r->plan.objects[i].level);
+        if (buf_printf(out, err, "  %s  %016" PRIx64 "-%016" PRIx64 "  %12" PRIu64 " bytes\n",
+                       level, o->min_txid, o->max_txid, o->bytes) < 0)
             return -1;
     }
     return buf_printf(out, err, "%zu objects, %" PRIu64 " bytes\n", r->plan.object_count,
@@ -299,7 +323,7 @@ static int restore_to(struct loop *loop, const struct restore_args_cli *a, const
     struct signals *signals = NULL;
     size_t from_count = 0;
 
-    if (target_parse(a, &options.target, err) < 0 ||
+    if (target_parse(a, &options.target, err) < 0 || fenced_parse(a, &options, err) < 0 ||
         restore_integrity_parse(a->integrity, &options.integrity, err) < 0 ||
         destinations_choose(t, a->replica, from, &from_count, err) < 0 ||
         signals_new(loop, stops, ARRAY_LEN(stops), stop_requested, &watcher, &signals, err) < 0)

@@ -47,9 +47,9 @@ static const struct flag flags[] = {
 };
 
 static const char detail[] =
-    "A running \"walferry replicate\" does this by itself; this command shows what it would do,\n"
-    "or does it for a replica that nobody writes to any more. A plan that would make any kept\n"
-    "moment unrestorable is refused.\n";
+    "A running \"walferry replicate\" does this by itself; this command shows what it\n"
+    "would do, or does it for a replica that nobody writes to any more. A plan that\n"
+    "would make any kept moment unrestorable is refused.\n";
 
 /* One destination's plan on its way to the output. */
 struct pass {

@@ -128,7 +128,7 @@ void chain_suspend(struct chain *c)
     chain_set_state(c, CHAIN_WAITING, "the database is not followed");
     chain_cancel(c);
     c->is_tracking = false;
-    c->is_snapshot_owed = false;
+    c->owed_txid = 0;
     c->needs_difference = false;
     c->needs_all = false;
     c->oldest_commit_ns = 0;
@@ -163,13 +163,21 @@ int chain_note(void *chain, uint32_t pgno, struct error *err)
     return page_set_add(&c->dirty, pgno, err);
 }
 
+/* Restores by other tools need a snapshot behind a change of the page size. */
+static bool chain_owes_snapshot(const struct chain *c)
+{
+    const struct inventory_object *newest = inventory_newest(&c->inv, LTX_LEVEL_SNAPSHOT);
+    return c->owed_txid > 0 && (!newest || newest->max_txid < c->owed_txid);
+}
+
 bool chain_has_unshipped(const struct chain *c)
 {
     switch (c->state) {
     case CHAIN_FOLLOWING:
         return task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
                task_is_pending(&c->difference_task) || c->out.is_full || c->out.oldest_commit_ns ||
-               c->out.commit_count || c->oldest_commit_ns || c->commit_count || c->is_snapshot_owed;
+               c->out.commit_count || c->oldest_commit_ns || c->commit_count ||
+               chain_owes_snapshot(c);
     case CHAIN_ATTACHING:
     case CHAIN_FENCED:
     case CHAIN_REFUSED:

@@ -26,13 +26,16 @@ static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PE
                                      3 * NS_PER_MS,   10 * NS_PER_MS,  30 * NS_PER_MS};
 static const uint64_t reopen_base_ns = 200 * NS_PER_MS;
 static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
-static const uint64_t space_interval_ns = 5 * NS_PER_SEC;
 static const uint64_t shrink_pause_ns = 1 * NS_PER_MS;       /* between two cuts: for the writers */
 static const uint64_t shrink_busy_ns = 20 * NS_PER_MS;       /* a writer had the lock */
 static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
 
 enum {
-    MOVED_POLLS = 10, /* polls between two questions whether the path still names our file */
+    /* Polls between two questions whether the path still names our file; rarer where the kernel
+     * would tell. */
+    MOVED_POLLS = 10,
+    MOVED_POLLS_WATCHED = 60,
+    SPACE_POLLS = 5, /* polls between two looks at the free space */
 };
 
 /* ---- state ---- */
@@ -194,6 +197,8 @@ static void open_work(struct task *task)
     const struct follow_options options = {.enable_wal = db->opt.enable_wal,
                                            .busy_timeout_ns = db->opt.busy_timeout_ns};
 
+    struct stat st;
+
     error_clear(&db->task_err);
     db->opened = NULL;
     db->open_state = FOLLOW_OK;
@@ -204,6 +209,7 @@ static void open_work(struct task *task)
         db->opened = NULL;
         return;
     }
+    db->device = env_stat(db->engine->env, db->path, &st, &db->task_err) == 0 ? st.st_dev : 0;
     if (page_map_file_id(db->path, &db->file_id, &db->task_err) < 0) {
         db->file_id = 0; /* not known: only content or log can prove that the file is the same */
         error_clear(&db->task_err);
@@ -313,8 +319,7 @@ void database_reopen(struct database *db, const struct error *why)
 {
     if (task_is_pending(&db->close_task) || !db->follower || db->is_closing)
         return;
-    db->locks_lost_total +=
-        why->code == ERR_WRONG_STATE && why->origin == FOLLOW_ORIGIN_LOCKS_LOST;
+    db->locks_lost_total += why->code == ERR_WRONG_STATE && why->origin == FOLLOW_ORIGIN_LOCKS_LOST;
     fault_note(db->engine, &db->fault, "database is opened again", db->path, NULL, why);
     database_set_state(db, db->is_moved ? STATUS_DB_MOVED : STATUS_DB_BACKOFF, why->text);
     watch_remove(&db->wal_watch);
@@ -352,8 +357,7 @@ static void advance_work(struct task *task)
         (void)advance_checked(db, &db->task_err); /* done() looks at task_err */
 }
 
-/* Something of the follower failed in a task of the database itself. */
-static void task_failed(struct database *db, const char *what)
+void database_task_failed(struct database *db, const char *what)
 {
     if (db->task_err.code == ERR_CANCELED || db->is_closing)
         return;
@@ -374,7 +378,7 @@ static void advance_done(struct task *task)
     struct database *db = CONTAINER_OF(task, struct database, advance_task);
 
     if (db->task_err.code != ERR_NONE) {
-        task_failed(db, "log cannot be followed");
+        database_task_failed(db, "log cannot be followed");
         return;
     }
     database_refresh(db);
@@ -465,7 +469,7 @@ static void checkpoint_done(struct task *task)
     db->last_checkpoint_ns = env_monotonic_ns(db->engine->env);
     if (db->task_err.code != ERR_NONE) {
         db->checkpoints[STATUS_CHECKPOINT_PASSIVE].errors_total++;
-        task_failed(db, "checkpoint");
+        database_task_failed(db, "checkpoint");
         return;
     }
     checkpoint_count(db);
@@ -523,7 +527,7 @@ static void shrink_done(struct task *task)
 
     if (db->task_err.code != ERR_NONE) {
         s->errors_total++;
-        task_failed(db, "shrinking the log");
+        database_task_failed(db, "shrinking the log");
         return;
     }
     s->total++;
@@ -567,74 +571,18 @@ void database_refresh(struct database *db)
         shrink_start(db);
 }
 
-/* ---- the reserve of free disk space ---- */
-
-static void release_work(struct task *task)
-{
-    struct database *db = CONTAINER_OF(task, struct database, release_task);
-
-    error_clear(&db->task_err);
-    if (!db->follower)
-        return;
-    if (!db->is_released) {
-        follower_release(db->follower);
-        database_mark_unproven(db);
-        return;
-    }
-    IGNORE(follower_reacquire(db->follower, &db->task_err)); /* done() looks at task_err */
-}
-
-static void release_done(struct task *task)
-{
-    struct database *db = CONTAINER_OF(task, struct database, release_task);
-
-    if (db->task_err.code != ERR_NONE) {
-        task_failed(db, "taking up the log again");
-        return;
-    }
-    db->is_released = !db->is_released;
-    if (db->is_released) {
-        watch_remove(&db->wal_watch);
-        database_set_state(db, STATUS_DB_DISK_FULL,
-                           "free disk space is below the reserve: the log is left to the "
-                           "application, and the database will be compared afterwards");
-        return;
-    }
-    database_set_state(db, STATUS_DB_FOLLOWING, "");
-    database_refresh(db);
-    for (size_t i = 0; i < db->chain_count; i++)
-        chain_commit_noticed(&db->chains[i], 1);
-}
-
-static void space_check(struct database *db)
-{
-    uint64_t now = env_monotonic_ns(db->engine->env);
-    uint64_t total = 0;
-    struct error ignored = ERROR_INIT; /* asked again soon; opening reports what is wrong */
-
-    if (now - db->space_checked_ns < space_interval_ns || !db->follower ||
-        task_is_pending(&db->release_task) || task_is_pending(&db->close_task))
-        return;
-    db->space_checked_ns = now;
-    if (env_free_bytes(db->engine->env, db->path, &db->disk_free_bytes, &total, &ignored) < 0)
-        return;
-    uint64_t enough = db->opt.reserve_bytes + db->opt.reserve_bytes / 4;
-    bool is_low = db->disk_free_bytes < db->opt.reserve_bytes;
-    bool is_well = db->disk_free_bytes >= enough;
-    if ((!db->is_released && is_low && !db->pin_holder) || (db->is_released && is_well))
-        task_queue_push(&db->queue, &db->release_task);
-}
-
 /* ---- the poll ---- */
 
 void database_poll(struct database *db)
 {
     if (db->is_closing)
         return;
-    space_check(db);
+    if (++db->poll_count % SPACE_POLLS == 0)
+        reserve_check(db);
     if (!database_is_following(db))
         return;
-    if (++db->poll_count % MOVED_POLLS == 0) {
+    if (db->poll_count % MOVED_POLLS == 0 &&
+        (!watch_is_active(&db->file_watch) || db->poll_count % MOVED_POLLS_WATCHED == 0)) {
         uint64_t file_id = 0;
         struct error err = ERROR_INIT;
         if (page_map_file_id(db->path, &file_id, &err) < 0 || file_id != db->file_id)
@@ -675,8 +623,7 @@ static int database_init(struct database *db, const struct database_options *opt
         (struct task){.work = checkpoint_work, .done = checkpoint_done, .urgency = TASK_NORMAL};
     db->shrink_task =
         (struct task){.work = shrink_work, .done = shrink_done, .urgency = TASK_BACKGROUND};
-    db->release_task =
-        (struct task){.work = release_work, .done = release_done, .urgency = TASK_URGENT};
+    reserve_init(db);
     db->close_task =
         (struct task){.work = close_work, .done = close_done, .urgency = TASK_BACKGROUND};
     loop_timer_init(&db->look_timer, loop, look_again, db);
@@ -723,6 +670,7 @@ int database_new(struct engine *e, const struct database_options *opt, struct da
 void database_start(struct database *db)
 {
     db->state_since_ns = env_monotonic_ns(db->engine->env);
+    db->poll_count = (unsigned)db->engine->db_count; /* not all ask the kernel in the same poll */
     task_queue_push(&db->queue, &db->open_task);
 }
 

@@ -117,26 +117,16 @@ static bool chain_is_at_work(const struct chain *c, enum wait_kind kind)
                                  : expire_is_busy(c);
 }
 
-/* As sync_is_over(), and after it: adds what the work that was asked for has not finished. */
-static bool work_is_over(struct engine_wait *w)
+static bool work_is_over(const struct engine_wait *w)
 {
-    bool is_over = true;
-
     for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
-        const struct chain *first = NULL;
-        bool is_counted = database_is_lost(db);
         for (size_t j = 0; j < db->chain_count; j++) {
-            const struct chain *c = &db->chains[j];
-            is_counted = is_counted || chain_has_unshipped(c);
-            if (!first && chain_is_at_work(c, w->kind))
-                first = c;
+            if (chain_is_at_work(&db->chains[j], w->kind))
+                return false;
         }
-        is_over = is_over && !first;
-        if (first && !is_counted)
-            outcome_count(w, db, first);
     }
-    return is_over;
+    return true;
 }
 
 static void work_ask(struct engine_wait *w)
@@ -145,9 +135,10 @@ static void work_ask(struct engine_wait *w)
     for (size_t i = 0; i < w->e->db_count; i++) {
         struct database *db = w->e->dbs[i];
         for (size_t j = 0; j < db->chain_count; j++) {
-            if (w->kind == WAIT_SNAPSHOT)
+            if (w->kind == WAIT_SNAPSHOT) {
+                db->chains[j].snapshot_asked_txid = db->chains[j].acknowledged_txid;
                 level_want(&db->chains[j], LTX_LEVEL_SNAPSHOT);
-            else
+            } else
                 expire_start(&db->chains[j]);
         }
     }
@@ -176,13 +167,6 @@ static bool wait_is_over(struct engine_wait *w)
 
 /* ---- the end of a wait ---- */
 
-static void wait_decide(struct engine_wait *w)
-{
-    w->is_due = true;
-    loop_timer_stop(&w->deadline);
-    loop_timer_start(&w->call, 0);
-}
-
 static void wait_unlink(struct engine_wait *w)
 {
     for (struct engine_wait **at = &w->e->waits; *at; at = &(*at)->next) {
@@ -191,6 +175,48 @@ static void wait_unlink(struct engine_wait *w)
             return;
         }
     }
+}
+
+static bool chain_lacks_work(const struct chain *c, enum wait_kind kind)
+{
+    const struct inventory_object *snapshot = inventory_newest(&c->inv, LTX_LEVEL_SNAPSHOT);
+
+    if (c->state != CHAIN_FOLLOWING)
+        return false; /* counted for that */
+    if (kind == WAIT_SNAPSHOT)
+        return !snapshot || snapshot->max_txid < c->snapshot_asked_txid;
+    return c->retention_error || expire_is_busy(c);
+}
+
+/* What was asked for and did not come about counts like an unshipped commit. Databases that are
+ * counted for such a commit already are not counted twice. */
+static void work_judge(struct engine_wait *w)
+{
+    for (size_t i = 0; i < w->e->db_count && w->has_asked; i++) {
+        const struct database *db = w->e->dbs[i];
+        const struct chain *lacking = NULL;
+        bool is_counted = database_is_lost(db);
+        for (size_t j = 0; j < db->chain_count; j++) {
+            const struct chain *c = &db->chains[j];
+            is_counted = is_counted || chain_has_unshipped(c);
+            if (!lacking && chain_lacks_work(c, w->kind))
+                lacking = c;
+        }
+        if (!lacking || is_counted)
+            continue;
+        outcome_count(w, db, lacking);
+        if (lacking->retention_error && w->kind == WAIT_EXPIRE && w->error.code == ERR_NONE)
+            w->error = *lacking->retention_error;
+    }
+}
+
+static void wait_decide(struct engine_wait *w)
+{
+    if (w->kind == WAIT_SNAPSHOT || w->kind == WAIT_EXPIRE)
+        work_judge(w);
+    w->is_due = true;
+    loop_timer_stop(&w->deadline);
+    loop_timer_start(&w->call, 0);
 }
 
 static void close_all(struct engine_wait *w)
@@ -205,27 +231,6 @@ static void close_all(struct engine_wait *w)
     engine_check_waits(e);
 }
 
-/* What was asked for and did not come about: it counts like an unshipped commit. */
-static void work_judge(struct engine_wait *w)
-{
-    for (size_t i = 0; i < w->e->db_count; i++) {
-        const struct database *db = w->e->dbs[i];
-        for (size_t j = 0; j < db->chain_count; j++) {
-            const struct chain *c = &db->chains[j];
-            const struct inventory_object *snapshot = inventory_newest(&c->inv, LTX_LEVEL_SNAPSHOT);
-            bool lacks_snapshot = w->kind == WAIT_SNAPSHOT && c->state == CHAIN_FOLLOWING &&
-                                  (!snapshot || snapshot->max_txid < c->acknowledged_txid);
-            bool lacks_retention = w->kind == WAIT_EXPIRE && c->retention_error;
-            if (!lacks_snapshot && !lacks_retention)
-                continue;
-            outcome_count(w, db, c);
-            if (lacks_retention && w->error.code == ERR_NONE)
-                w->error = *c->retention_error;
-            break;
-        }
-    }
-}
-
 static void wait_call(void *arg)
 {
     struct engine_wait *w = arg;
@@ -234,8 +239,6 @@ static void wait_call(void *arg)
         close_all(w); /* with the outcome as it is now */
         return;
     }
-    if (w->kind == WAIT_SNAPSHOT || w->kind == WAIT_EXPIRE)
-        work_judge(w);
     wait_unlink(w);
     w->done(w->arg, &w->outcome);
     free(w);
@@ -247,10 +250,7 @@ static void wait_is_late(void *arg)
 
     if (w->is_due)
         return;
-    /* Whether it is over does not matter any more; what is missing does. */
-    (void)sync_is_over(w);
-    if (w->kind != WAIT_SYNC)
-        (void)work_is_over(w);
+    (void)sync_is_over(w); /* what is missing matters, not whether it is over */
     wait_decide(w);
 }
 

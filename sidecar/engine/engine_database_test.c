@@ -11,6 +11,15 @@ static enum status_db_state state_of(const struct engine_scene *s)
     return scene_db(s, 0)->state;
 }
 
+static const struct status_db *db_status(struct engine_scene *s)
+{
+    struct status_process process;
+    struct error err = ERROR_INIT;
+
+    assert_ok(engine_status(s->engine, &process, &err), &err);
+    return &process.dbs[0];
+}
+
 /* ---- appearing ---- */
 
 static void test_database_that_appears_later_is_followed(void **state UNUSED)
@@ -254,6 +263,7 @@ static void test_below_the_reserve_a_store_that_comes_back_has_to_wait(void **st
     assert_int_equal(state_of(&s), STATUS_DB_DISK_FULL); /* attaching does not take the log again */
     atomic_store(&s.free_bytes, -1);
     scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, state_of(&s) == STATUS_DB_FOLLOWING);
     scene_sync_and_compare(&s);
     scene_end(&s);
 }
@@ -446,6 +456,41 @@ static void test_hundreds_of_idle_databases_cost_nothing(void **state UNUSED)
     scene_end(&s);
 }
 
+static void test_locks_that_are_lost_are_counted_and_taken_again(void **state UNUSED)
+{
+    struct engine_scene s;
+    char path[300];
+    scene_init(&s);
+    scene_begin(&s);
+    assert_int_equal(db_status(&s)->locks_lost_total, 0);
+    int fd = open(scene_path(&s, 0, path), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0); /* drops every lock that this process has on the file */
+    scene_insert(&s, 0, 10, 100);
+    task_queue_push(&scene_db(&s, 0)->queue, &scene_db(&s, 0)->checkpoint_task);
+    SCENE_UNTIL(&s, db_status(&s)->locks_lost_total == 1 && state_of(&s) == STATUS_DB_FOLLOWING);
+    scene_sync_and_compare(&s);
+    assert_int_equal(db_status(&s)->locks_lost_total, 1);
+    scene_end(&s);
+}
+
+static void test_status_tells_that_a_database_is_being_compared(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    SCENE_UNTIL(&s, chain_is_quiet(scene_chain(&s, 0, 0)));
+    assert_int_equal(db_status(&s)->state, STATUS_DB_FOLLOWING);
+    scene_chain(&s, 0, 0)->needs_difference = true;
+    scene_insert(&s, 0, 10, 100);
+    SCENE_UNTIL(&s, db_status(&s)->state == STATUS_DB_DIFFERENCE);
+    assert_non_null(strstr(db_status(&s)->state_detail, "comparing"));
+    SCENE_UNTIL(&s, db_status(&s)->state == STATUS_DB_FOLLOWING);
+    scene_sync_and_compare(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->differences_total, 1);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -467,6 +512,8 @@ int main(int argc, char **argv)
         TEST(test_sync_of_one_database_does_not_wait_for_others),
         TEST(test_engine_can_be_freed_at_any_moment),
         TEST(test_hundreds_of_idle_databases_cost_nothing),
+        TEST(test_locks_that_are_lost_are_counted_and_taken_again),
+        TEST(test_status_tells_that_a_database_is_being_compared),
     };
     return TEST_MAIN(tests);
 }

@@ -31,6 +31,7 @@ enum {
     BLOB_MEMORY_BYTES = 1 << 20,          /* of an object under construction kept in memory */
     LEVEL_STEP_PAGES = 4096,              /* encoded in one step of a compaction or snapshot */
     FULL_BATCH_PAGES = 1024,              /* map entries read at a time */
+    ENGINE_DISKS_MAX = 8,                 /* file systems whose free space is remembered */
 };
 
 struct engine;
@@ -122,7 +123,7 @@ struct chain {
     enum chain_state state;         /* loop */
     uint64_t state_since_ns;
     char *state_detail; /* NULL: nothing to say */
-    size_t ordinal; /* among the database's chains */
+    size_t ordinal;     /* among the database's chains */
 
     /* Position: what the store has acknowledged. Owner: task. */
     struct map_state at;        /* txid 0: nothing yet */
@@ -168,9 +169,9 @@ struct chain {
     struct loop_timer attach_timer;
     unsigned attach_failures;
     bool has_adopted;           /* -adopt counts once */
-    bool has_local_proof; /* a page map for this very file was there when it was opened */
-    bool is_unchanged;    /* and the log stood where that map does */
-    bool is_snapshot_owed; /* a full copy in mid-chain: not shipped before a snapshot is */
+    bool has_local_proof;       /* a page map for this very file was there when it was opened */
+    bool is_unchanged;          /* and the log stood where that map does */
+    uint64_t owed_txid; /* a full copy in mid-chain: not shipped before a snapshot reaches it */
     struct bucket *turn_bucket; /* NULL: has no turn and waits for none. Owner: loop */
     struct chain *turn_next;    /* who waits behind us */
     bool has_turn;
@@ -181,7 +182,8 @@ struct chain {
     struct task level_task;
     struct level_job *level_job; /* the pinned encoding under way; level.c */
     struct task unpin_task;
-    struct map_state pinned; /* the acknowledged state that is pinned */
+    uint64_t snapshot_asked_txid; /* the state whose snapshot a wait has asked for. Owner: loop */
+    struct map_state pinned;      /* the acknowledged state that is pinned */
     uint64_t pinned_timestamp_ms;
     bool is_pin_wanted;  /* this encode may pin its state: db->pin_holder is us */
     bool is_pin_waiting; /* the pinned state is on its way to the store */
@@ -218,7 +220,16 @@ struct chain {
 /* ---- database ---- */
 
 struct database {
+    /* What the poll reads of a thousand idle databases, each second: in few cache lines. */
     struct engine *engine;
+    struct follower *follower; /* task; the pointer changes only when no task runs */
+    unsigned poll_count;
+    bool is_closing;
+    bool is_released; /* the readers were let go: below the reserve */
+    bool is_notified; /* a change was noticed that no task has noted yet */
+    struct watch_entry wal_watch;
+    struct task close_task;
+
     char *path;
     char *meta_path;             /* NULL: default */
     char *work_folder;           /* where temporary files go: the folder of the maps */
@@ -230,17 +241,16 @@ struct database {
     uint64_t state_since_ns;
     char *state_detail; /* NULL: nothing to say */
 
-    struct follower *follower; /* task; the pointer changes only when no task runs */
     struct task open_task;
     enum follow_state open_state;
     struct follower *opened; /* result of open_task */
     uint64_t file_id;        /* of the open file; 0: not known */
-    int claim_fd; /* our lock on this database; -1: not taken */
+    dev_t device;            /* that the file was on when it was opened. Owner: task */
+    int claim_fd;            /* our lock on this database; -1: not taken */
     struct task advance_task;
     struct task checkpoint_task;
     struct task shrink_task;
     struct task release_task;
-    struct task close_task;
     struct job final_job; /* closes the follower at the end */
     bool is_final_done;
     struct error task_err; /* of the task that runs or was just done. Owner: task */
@@ -251,7 +261,6 @@ struct database {
     struct follow_stats stats_seen; /* loop's copy */
     struct chain *pin_holder;       /* loop */
 
-    struct watch_entry wal_watch;
     struct watch_entry folder_watch;
     struct watch_entry file_watch;
     struct loop_timer look_timer; /* re-looks after a wake-up */
@@ -261,15 +270,10 @@ struct database {
     struct loop_timer checkpoint_timer;
     struct loop_timer shrink_timer; /* the next cut of the log */
     uint64_t torn_since_ns;
-    bool is_notified; /* a change was noticed that no task has noted yet */
-    bool is_moved;    /* task: the path names another file now (or none) */
-    unsigned poll_count;
+    bool is_moved;                 /* task: the path names another file now (or none) */
     unsigned held_back_count;      /* checkpoints in a row that readers held back */
     uint64_t last_checkpoint_ns;   /* monotonic */
     uint32_t frames_at_checkpoint; /* log frames when the last one ended */
-    uint64_t space_checked_ns;
-    bool is_closing;
-    bool is_released; /* the readers were let go: below the reserve */
 
     struct fault fault;
     uint64_t commits_total, frames_total;
@@ -285,6 +289,13 @@ struct database {
 /* ---- engine ---- */
 
 struct engine_wait;
+
+/* A file system and what was free there. reserve.c */
+struct disk {
+    dev_t device;
+    uint64_t asked_ns; /* monotonic; 0: never */
+    uint64_t free_bytes;
+};
 
 struct engine {
     const struct env *env;
@@ -302,6 +313,7 @@ struct engine {
     bool is_stopping;
     uint64_t started_at_ns;
     struct bucket *buckets;
+    struct disk disks[ENGINE_DISKS_MAX];
     struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
     struct status_db *status_dbs; /* reused by engine_status() */
     struct status_destination *status_destinations;
@@ -323,6 +335,10 @@ void bucket_set_probed(struct engine *e, const struct storage *st, bool can_crea
 MUST_USE bool bucket_turn_take(struct chain *c);
 void bucket_turn_end(struct chain *c); /* gives it back, or stops waiting; harmless if neither */
 void bucket_destroy_all(struct engine *e);
+
+/* reserve.c */
+void reserve_init(struct database *db);
+void reserve_check(struct database *db); /* lets the readers go, or takes the log up again */
 
 /* fault.c */
 void fault_note(struct engine *e, struct fault *f, const char *what, const char *path,
@@ -358,6 +374,8 @@ int database_note(void *db, uint32_t pgno, struct error *err);
 /* Copies what tasks learned for status. Loop thread, from done(). */
 void database_refresh(struct database *db);
 void database_set_state(struct database *db, enum status_db_state state, const char *detail);
+/* A task of the database itself has failed (db->task_err): reopens, or tells. Loop thread. */
+void database_task_failed(struct database *db, const char *what);
 /* The follower cannot go on (moved, torn, I/O): close it and open again. Loop thread. */
 void database_reopen(struct database *db, const struct error *why);
 

@@ -153,6 +153,12 @@ static const struct level_work *level_work(struct engine_scene *s, unsigned leve
     return NULL;
 }
 
+static bool are_levels_at_the_tip(struct engine_scene *s)
+{
+    uint64_t tip = acknowledged(s);
+    return newest(s, 1) == tip && newest(s, 2) == tip && newest(s, 9) == tip;
+}
+
 static void with_levels(struct engine_scene *s)
 {
     s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
@@ -190,9 +196,7 @@ static void test_levels_are_what_a_merge_of_raw_objects_would_be(void **state UN
         scene_skip(&s, 10 * NS_PER_SEC);
         scene_run(&s, 5 * NS_PER_MS);
     }
-    scene_skip(&s, NS_PER_HOUR);
-    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s) && newest(&s, 2) == acknowledged(&s) &&
-                        newest(&s, 9) == acknowledged(&s));
+    SCENE_UNTIL_LATER(&s, 5 * NS_PER_MIN, are_levels_at_the_tip(&s));
     assert_true(scene_count(&s, 0, 0, 1) >= 8);
     assert_true(scene_count(&s, 0, 0, 2) >= 3);
     assert_true(assert_levels_are_merges(&s) >= 12);
@@ -226,12 +230,9 @@ static void test_levels_go_on_after_restarts(void **state UNUSED)
         scene_sync(&s);
         scene_skip(&s, NS_PER_MIN); /* L1 is due while what changed before must be looked up */
     }
-    scene_skip(&s, NS_PER_HOUR);
     scene_insert(&s, 0, 1, 1);
     scene_sync(&s);
-    scene_skip(&s, NS_PER_HOUR);
-    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s) && newest(&s, 2) == acknowledged(&s) &&
-                        newest(&s, 9) == acknowledged(&s));
+    SCENE_UNTIL_LATER(&s, 5 * NS_PER_MIN, are_levels_at_the_tip(&s));
     assert_true(assert_levels_are_merges(&s) >= 6);
     assert_int_equal(scene_status(&s, 0, 0)->errors_total, 0);
     scene_end(&s);
@@ -242,8 +243,10 @@ static void big_database(struct engine_scene *s)
 {
     char path[300];
     app_ok(&s->app, "open 0 %s", scene_path(s, 0, path));
+    app_ok(&s->app, "sql 0 PRAGMA busy_timeout=10000");
     app_ok(&s->app, "sql 0 PRAGMA page_size=512");
-    scene_database(s, 0);
+    app_ok(&s->app, "sql 0 PRAGMA journal_mode=WAL");
+    app_ok(&s->app, "sql 0 CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
     scene_insert(s, 0, 20000, 300);
     scene_engine(s);
     scene_add(s, 0);
@@ -361,8 +364,7 @@ static void test_compaction_that_is_not_accepted_is_sent_again(void **state UNUS
             scene_run(&s, 20 * NS_PER_MS);
         }
         SCENE_UNTIL(&s, newest(&s, 1) >= first);
-        scene_skip(&s, NS_PER_MIN);
-        SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s));
+        SCENE_UNTIL_LATER(&s, 10 * NS_PER_SEC, newest(&s, 1) == acknowledged(&s));
         assert_true(assert_levels_are_merges(&s) >= 2);
         assert_int_equal(scene_status(&s, 0, 0)->error_streak, 0);
         scene_end(&s);
@@ -472,8 +474,7 @@ static void test_retention_keeps_the_window_restorable(void **state UNUSED)
         scene_skip(&s, 20 * NS_PER_SEC);
         scene_run(&s, 2 * NS_PER_MS);
     }
-    scene_skip(&s, 2 * NS_PER_MIN);
-    SCENE_UNTIL(&s, newest(&s, 1) == acknowledged(&s));
+    SCENE_UNTIL_LATER(&s, 10 * NS_PER_SEC, newest(&s, 1) == acknowledged(&s));
     scene_skip(&s, 2 * NS_PER_MIN);
     scene_wait(&s, engine_expire);
     const struct status_destination *d = scene_status(&s, 0, 0);
@@ -586,6 +587,49 @@ static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
     scene_end(&s);
 }
 
+/* Clearing away what dead uploads left is a matter of once a day. */
+static void test_housekeeping_follows_a_snapshot_once_a_day(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    assert_int_equal(s.flaky[0].housekept, 0);
+    scene_wait(&s, engine_snapshot);
+    assert_int_equal(s.flaky[0].housekept, 1);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync(&s);
+    scene_wait(&s, engine_snapshot);
+    assert_int_equal(scene_count(&s, 0, 0, 9), 2);
+    assert_int_equal(s.flaky[0].housekept, 1);
+    scene_skip(&s, NS_PER_DAY);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync(&s);
+    scene_wait(&s, engine_snapshot);
+    assert_int_equal(s.flaky[0].housekept, 2);
+    scene_end(&s);
+}
+
+static void test_retention_expires_what_fenced_writers_left(void **state UNUSED)
+{
+    struct engine_scene s;
+    struct inventory inv;
+    scene_init(&s);
+    s.dest[0].is_retention_enabled = true;
+    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
+    scene_shell("cd %s && mkdir -p bucket-0-0/fenced/00000001-000000aa "
+                "bucket-0-0/fenced/00000002-000000bb && touch -d '2 days ago' "
+                "bucket-0-0/fenced/00000001-000000aa/0000000000000007-0000000000000007.ltx && "
+                "touch bucket-0-0/fenced/00000002-000000bb/0000000000000009-0000000000000009.ltx",
+                s.folder);
+    scene_begin(&s);
+    scene_wait(&s, engine_expire);
+    scene_list(&s, 0, 0, &inv);
+    assert_int_equal(inv.fenced_count, 1);
+    assert_int_equal(inv.fenced[0].owner, 0xbb);
+    inventory_destroy(&inv);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -603,6 +647,8 @@ int main(int argc, char **argv)
         TEST(test_retention_that_is_off_deletes_nothing),
         TEST(test_raw_objects_age_out_while_nothing_is_committed),
         TEST(test_deletion_that_fails_is_tried_again),
+        TEST(test_housekeeping_follows_a_snapshot_once_a_day),
+        TEST(test_retention_expires_what_fenced_writers_left),
     };
     return TEST_MAIN(tests);
 }

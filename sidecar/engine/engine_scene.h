@@ -114,7 +114,8 @@ static inline void scene_print(const struct engine_scene *s)
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
             print_error("#   %s: state %d (%s), txid %" PRIu64 ", fault \"%s\"\n", c->name,
-                        (int)c->state, c->state_detail, c->acknowledged_txid, fault_last(&c->fault)->text);
+                        (int)c->state, c->state_detail, c->acknowledged_txid,
+                        fault_last(&c->fault)->text);
         }
     }
 }
@@ -143,6 +144,17 @@ static inline uint64_t scene_patience(void)
         uint64_t until_patience = scene_patience();                                                \
         while (!(condition))                                                                       \
             scene_turn((s), until_patience, #condition);                                           \
+    } while (0)
+
+/* The same while time flies: step_ns every few milliseconds. */
+#define SCENE_UNTIL_LATER(s, step_ns, condition)                                                   \
+    do {                                                                                           \
+        uint64_t until_patience = scene_patience();                                                \
+        while (!(condition)) {                                                                     \
+            scene_skip((s), (step_ns));                                                            \
+            for (unsigned turn = 0; turn < 8 && !(condition); turn++)                              \
+                scene_turn((s), until_patience, #condition);                                       \
+        }                                                                                          \
     } while (0)
 
 /* Runs the loop for a while (real time) in which something must *not* happen. */
@@ -314,13 +326,19 @@ static inline void scene_on_done(void *scene, const struct engine_outcome *outco
 
 typedef void scene_order(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg);
 
-static inline void scene_wait(struct engine_scene *s, scene_order *order)
+/* Gives an order and waits for its outcome, which may be bad. */
+static inline bool scene_try(struct engine_scene *s, scene_order *order)
 {
     s->is_done = false;
     order(s->engine, SCENE_PATIENCE_SECONDS / 2 * NS_PER_SEC, scene_on_done, s);
     assert_false(s->is_done);
     SCENE_UNTIL(s, s->is_done);
-    if (s->unshipped > 0) {
+    return s->unshipped == 0;
+}
+
+static inline void scene_wait(struct engine_scene *s, scene_order *order)
+{
+    if (!scene_try(s, order)) {
         print_error("# %zu databases are not done: %s\n", s->unshipped, s->first_error.text);
         scene_print(s);
         fail();

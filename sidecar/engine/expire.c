@@ -75,16 +75,28 @@ static struct retain_policy policy_of(const struct chain *c)
 
 /* ---- deleting ---- */
 
+static size_t victim_total(const struct retain_plan *p)
+{
+    return p->victim_count + p->fenced_count;
+}
+
+/* Keys are those of the levels' victims, then those of fenced ones. */
 static void key_deleted(void *arg, size_t key_idx, const struct error *err)
 {
     struct expire *x = arg;
-    const struct retain_victim *v = &x->plan.victims[key_idx];
 
     if (err->code != ERR_NONE) {
         x->failed++;
         return;
     }
     x->deleted++;
+    if (key_idx >= x->plan.victim_count) {
+        const struct inventory_fenced *f = &x->plan.fenced[key_idx - x->plan.victim_count];
+        (void)inventory_remove_fenced(&x->c->inv, f->epoch, f->owner, f->min_txid,
+                                      f->max_txid); /* false: as below */
+        return;
+    }
+    const struct retain_victim *v = &x->plan.victims[key_idx];
     x->c->level_total[v->level].deleted++;
     (void)inventory_remove(&x->c->inv, v->level, v->object.min_txid, v->object.max_txid,
                            v->object.layout); /* false: the listing knew it, we did not */
@@ -98,21 +110,27 @@ static void delete_on_done(void *arg, const struct storage_result *result)
     x->op = NULL;
     if (err.code != ERR_NONE && x->failed)
         (void)error_wrap(&err, "%" PRIu64 " of %zu objects not deleted", x->failed,
-                         x->plan.victim_count);
+                         victim_total(&x->plan));
     expire_end(x, &err);
 }
 
 static int delete_start(struct expire *x, struct error *err)
 {
-    size_t n = x->plan.victim_count;
+    size_t n = victim_total(&x->plan);
 
     x->key_space = mem_new(n, sizeof(*x->key_space), err);
     x->keys = x->key_space ? mem_new(n, sizeof(*x->keys), err) : NULL;
     if (!x->keys)
         return -1;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < x->plan.victim_count; i++)
         x->keys[i] = inventory_object_key(x->plan.victims[i].level, &x->plan.victims[i].object,
                                           x->key_space[i]);
+    for (size_t i = 0; i < x->plan.fenced_count; i++) {
+        const struct inventory_fenced *f = &x->plan.fenced[i];
+        size_t at = x->plan.victim_count + i;
+        x->keys[at] = object_name_format_fenced(f->epoch, f->owner, f->min_txid, f->max_txid,
+                                                x->key_space[at]);
+    }
     const struct storage_delete args = {.keys = x->keys, .key_count = n, .on_key = key_deleted};
     return storage_delete_start(x->c->storage, &args, delete_on_done, x, &x->op, err);
 }
@@ -129,7 +147,7 @@ static void list_on_done(void *arg, const struct error *list_err)
     if (err.code == ERR_NONE && x->is_canceled)
         (void)error_set(&err, ERR_CANCELED, 0, "stopped");
     if (err.code != ERR_NONE || retain_decide(&x->inv, &policy, &x->plan, &err) < 0 ||
-        x->plan.victim_count == 0 || delete_start(x, &err) < 0)
+        victim_total(&x->plan) == 0 || delete_start(x, &err) < 0)
         expire_end(x, &err);
 }
 
@@ -141,9 +159,10 @@ void expire_start(struct chain *c)
 
     if (c->expire || c->state != CHAIN_FOLLOWING || !c->opt.is_retention_enabled)
         return;
-    if (retain_decide(&c->inv, &policy, &plan, &err) == 0 && plan.victim_count == 0) {
+    if (retain_decide(&c->inv, &policy, &plan, &err) == 0 && victim_total(&plan) == 0) {
         retain_plan_destroy(&plan);
         c->retention_at_ns = env_wall_ns(c->db->engine->env);
+        free(TAKE(c->retention_error)); /* what could not be deleted is gone all the same */
         expire_arm(c);
         return;
     }

@@ -536,6 +536,7 @@ static void test_lost_locks_are_noticed_by_the_next_checkpoint(void **state UNUS
     assert_false(follow_locks_ok(s.f));
     assert_error(follower_checkpoint(s.f, false, scene_note, &s, &result, &outcome, &err), &err,
                  ERR_WRONG_STATE, "locks");
+    assert_int_equal(err.origin, FOLLOW_ORIGIN_LOCKS_LOST);
     /* Opened anew it has them again, and the log proves that nothing was missed. */
     struct log_end end = *follower_end(s.f);
     bool contains = false;

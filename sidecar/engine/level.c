@@ -543,7 +543,6 @@ static void upload_end(struct level_work *l)
     if (!c->out.failures)
         fault_end(c->db->engine, &c->fault, "compaction recovered", c->db->path, c->name);
     if (l->level == LTX_LEVEL_SNAPSHOT) {
-        c->is_snapshot_owed = false;
         l->due_ns = env_wall_ns(c->db->engine->env) + c->opt.snapshot_interval_ns;
         housekeep_consider(c);
     }
@@ -692,7 +691,7 @@ void level_object_acknowledged(struct chain *c)
     }
     /* What lies before may have another page size, or holes: restores need a place to begin. */
     if (out->has_every_page && !is_base) {
-        c->is_snapshot_owed = c->opt.snapshot_interval_ns > 0;
+        c->owed_txid = c->opt.snapshot_interval_ns > 0 ? out->header.max_txid : 0;
         level_want(c, LTX_LEVEL_SNAPSHOT);
     }
 }

@@ -4,6 +4,7 @@
  *   1. bases   every object that starts at TXID 1; the oldest kept one gives the floor
  *   2. levels  a compaction that ends at or before the floor is not needed any more
  *   3. L0      old enough and covered by a compaction that stays, or at or before the floor
+ *      Beside the levels: what fenced writers left goes by its age alone
  *   4. proof   walk the remaining objects in the order of their ends: each boundary from the floor
  *              on must follow from one that is reachable. If that fails (a replica with holes), L0
  *              of the window stay, and the rest is proven again
@@ -17,6 +18,7 @@
 void retain_plan_destroy(struct retain_plan *p)
 {
     free(p->victims);
+    free(p->fenced);
     *p = (struct retain_plan){.victims = NULL};
 }
 
@@ -227,6 +229,22 @@ static int victims_list(const struct candidates *c, struct retain_plan *out, str
     return 0;
 }
 
+static int fenced_list(const struct inventory *inv, const struct retain_policy *policy,
+                       struct retain_plan *out, struct error *err)
+{
+    out->fenced = mem_new(inv->fenced_count + 1, sizeof(*out->fenced), err);
+    if (!out->fenced)
+        return -1;
+    for (size_t i = 0; i < inv->fenced_count && policy->snapshot_retention_ns; i++) {
+        const struct inventory_fenced *f = &inv->fenced[i];
+        if (!is_older_than(f->timestamp_ns, policy->snapshot_retention_ns, policy->now_ns))
+            continue;
+        out->fenced[out->fenced_count++] = *f;
+        out->bytes += f->bytes;
+    }
+    return 0;
+}
+
 int retain_decide(const struct inventory *inv, const struct retain_policy *policy,
                   struct retain_plan *out, struct error *err)
 {
@@ -241,8 +259,10 @@ int retain_decide(const struct inventory *inv, const struct retain_policy *polic
     int rc = plan_prove(&c, plan.floor_txid, err);
     if (rc < 0 && err->code == ERR_GAP && raw_spare(&c, plan.floor_txid))
         rc = plan_prove(&c, plan.floor_txid, err);
-    if (rc < 0 || victims_list(&c, &plan, err) < 0)
+    if (rc < 0 || victims_list(&c, &plan, err) < 0 || fenced_list(inv, policy, &plan, err) < 0) {
+        retain_plan_destroy(&plan);
         return -1;
+    }
     error_clear(err);
     *out = plan;
     return 0;
@@ -294,6 +314,9 @@ uint64_t retain_next_due(const struct inventory *inv, const struct retain_policy
                 due = earlier(due, o->timestamp_ns, policy->snapshot_retention_ns, policy->now_ns);
         }
     }
+    for (size_t i = 0; policy->snapshot_retention_ns && i < inv->fenced_count; i++)
+        due = earlier(due, inv->fenced[i].timestamp_ns, policy->snapshot_retention_ns,
+                      policy->now_ns);
     return due;
 }
 

@@ -8,6 +8,8 @@
  *   - every compaction that reaches beyond the oldest base that is kept
  *   - L0 objects younger than l0_retention, those that no kept compaction or base covers, and
  *     always the newest
+ *   - what fenced writers left, until it is older than snapshot_retention: no history goes on there,
+ *     so it needs no proof
  *
  * Before anything is named for deletion the plan is *proven*: with what is left, the tip and every
  * boundary of a kept object from the oldest kept base on must be reachable, as a restore would
@@ -38,7 +40,9 @@ struct retain_victim {
 struct retain_plan {
     struct retain_victim *victims;
     size_t victim_count;
-    uint64_t bytes;
+    struct inventory_fenced *fenced; /* victims that fenced writers left */
+    size_t fenced_count;
+    uint64_t bytes; /* of all of them */
     uint64_t floor_txid; /* of the oldest base that is kept: nothing before it is promised */
 };
 

@@ -375,6 +375,38 @@ static void test_every_promised_boundary_of_random_replicas_stays_restorable(voi
     assert_int_equal(refused, 0);
 }
 
+static void test_what_fenced_writers_left_goes_by_its_age(void **state UNUSED)
+{
+    CLEANUP(inventory_destroy) struct inventory inv = INVENTORY_INIT;
+    struct error err = ERROR_INIT;
+    struct retain_plan plan = {.victims = NULL};
+    struct inventory_fenced f = {.epoch = 3,
+                                 .owner = 0xbeef,
+                                 .min_txid = 7,
+                                 .max_txid = 7,
+                                 .bytes = 50,
+                                 .timestamp_ns = NOW - 8 * NS_PER_DAY};
+
+    add(&inv, 9, 1, 6, NS_PER_HOUR);
+    assert_ok(inventory_add_fenced(&inv, &f, &err), &err);
+    f.epoch = 4;
+    f.timestamp_ns = NOW - 6 * NS_PER_DAY;
+    assert_ok(inventory_add_fenced(&inv, &f, &err), &err);
+    struct retain_policy p = policy(7 * NS_PER_DAY, NS_PER_MIN);
+    assert_ok(retain_decide(&inv, &p, &plan, &err), &err);
+    assert_int_equal(plan.victim_count, 0);
+    assert_int_equal(plan.fenced_count, 1);
+    assert_int_equal(plan.fenced[0].epoch, 3);
+    assert_int_equal(plan.bytes, 50);
+    retain_plan_destroy(&plan);
+    assert_int_equal(retain_next_due(&inv, &p), NOW + NS_PER_DAY + 1); /* the other one */
+
+    p = policy(0, NS_PER_MIN); /* keep everything */
+    assert_ok(retain_decide(&inv, &p, &plan, &err), &err);
+    assert_int_equal(plan.fenced_count, 0);
+    retain_plan_destroy(&plan);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -389,6 +421,7 @@ int main(void)
         TEST(test_window_is_that_of_bases_and_tip),
         TEST(test_next_due_is_when_time_alone_makes_something_deletable),
         TEST(test_every_promised_boundary_of_random_replicas_stays_restorable),
+        TEST(test_what_fenced_writers_left_goes_by_its_age),
     };
     return TEST_MAIN(tests);
 }

@@ -67,10 +67,17 @@ static int plan_make(struct attempt *a, struct error *err)
 
     for (size_t i = 0; i < a->vanished_count; i++) {
         const struct plan_object *v = &a->vanished[i];
-        (void)inventory_remove(&a->inventory, v->level, v->object.min_txid, v->object.max_txid,
-                               v->object.layout); /* false: the listing does not name it any more */
+        /* false: the listing does not name it any more */
+        if (v->is_fenced)
+            (void)inventory_remove_fenced(&a->inventory, v->fenced.epoch, v->fenced.owner,
+                                          v->object.min_txid, v->object.max_txid);
+        else
+            (void)inventory_remove(&a->inventory, v->level, v->object.min_txid, v->object.max_txid,
+                                   v->object.layout);
     }
     restore_plan_destroy(&a->plan);
+    if (options->is_fenced)
+        return restore_plan_make_fenced(&a->inventory, &options->fenced, &a->plan, err);
     if (a->vanished_count > 0 && inventory_object_count(&a->inventory) == 0)
         return error_set(err, ERR_UNAVAILABLE, 0, "every listed object is missing");
     return restore_plan_make(&a->inventory, &options->target, a->base ? a->base->map.state.txid : 0,
@@ -129,7 +136,7 @@ static void vanished_note(struct attempt *a, const struct error *err)
         a->vanished[a->vanished_count++] = *v;
     LOG_INFO(a->r->args->log, "object vanished, planning again",
              LOG_STR("destination", storage_url(a->storage)),
-             LOG_STR("object", inventory_object_key(v->level, &v->object, key)), LOG_ERR(err));
+             LOG_STR("object", restore_plan_object_key(v, key)), LOG_ERR(err));
 }
 
 /* Steps 1 and 2. *out_is_empty: nothing was fetched, there is nothing. */
@@ -141,7 +148,8 @@ static int plan_and_fetch(struct attempt *a, bool *out_is_empty, struct error *e
     for (unsigned tries = 0;; tries++) {
         if (restore_list(r, a->destination_idx, &a->inventory, err) < 0)
             return -1;
-        if (inventory_object_count(&a->inventory) == 0) {
+        bool has_fenced = r->options->is_fenced && a->inventory.fenced_count > 0;
+        if (inventory_object_count(&a->inventory) == 0 && !has_fenced) {
             *out_is_empty = true;
             return empty_explain(&a->inventory, err);
         }
@@ -293,7 +301,7 @@ static int attempt_run(struct attempt *a, bool *out_is_empty, struct error *err)
 {
     const struct restore_options *options = a->r->options;
 
-    if (options->want_page_map) {
+    if (options->want_page_map && !options->is_fenced) {
         a->map_path = page_map_path(a->r->guard.path, options->meta_path,
                                     a->r->args->destinations[a->destination_idx].name, err);
         if (!a->map_path) {

@@ -87,6 +87,12 @@ static bool leads_on(const struct audit *a, const struct inventory_object *o)
     return reached_below(a, o->max_txid) >= o->min_txid - 1;
 }
 
+/* Below the oldest full copy nothing is promised: retention takes what lies there bit by bit. */
+static bool is_before_window(const struct audit *a, const struct inventory_object *o)
+{
+    return a->reached_count && o->max_txid < a->reached[0];
+}
+
 /* Step 1. */
 static int reach_collect(struct audit *a, struct error *err)
 {
@@ -122,7 +128,7 @@ static void level_walk(struct audit *a, unsigned level)
         char text[160];
         bool is_base = o->min_txid == 1; /* a full copy follows from nothing */
         if (o->min_txid > before->max_txid + 1) {
-            bool is_bridged = leads_on(a, o);
+            bool is_bridged = leads_on(a, o) || is_before_window(a, o);
             (void)snprintf(text, sizeof(text),
                            "TXID %016" PRIx64 " to %016" PRIx64 " are missing from level %u%s",
                            before->max_txid + 1, o->min_txid - 1, level,

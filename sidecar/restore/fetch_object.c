@@ -256,7 +256,7 @@ struct fetch_object *fetch_object_begin(struct fetch *f, size_t plan_idx, struct
     o->plan_idx = plan_idx;
     o->named = &p->object;
     o->tail = (struct buf)BUF_INIT(TAIL_BYTES);
-    inventory_object_key(p->level, &p->object, o->key);
+    restore_plan_object_key(p, o->key);
     o->is_split = o->named->bytes > f->args.unit_bytes;
     o->state = o->is_split ? OBJECT_OPENING : OBJECT_OPEN;
     o->unit_count = o->is_split ? 0 : 1;

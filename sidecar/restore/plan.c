@@ -18,6 +18,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/ltx/ltx.h"
 
@@ -353,6 +354,111 @@ int restore_plan_make(const struct inventory *inventory, const struct restore_ta
             realloc(plan.objects, plan.object_count * sizeof(*plan.objects));
         plan.objects = fitted ? fitted : plan.objects;
     }
+    *out = plan;
+    plan = (struct restore_plan){0};
+    return 0;
+}
+
+/* ---- what fenced writers left ---- */
+
+const char *restore_plan_object_key(const struct plan_object *object,
+                                    char out[static STORAGE_KEY_BYTES_MAX])
+{
+    if (!object->is_fenced)
+        return inventory_object_key(object->level, &object->object, out);
+    return object_name_format_fenced(object->fenced.epoch, object->fenced.owner,
+                                     object->object.min_txid, object->object.max_txid, out);
+}
+
+/* Eight lower-case hexadecimal digits. */
+static bool hex32_parse(const char *text, uint32_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < 8; i++) {
+        bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (!is_digit && (text[i] < 'a' || text[i] > 'f'))
+            return false;
+        *out = *out << 4 | (uint32_t)(is_digit ? text[i] - '0' : text[i] - 'a' + 10);
+    }
+    return true;
+}
+
+int restore_fenced_parse(const char *text, struct restore_fenced *out, struct error *err)
+{
+    struct restore_fenced parsed;
+
+    if (strlen(text) != 17 || text[8] != '-' || !hex32_parse(text, &parsed.epoch) ||
+        !hex32_parse(text + 9, &parsed.owner)) {
+        (void)error_set(err, ERR_USAGE, 0,
+                        "\"%.40s\" is not EPOCH-OWNER (8 lower-case hexadecimal digits each)",
+                        text);
+        return error_hint(err, "walferry ltx -level all lists what fenced writers left");
+    }
+    *out = parsed;
+    return 0;
+}
+
+static const struct inventory_fenced *fenced_find(const struct inventory *inventory,
+                                                  const struct restore_fenced *which)
+{
+    const struct inventory_fenced *best = NULL;
+
+    for (size_t i = 0; i < inventory->fenced_count; i++) {
+        const struct inventory_fenced *f = &inventory->fenced[i];
+        if (f->epoch == which->epoch && f->owner == which->owner &&
+            (!best || f->max_txid > best->max_txid))
+            best = f;
+    }
+    return best;
+}
+
+/* The plan that leads to the state before it, if it does not hold the whole database itself. */
+static int fenced_base(const struct inventory *inventory, const struct inventory_fenced *f,
+                       struct restore_plan *out, struct error *err)
+{
+    const struct restore_target before = {.kind = RESTORE_TXID, .txid = f->min_txid - 1};
+    char txid[LTX_TXID_TEXT_BYTES];
+
+    if (f->min_txid == 1)
+        return 0;
+    int rc = inventory_object_count(inventory) == 0
+                 ? error_set(err, ERR_GAP, 0, "the replica itself is gone")
+                 : restore_plan_make(inventory, &before, 0, out, err);
+    return rc == 0
+               ? 0
+               : error_wrap(err, "what %08x-%08x left continues TXID %s, which cannot be restored",
+                            f->epoch, f->owner, ltx_txid_format(before.txid, txid));
+}
+
+int restore_plan_make_fenced(const struct inventory *inventory, const struct restore_fenced *which,
+                             struct restore_plan *out, struct error *err)
+{
+    CLEANUP(restore_plan_destroy) struct restore_plan plan = {.from_txid = 0};
+    const struct inventory_fenced *f = fenced_find(inventory, which);
+
+    if (!f) {
+        (void)error_set(err, ERR_USAGE, 0, "no fenced writer %08x-%08x left anything here",
+                        which->epoch, which->owner);
+        return error_hint(err, "walferry ltx -level all lists what fenced writers left");
+    }
+    if (fenced_base(inventory, f, &plan, err) < 0)
+        return -1;
+    struct plan_object *all =
+        realloc(plan.objects, (plan.object_count + 1) * sizeof(*plan.objects));
+    if (!all)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a plan");
+    plan.objects = all;
+    plan.objects[plan.object_count++] =
+        (struct plan_object){.object = {.min_txid = f->min_txid,
+                                        .max_txid = f->max_txid,
+                                        .bytes = f->bytes,
+                                        .timestamp_ns = f->timestamp_ns},
+                             .is_fenced = true,
+                             .fenced = *which};
+    plan.bytes += f->bytes;
+    plan.txid = f->max_txid;
+    plan.tip_txid = f->max_txid;
+    plan.timestamp_ns = f->timestamp_ns;
     *out = plan;
     plan = (struct restore_plan){0};
     return 0;

@@ -29,10 +29,22 @@ struct restore_target {
     uint64_t timestamp_ns; /* RESTORE_TIMESTAMP: since 1970 */
 };
 
+/* What a fenced writer left, by the folder that it lies in: fenced/<epoch>-<owner>/. */
+struct restore_fenced {
+    uint32_t epoch;
+    uint32_t owner;
+};
+
 struct plan_object {
     unsigned level;
     struct inventory_object object;
+    bool is_fenced; /* it lies in the folder of fenced; level and layout mean nothing then */
+    struct restore_fenced fenced;
 };
+
+/* Writes the relative key of an object of a plan into out and returns it. */
+const char *restore_plan_object_key(const struct plan_object *object,
+                                    char out[static STORAGE_KEY_BYTES_MAX]);
 
 struct restore_plan {
     struct plan_object *objects; /* oldest first; owned */
@@ -65,6 +77,25 @@ void restore_plan_destroy(struct restore_plan *plan);
 MUST_USE int restore_plan_make(const struct inventory *inventory,
                                const struct restore_target *target, uint64_t from_txid,
                                struct restore_plan *out, struct error *err);
+
+/*
+ * Parses "EPOCH-OWNER", eight hexadecimal digits each, as the folder is named. ERR_USAGE.
+ */
+MUST_USE int restore_fenced_parse(const char *text, struct restore_fenced *out, struct error *err);
+
+/*
+ * The plan for what a fenced writer left: the state before its object [min, max], that is TXID
+ * min - 1, and then the object. (Of several of one writer: the newest.) It leads to a fork, a state
+ * that was never part of the replica's history; out->txid is max, which another state may have too.
+ *
+ * ERR_USAGE    that writer left nothing; or TXID min - 1 is no boundary (any more): the text names
+ *              its neighbours
+ * ERR_GAP      TXID min - 1 cannot be reached; also if the levels hold nothing at all
+ * ERR_NO_MEMORY
+ */
+MUST_USE int restore_plan_make_fenced(const struct inventory *inventory,
+                                      const struct restore_fenced *which, struct restore_plan *out,
+                                      struct error *err);
 
 /*
  * The furthest state that can be reached from from_txid when only objects up to limit_txid are

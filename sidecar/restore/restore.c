@@ -314,6 +314,10 @@ static int options_check(const struct restore_options *o, struct error *err)
     if (o->parallelism > RESTORE_PARALLELISM_MAX)
         return error_set(err, ERR_USAGE, 0, "parallelism %u is more than %d", o->parallelism,
                          RESTORE_PARALLELISM_MAX);
+    if (o->is_fenced && (o->target.kind != RESTORE_LATEST || o->roll_forward))
+        return error_set(err, ERR_USAGE, 0,
+                         "what a fenced writer left is one state: no TXID, no moment, no rolling "
+                         "forward");
     if (o->roll_forward && o->target.kind != RESTORE_LATEST)
         return error_set(err, ERR_USAGE, 0, "roll forward leads to the newest state only");
     return 0;

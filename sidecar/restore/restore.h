@@ -68,6 +68,9 @@ const char *restore_integrity_name(enum restore_integrity integrity);
 struct restore_options {
     const char *output; /* path of the database to make; its folder must exist */
     struct restore_target target;
+    bool is_fenced; /* instead of target: what a fenced writer left. A fork of history, so no page
+                       map is published, whatever want_page_map says */
+    struct restore_fenced fenced;
     bool if_db_not_exists;  /* an existing output is success: RESTORE_DB_EXISTS; with roll_forward
                                only one that cannot be judged (no page map, no answer) */
     bool if_replica_exists; /* "positively nothing" is success: still RESTORE_NO_BACKUP */

@@ -414,6 +414,103 @@ static void test_restore_of_a_replica_by_litestream_equals_the_original(void **s
     }
 }
 
+/* Moves an object of level 0 to where a fenced writer leaves it. */
+static void object_fence(struct scene *s, const char *folder, uint64_t min, uint64_t max)
+{
+    char from[700];
+    char to[900];
+
+    test_replica_path(&s->replica, 0, min, max, from);
+    (void)snprintf(to, sizeof(to), "%s/fenced", s->replica.root);
+    (void)mkdir(to, 0700); /* there already: fine */
+    (void)snprintf(to, sizeof(to), "%s/fenced/%s", s->replica.root, folder);
+    assert_int_equal(mkdir(to, 0700), 0);
+    (void)snprintf(to, sizeof(to), "%s/fenced/%s/%016llx-%016llx.ltx", s->replica.root, folder,
+                   (unsigned long long)min, (unsigned long long)max);
+    assert_int_equal(rename(from, to), 0);
+}
+
+static void
+test_restore_of_what_a_fenced_writer_left_is_a_fork_without_page_map(void **state UNUSED)
+{
+    CLEANUP(scene_remove) struct scene s = {.replica.has_ext = true};
+    struct error err = ERROR_INIT;
+
+    scene_make(&s, 4096);
+    test_replica_live(&s.replica, 11, 5);
+    for (uint64_t t = 1; t <= 12; t++)
+        test_replica_write(&s.replica, 0, t, t);
+    object_fence(&s, "00000003-0a1b2c3d", 12, 12);
+    test_replica_commit(&s.replica, "CREATE TABLE winner(x)");
+    test_replica_write(&s.replica, 0, 12, 13); /* the winner's history goes on from 11, too */
+    s.options.is_fenced = true;
+    s.options.fenced = (struct restore_fenced){.epoch = 3, .owner = 0x0a1b2c3d};
+
+    s.options.dry_run = true;
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(s.result.outcome, RESTORE_PLANNED);
+    assert_int_equal(s.result.plan.object_count, 12);
+    assert_true(s.result.plan.objects[11].is_fenced);
+    s.options.dry_run = false;
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(s.result.outcome, RESTORE_DONE);
+    assert_int_equal(s.result.txid, 12);
+    assert_true(s.result.is_checksum_recorded);
+    assert_false(s.result.has_page_map);
+    assert_false(scene_has(s.map)); /* although it was wanted */
+    test_replica_assert_state(&s.replica, s.out, 12);
+    scene_clear_output(&s);
+    s.options.is_fenced = false;
+    assert_ok(scene_restore(&s, &err), &err);
+    test_replica_assert_state(&s.replica, s.out, 13);
+}
+
+static void test_restore_refuses_a_fenced_object_without_the_state_before_it(void **state UNUSED)
+{
+    CLEANUP(scene_remove) struct scene s = {.replica.has_ext = true};
+    struct error err = ERROR_INIT;
+
+    scene_make(&s, 4096);
+    test_replica_live(&s.replica, 11, 5);
+    test_replica_write(&s.replica, 0, 11, 11);
+    object_fence(&s, "00000003-0a1b2c3d", 11, 11);
+    s.options.is_fenced = true;
+    s.options.fenced = (struct restore_fenced){.epoch = 3, .owner = 0x0a1b2c3d};
+    assert_error(scene_restore(&s, &err), &err, ERR_GAP, "the replica itself is gone");
+    test_replica_write(&s.replica, 9, 1, 8);
+    test_replica_write(&s.replica, 1, 9, 12); /* merged the boundary away */
+    assert_error(scene_restore(&s, &err), &err, ERR_USAGE,
+                 "continues TXID 000000000000000a, which cannot be restored");
+    s.options.fenced.owner = 1;
+    assert_error(scene_restore(&s, &err), &err, ERR_USAGE,
+                 "no fenced writer 00000003-00000001 left anything");
+    s.options.target = (struct restore_target){.kind = RESTORE_TXID, .txid = 8};
+    assert_error(scene_restore(&s, &err), &err, ERR_USAGE, "one state");
+    scene_assert_no_output(&s);
+}
+
+static void test_fenced_writers_are_named_as_their_folder(void **state UNUSED)
+{
+    static const char *const wrong[] = {"",
+                                        "3-1",
+                                        "00000003",
+                                        "00000003-0a1b2c3",
+                                        "00000003-0a1b2c3dd",
+                                        "00000003/0a1b2c3d",
+                                        "0000000G-0a1b2c3d",
+                                        "00000003-0A1B2C3D"};
+    struct restore_fenced f;
+    struct error err = ERROR_INIT;
+
+    assert_ok(restore_fenced_parse("00000003-0a1b2c3d", &f, &err), &err);
+    assert_int_equal(f.epoch, 3);
+    assert_int_equal(f.owner, 0x0a1b2c3d);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        test_row(wrong[i]);
+        assert_error(restore_fenced_parse(wrong[i], &f, &err), &err, ERR_USAGE, "EPOCH-OWNER");
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -434,6 +531,9 @@ int main(void)
         TEST(test_restore_falls_through_to_the_next_destination),
         TEST(test_restore_tells_its_progress),
         TEST(test_restore_of_a_replica_by_litestream_equals_the_original),
+        TEST(test_restore_of_what_a_fenced_writer_left_is_a_fork_without_page_map),
+        TEST(test_restore_refuses_a_fenced_object_without_the_state_before_it),
+        TEST(test_fenced_writers_are_named_as_their_folder),
     };
     return TEST_MAIN(tests);
 }

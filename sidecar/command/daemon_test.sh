@@ -1,0 +1,314 @@
+#!/usr/bin/env bash
+# walferry replicate as a service: its address, its control socket, folders of databases, validation
+# of what lies in the bucket, and that secrets are in nothing that it says.
+# shellcheck source=sidecar/command/cli.sh
+. "$(dirname "$0")/cli.sh"
+tap_need sqlite3 python3 curl
+
+# get PATH [CURL-FLAG...]: from the address; the body is $work/out, the HTTP status is `code`.
+get() {
+    local path=$1
+    shift
+    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time 10 "$@" "http://127.0.0.1:$port$path")
+}
+
+# ask PATH [BODY]: from the control socket, by POST if there is a body.
+ask() {
+    local post=()
+    [ $# -lt 2 ] || post=(-X POST -d "$2")
+    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time 20 --unix-socket "$work/sock" \
+        "${post[@]}" "http://localhost$1")
+}
+
+# serve [GLOBALS]: replicates $work/a.db with an address and a control socket.
+serve() {
+    [ -e "$work/a.db" ] || db_make "$work/a.db"
+    cat >"$work/c.yml" <<-END
+	addr: "127.0.0.1:0"
+	socket: {enabled: true, path: $work/sock}
+	${1:-}
+	dbs: [{path: $work/a.db, replica: {path: $work/replica, sync-interval: 50ms}}]
+	END
+    daemon_start a replicate -config "$work/c.yml"
+    port=$(daemon_port a)
+    wait_until "the first object is there" has_objects "$work/replica" 0 1
+}
+
+stop() {
+    pid_stop "$pid" TERM
+    [ "$status" -eq 0 ] || fail "exit status $status: $(cat "$work/a.log")"
+}
+
+# ---- the address -------------------------------------------------------------------------------
+
+address() {
+    local path
+    serve
+    for path in /startupz /healthz /readyz; do
+        get $path
+        [ "$code" -eq 200 ]
+        [ "$(cat "$work/out")" = ok ]
+    done
+    get /metrics
+    [ "$code" -eq 200 ]
+    says 'walferry_replication_lag_seconds{'
+    lacks "$work/out" litestream_
+    get /status
+    json_is "d['schema'] == 1 and d['databases'][0]['path'] == '$work/a.db'"
+    json_is "d['databases'][0]['destinations'][0]['acknowledged_txid'] == '0000000000000001'"
+    get /
+    [ "$code" -eq 200 ]
+    says '<html'
+    for path in /nothing /list /sync /register /drain /../etc/passwd; do
+        get "$path" --path-as-is
+        [ "$code" -eq 404 ] || fail "$path: $code"
+    done
+    get /status -X POST -d '{}'
+    [ "$code" -eq 405 ]
+    stop
+}
+tap_run the_address_answers_and_changes_nothing address
+
+metrics_compat() {
+    serve 'metrics-compat: litestream'
+    get /metrics
+    says 'litestream_txid{'
+    says 'walferry_acknowledged_txid{'
+    stop
+}
+tap_run litestreams_metrics_are_there_on_request metrics_compat
+
+address_taken() {
+    serve
+    db_make "$work/b.db"
+    cat >"$work/d.yml" <<-END
+	addr: "127.0.0.1:$port"
+	dbs: [{path: $work/b.db, replica: {path: $work/replica-b}}]
+	END
+    local taken=$port
+    run replicate -config "$work/d.yml"
+    [ "$status" -eq 1 ] || fail "exit status $status"
+    tells "listen on 127.0.0.1 port $taken: Address already in use"
+    # A word that is no address is a mistake of the configuration.
+    sed -i "s/127.0.0.1:$taken/somewhere/" "$work/d.yml"
+    expect 2 replicate -config "$work/d.yml"
+    tells somewhere
+    stop
+}
+tap_run an_address_that_cannot_be_had_ends_it_at_once address_taken
+
+# ---- the control socket ------------------------------------------------------------------------
+
+socket_mode() {
+    umask 0
+    serve
+    [ "$(stat -c %a "$work/sock")" = 600 ]
+    stop
+    sed -i "s|path: $work/sock|path: $work/sock, permissions: 0660|" "$work/c.yml"
+    # What a killed process left behind is no obstacle.
+    daemon_start a replicate -config "$work/c.yml"
+    wait_log a msg=attached
+    [ "$(stat -c %a "$work/sock")" = 660 ]
+    pid_stop "$pid" KILL
+    [ -e "$work/sock" ]
+    daemon_start a replicate -config "$work/c.yml"
+    wait_log a msg=attached
+    wait_until "it answers" ask /info
+    [ "$code" -eq 200 ]
+    stop
+}
+tap_run the_socket_is_the_owners_unless_told_otherwise socket_mode
+
+socket_asked() {
+    serve
+    ask /info
+    json_is "d['pid'] == $pid and d['database_count'] == 1"
+    ask /list
+    json_is "[(b['path'], b['status']) for b in d['databases']] == [('$work/a.db', 'replicating')]"
+    ask "/txid?path=$work/a.db"
+    json_is "d == {'txid': 1}"
+    db_insert "$work/a.db" 2
+    ask /sync "{\"path\": \"$work/a.db\", \"wait\": true, \"timeout\": 10}"
+    [ "$code" -eq 200 ]
+    json_is "d['replicated_txid'] == 2"
+    restores "file://$work/replica" 2
+    ask /sync "{\"path\": \"$work/a.db\", \"wait\": true}"
+    json_is "d['status'] == 'no_change'"
+    ask /status
+    json_is "d['is_draining'] is False"
+    ask /drain '{}'
+    json_is "d == {'status': 'draining'}"
+    ask /status
+    json_is "d['is_draining'] is True"
+    stop
+}
+tap_run the_socket_tells_syncs_and_drains socket_asked
+
+socket_register() {
+    serve
+    db_make "$work/b.db" 3
+    local body="{\"path\": \"$work/b.db\", \"replica_url\": \"file://$work/replica-b\"}"
+    ask /register "$body"
+    [ "$code" -eq 200 ]
+    json_is "d == {'status': 'registered', 'path': '$work/b.db'}"
+    ask /register "$body"
+    json_is "d['status'] == 'already_registered'"
+    ask /sync "{\"path\": \"$work/b.db\", \"wait\": true}"
+    [ "$code" -eq 200 ]
+    restores "file://$work/replica-b" 3
+    ask /register "{\"path\": \"$work/d.db\", \"replica_url\": \"file://$work/replica\"}"
+    [ "$code" -eq 400 ]
+    json_is "'is used by two databases' in d['details']"
+    stop
+}
+tap_run a_database_is_registered_at_run_time socket_register
+
+socket_mistakes() {
+    serve
+    ask /sync "{\"path\": \"$work/none.db\"}"
+    [ "$code" -eq 404 ]
+    ask /sync '{"path": '
+    [ "$code" -eq 400 ]
+    ask /sync '{}'
+    [ "$code" -eq 400 ]
+    json_is "d['error'] == 'path required'"
+    ask "/txid?path=$work/none.db"
+    [ "$code" -eq 404 ]
+    ask /register "{\"path\": \"$work/b.db\", \"replica_url\": \"gs://bucket/app\"}"
+    [ "$code" -eq 501 ]
+    json_is "'gs' in d['details']"
+    ask /unregister '{}'
+    [ "$code" -eq 404 ]
+    get /healthz
+    [ "$code" -eq 200 ]
+    stop
+}
+tap_run mistakes_at_the_socket_are_answered_and_harm_nothing socket_mistakes
+
+# ---- folders -----------------------------------------------------------------------------------
+
+folder() {
+    mkdir -p "$work/tenants/deep"
+    db_make "$work/tenants/a.db" 2
+    cat >"$work/c.yml" <<-END
+	dbs:
+	  - {dir: $work/tenants, pattern: "*.db", watch: true, recursive: true,
+	     replica: {path: $work/replica, sync-interval: 50ms}}
+	END
+    daemon_start a replicate -config "$work/c.yml"
+    wait_until "what was there is replicated" has_objects "$work/replica/a.db" 0 1
+    db_make "$work/tenants/b.db" 3
+    echo 'no database' >"$work/tenants/c.db"
+    wait_until "what came later is replicated" restores "file://$work/replica/b.db" 3
+    mv "$work/tenants/c.db" "$work/tenants/c.txt"
+    db_insert "$work/tenants/b.db" 4
+    wait_until "its commits are, too" restores "file://$work/replica/b.db" 4
+    [ ! -e "$work/replica/c.db" ]
+    stop
+}
+tap_run a_database_that_appears_in_a_folder_later_is_taken_up folder
+
+folder_empty() {
+    mkdir "$work/tenants"
+    cat >"$work/c.yml" <<-END
+	dbs: [{dir: $work/tenants, pattern: "*.db", replica: {path: $work/replica}}]
+	END
+    expect 2 replicate -config "$work/c.yml"
+    tells "no database matches \"*.db\""
+    sed -i 's/pattern/watch: true, pattern/' "$work/c.yml"
+    expect 0 replicate -once -config "$work/c.yml"
+    sed -i "s|$work/tenants|$work/none|" "$work/c.yml"
+    run replicate -once -config "$work/c.yml"
+    [ "$status" -ne 0 ]
+    tells "$work/none"
+}
+tap_run an_empty_folder_is_a_mistake_unless_it_is_watched folder_empty
+
+# ---- validation --------------------------------------------------------------------------------
+
+validation() {
+    db_make "$work/a.db"
+    cat >"$work/c.yml" <<-END
+	addr: "127.0.0.1:0"
+	dbs:
+	  - path: $work/a.db
+	    replica: {path: $work/replica, sync-interval: 50ms, validation-interval: 200ms}
+	END
+    daemon_start a replicate -config "$work/c.yml"
+    local row
+    for row in 2 3; do
+        wait_until "object $((row - 1)) is there" has_objects "$work/replica" 0 $((row - 1))
+        db_insert "$work/a.db" "$row"
+    done
+    wait_until "object 3 is there" has_objects "$work/replica" 0 3
+    rm "$(object "$work/replica" 0 2)"
+    wait_log a 'replica is not whole'
+    log_has a 'are missing'
+    wait_until "a snapshot is written" has_objects "$work/replica" 9 1
+    wait_until "the replica restores again" restores "file://$work/replica" 3
+    stop
+}
+tap_run what_is_deleted_behind_our_back_is_told_and_healed_by_a_snapshot validation
+
+# ---- secrets -----------------------------------------------------------------------------------
+
+# Everything that is said, with all there is to say it: no canary may be in it.
+secrets() {
+    [ -x "$peers/versitygw" ] || skip "no $peers/versitygw: make peers"
+    mkdir -p "$work/store/bucket" "$work/said"
+    local i path
+    s3_secret=canary0secret
+    for i in 1 2 3; do
+        s3_start "$work/store" "$(port_free)" && break
+    done
+    db_make "$work/a.db"
+    cat >"$work/c.yml" <<-END
+	addr: "127.0.0.1:0"
+	socket: {enabled: true, path: $work/sock}
+	metrics-compat: litestream
+	logging: {level: trace}
+	shutdown-sync-timeout: 300ms
+	dbs:
+	  - path: $work/a.db
+	    replicas:
+	      - {name: good, bucket: bucket, path: app, type: s3, endpoint: "$s3_endpoint",
+	         region: us-east-1, access-key-id: $s3_user, secret-access-key: $s3_secret}
+	      - {name: bad, url: "s3://bucket/bad?endpoint=$s3_endpoint", region: us-east-1,
+	         access-key-id: $s3_user, secret-access-key: canary1wrong}
+	      - {name: token, url: "s3://bucket/token?endpoint=$s3_endpoint", region: us-east-1,
+	         access-key-id: $s3_user, secret-access-key: canary2wrong, session-token: canary3token}
+	END
+    daemon_start a replicate -config "$work/c.yml"
+    port=$(daemon_port a)
+    wait_log a 'destination=good'
+    wait_log a 'SignatureDoesNotMatch'
+    wait_until "the first object is there" \
+        "$walferry" restore -o "$work/r.db" -replica good -config "$work/c.yml" "$work/a.db"
+    for path in / /metrics /status /readyz /startupz; do
+        get "$path"
+        i=$((i + 1))
+        mv "$work/out" "$work/said/get$i"
+    done
+    for path in /info /list /status /metrics "/txid?path=$work/a.db"; do
+        ask "$path"
+        i=$((i + 1))
+        mv "$work/out" "$work/said/ask$i"
+    done
+    pid_stop "$pid" TERM
+    [ "$status" -eq 1 ]
+    cp "$work/a.log" "$work/said"
+    for path in "restore -force -o $work/r.db" "restore -force -replica bad -o $work/r.db" \
+        "verify -json" "ltx -replica token" status; do
+        # shellcheck disable=SC2086 # words of a command line
+        run ${path%% *} -config "$work/c.yml" ${path#"${path%% *}"} "$work/a.db"
+        i=$((i + 1))
+        cat "$work/out" "$work/err" >"$work/said/run$i"
+    done
+    [ "$(grep -c . "$work/said/a.log")" -gt 10 ]
+    ! grep -rn canary "$work/said" || fail "a secret was told"
+    # Nor is it in what is kept beside the database or sent to the store.
+    ! grep -rlc canary "$work/.a.db-walferry" "$work/store" || fail "a secret was written"
+}
+tap_run secrets_are_in_no_output_at_any_log_level secrets
+
+tap_end
