@@ -61,11 +61,11 @@ store_requests() {
 }
 
 store_bytes() {
-    find "$store_data/bench" -type f -printf '%s\n' | awk '{n += $1} END {printf "%d\n", n}'
+    find "$store_data/bench" -ignore_readdir_race -type f -printf '%s\n' | awk '{n += $1} END {printf "%d\n", n}'
 }
 
 store_objects() {
-    find "$store_data/bench" -type f | wc -l
+    find "$store_data/bench" -ignore_readdir_race -type f | wc -l
 }
 
 # ---- subjects ----------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ subject_stop() {
 
 # Whether each of N databases has an object in the bucket.
 subject_has_shipped() {
-    [ "$(find "$store_data/bench" -name '*.ltx' -path '*/0000/*' -printf '%P\n' |
+    [ "$(find "$store_data/bench" -ignore_readdir_race -name '*.ltx' -path '*/0000/*' -printf '%P\n' |
         cut -d/ -f1 | sort -u | wc -l)" -ge "$1" ]
 }
 

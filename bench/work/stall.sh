@@ -7,7 +7,7 @@ wal_bytes() {
 }
 
 wal_is_small() {
-    [ "$(wal_bytes "$1")" -lt $((8 * 1000 * 1000)) ]
+    [ "$(wal_bytes "$1")" -lt $((8 << 20)) ]
 }
 
 work_stall() {

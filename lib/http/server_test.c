@@ -665,7 +665,7 @@ static const struct config_row {
                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
      ERR_USAGE,
      "longer than"},
-    {"no folder", {.unix_path = "/nonexistent/s"}, ERR_NOT_FOUND, "/nonexistent/s"},
+    {"no folder", {.unix_path = "/proc/nonexistent/s"}, ERR_NOT_FOUND, "/proc/nonexistent/s"},
     {"no certificate",
      {.address = "127.0.0.1", .cert_path = "/nonexistent/c.pem", .key_path = "/nonexistent/k.pem"},
      ERR_USAGE,

@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/io/descriptors.h"
+
 enum {
     CHILD_FIRST_CLOSED_FD = 3 /* everything from here on is closed in the child */
 };
@@ -214,6 +216,7 @@ int child_start(struct reaper *r, const struct child_config *config, child_done_
             (void)error_hint(err, "no folder of PATH has a program of that name");
         return -1;
     }
+    descriptors_restore_for(c->pid);
     c->reaper = r;
     c->done = done;
     c->arg = arg;

@@ -7,6 +7,7 @@
  *   watch.h         paths watched by inotify
  *   signals.h       signals as callbacks
  *   child.h         child processes, and the duty of PID 1 to reap orphans
+ *   descriptors.h   how many files may be open
  *   shellwords.h    a command line in one string, split into words
  *
  * Files go through the seam of lib/base/env.h. What blocks (blob, durable_file) is for workers;
@@ -17,6 +18,7 @@
 
 #include "lib/io/blob.h"
 #include "lib/io/child.h"
+#include "lib/io/descriptors.h"
 #include "lib/io/durable_file.h"
 #include "lib/io/loop.h"
 #include "lib/io/shellwords.h"

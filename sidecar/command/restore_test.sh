@@ -181,6 +181,32 @@ interrupted() {
 }
 tap_run a_killed_restore_leaves_no_database_and_does_not_hinder_the_next interrupted
 
+# What a fenced writer could not ship is listed and can be had.
+fenced() {
+    local kept
+    db_make "$work/a.db" 2
+    daemon_start a replicate "$work/a.db" "$work/replica"
+    wait_until "the first object is there" has_objects "$work/replica" 0 1
+    db_make "$work/b.db" 5
+    expect 0 replicate -once -adopt "$work/b.db" "$work/replica"
+    db_insert "$work/a.db" 3
+    wait_log a 'fenced by another writer'
+    pid_stop "$pid" TERM
+    [ "$status" -eq 5 ]
+    kept=$(basename "$work"/replica/fenced/*)
+    expect 0 ltx -level all "file://$work/replica"
+    says "$kept"
+    restores "file://$work/replica" 5
+    expect 0 restore -fenced "$kept" -o "$work/lost.db" "file://$work/replica"
+    [ "$(db_count "$work/lost.db")" -eq 3 ]
+    expect 2 restore -fenced 00000009-00000000 -o "$work/none.db" "file://$work/replica" ||
+        [ "$status" -eq 3 ] || [ "$status" -eq 1 ]
+    [ ! -e "$work/none.db" ]
+    expect 2 restore -fenced nobody -o "$work/none.db" "file://$work/replica"
+    tells nobody
+}
+tap_run what_a_fenced_writer_left_is_listed_and_restored fenced
+
 # ---- ltx ---------------------------------------------------------------------------------------
 
 ltx() {

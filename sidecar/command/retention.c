@@ -156,6 +156,7 @@ static int retention_all(struct loop *loop, const struct invocation *inv, struct
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(OUTPUT_BYTES_MAX);
     struct json_writer w;
     struct pass p = {.args = a, .out = &out, .w = a->json ? &w : NULL};
+    size_t passes = 0;
 
     if (target_open(loop, &a->config, inv->positional[0], &t, err) < 0)
         return -1;
@@ -168,8 +169,13 @@ static int retention_all(struct loop *loop, const struct invocation *inv, struct
             continue;
         p.storage = t.storages[i];
         p.name = t.names[i];
+        passes++;
         if (pass_run(&p, &policy, err) < 0)
             return -1;
+    }
+    if (passes == 0) {
+        return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
+                         a->replica ? a->replica : "");
     }
     if (!a->json)
         return command_print(buf_slice(&out), err);

@@ -47,9 +47,10 @@ void claim_release(struct database *db)
     db->claim_fd = -1;
 }
 
+/* An empty log proves nothing: it may have been written, copied and emptied any number of times. */
 static bool end_is_same(const struct log_end *a, const struct log_end *b)
 {
-    return memcmp(a->salt, b->salt, sizeof(a->salt)) == 0 && a->frame == b->frame &&
+    return a->frame > 0 && memcmp(a->salt, b->salt, sizeof(a->salt)) == 0 && a->frame == b->frame &&
            memcmp(a->cksum, b->cksum, sizeof(a->cksum)) == 0;
 }
 
@@ -60,12 +61,11 @@ void claim_look(struct database *db, const struct follower *f)
         CLEANUP(page_map_close) struct page_map map = PAGE_MAP_INIT;
         struct error ignored = ERROR_INIT; /* no map: attaching finds out what that means */
 
-        c->has_local_proof = false;
-        c->is_unchanged = false;
+        c->found = (struct local_proof){.is_same_file = false};
         if (page_map_open(db->engine->env, c->map_path, &map, &ignored) < 0)
             continue;
-        c->has_local_proof = map.state.file_id != 0 && map.state.file_id == db->file_id;
-        c->is_unchanged = c->has_local_proof && map.state.pending_txid == 0 &&
-                          end_is_same(&map.state.end, follower_end(f));
+        c->found.is_same_file = map.state.file_id != 0 && map.state.file_id == db->file_id;
+        c->found.is_unchanged = c->found.is_same_file && map.state.pending_txid == 0 &&
+                                end_is_same(&map.state.end, follower_end(f));
     }
 }

@@ -281,8 +281,10 @@ static void open_done(struct task *task)
                      file_changed, db, &ignored)); /* the poll asks too */
     watch_wal(db);
     database_refresh(db);
-    for (size_t i = 0; i < db->chain_count; i++)
+    for (size_t i = 0; i < db->chain_count; i++) {
+        db->chains[i].proof = db->chains[i].found;
         chain_start(&db->chains[i]);
+    }
 }
 
 static void open_again(void *arg)

@@ -5,10 +5,13 @@
  * is looked at whenever something ends (engine_check_waits()), never by polling, and its callback
  * runs from a timer of its own, so never inside the call that made it true.
  */
+#include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/io/descriptors.h"
 #include "sidecar/engine/engine_internal.h"
 
 static const uint64_t memory_pause_ns = 3 * NS_PER_SEC;
@@ -48,8 +51,8 @@ static bool chain_is_stuck(const struct chain *c)
  * last acknowledgement left it, and nothing was committed since: nothing is lost by ending. */
 static bool chain_is_at_rest(const struct engine_wait *w, const struct chain *c)
 {
-    return w->is_stop && c->state == CHAIN_ATTACHING && c->is_unchanged && c->commit_count == 0 &&
-           c->fault.streak > 0;
+    return w->is_stop && c->state == CHAIN_ATTACHING && c->proof.is_unchanged &&
+           c->commit_count == 0 && c->fault.streak > 0;
 }
 
 /* Whether the database has been looked at: until then it is not known to have nothing to ship. One
@@ -331,6 +334,8 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
         return -1;
     }
     loop_timer_init(&e->poll_timer, e->loop, engine_poll, e);
+    e->descriptor_limit = descriptors_raise();
+    e->descriptors_wanted = PROCESS_DESCRIPTORS;
     *out = e;
     return 0;
 }
@@ -357,6 +362,24 @@ bool engine_has_database(const struct engine *e, const char *path)
     return false;
 }
 
+/* Better refused now than starved of descriptors in the middle of a checkpoint. */
+static int descriptors_check(const struct engine *e, const struct database_options *options,
+                             struct error *err)
+{
+    uint64_t more = DATABASE_DESCRIPTORS + options->destination_count;
+
+    if (e->descriptors_wanted + more <= e->descriptor_limit)
+        return 0;
+    (void)error_set(err, ERR_LIMIT, EMFILE,
+                    "%s: there are %zu databases already, which need %" PRIu64 " of the %" PRIu64
+                    " files that this process may have open",
+                    options->path, e->db_count, e->descriptors_wanted, e->descriptor_limit);
+    return error_hint(err,
+                      "raise the limit (ulimit -n, LimitNOFILE=) to %d and more, or replicate "
+                      "some of the databases by another process",
+                      (int)(e->descriptors_wanted + more));
+}
+
 /* The storages are ours also when nothing comes of it. */
 static int refuse(const struct database_options *options)
 {
@@ -374,11 +397,12 @@ int engine_add_database(struct engine *e, const struct database_options *options
         (void)error_set(err, ERR_EXISTS, 0, "%s is replicated already", options->path);
         return refuse(options);
     }
-    if (database_list_grow(e, err) < 0)
+    if (descriptors_check(e, options, err) < 0 || database_list_grow(e, err) < 0)
         return refuse(options);
     if (database_new(e, options, &db, err) < 0)
         return error_wrap(err, "%s", options->path);
     e->dbs[e->db_count++] = db;
+    e->descriptors_wanted += DATABASE_DESCRIPTORS + options->destination_count;
     if (!e->poll_interval_ns || options->monitor_interval_ns < e->poll_interval_ns)
         e->poll_interval_ns = options->monitor_interval_ns;
     if (!loop_timer_is_armed(&e->poll_timer))

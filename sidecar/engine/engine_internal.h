@@ -32,6 +32,8 @@ enum {
     LEVEL_STEP_PAGES = 4096,              /* encoded in one step of a compaction or snapshot */
     FULL_BATCH_PAGES = 1024,              /* map entries read at a time */
     ENGINE_DISKS_MAX = 8,                 /* file systems whose free space is remembered */
+    DATABASE_DESCRIPTORS = 5,             /* of a database, beside one for each destination */
+    PROCESS_DESCRIPTORS = 100,            /* of everything else, with connections and checkpoints */
 };
 
 struct engine;
@@ -115,6 +117,12 @@ struct level_work {
     unsigned level;
 };
 
+/* What the page map tells before the bucket is asked. */
+struct local_proof {
+    bool is_same_file; /* it is for the very file that was opened */
+    bool is_unchanged; /* and the log stands where it does */
+};
+
 struct chain {
     struct database *db;
     struct storage *storage;
@@ -168,9 +176,9 @@ struct chain {
     struct task attach_task;
     struct loop_timer attach_timer;
     unsigned attach_failures;
-    bool has_adopted;           /* -adopt counts once */
-    bool has_local_proof;       /* a page map for this very file was there when it was opened */
-    bool is_unchanged;          /* and the log stood where that map does */
+    bool has_adopted;         /* -adopt counts once */
+    struct local_proof found; /* by claim_look(). Owner: task */
+    struct local_proof proof; /* the loop's copy */
     uint64_t owed_txid; /* a full copy in mid-chain: not shipped before a snapshot reaches it */
     struct bucket *turn_bucket; /* NULL: has no turn and waits for none. Owner: loop */
     struct chain *turn_next;    /* who waits behind us */
@@ -314,6 +322,8 @@ struct engine {
     uint64_t started_at_ns;
     struct bucket *buckets;
     struct disk disks[ENGINE_DISKS_MAX];
+    uint64_t descriptor_limit;    /* of the process */
+    uint64_t descriptors_wanted;  /* by all databases */
     struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
     struct status_db *status_dbs; /* reused by engine_status() */
     struct status_destination *status_destinations;

@@ -77,7 +77,7 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .state_detail = c->state_detail,
         .state_since_ns = now_mono - c->state_since_ns,
         .is_attached = c->state == CHAIN_FOLLOWING || c->state == CHAIN_FENCED,
-        .has_local_proof = c->acknowledged_txid > 0 || c->has_local_proof,
+        .has_local_proof = c->acknowledged_txid > 0 || c->proof.is_same_file,
         .can_create = storage_caps(c->storage)->can_create,
         .is_can_create_known = c->has_accepted,
         .acknowledged_txid = c->acknowledged_txid,

@@ -333,6 +333,16 @@ static void conflict_resolve(struct chain *c)
 
 /* ---- the put ---- */
 
+/* What lay there is gone. Attaching finds out what is left, and begins anew if that is nothing. */
+static void bucket_lost(struct chain *c, const struct error *err)
+{
+    fault_note(c->db->engine, &c->fault, "destination has lost its objects", c->db->path, c->name,
+               err);
+    chain_forget_object(c);
+    level_abandon(c);
+    attach_start(c);
+}
+
 static void put_on_done(void *arg, const struct storage_result *result)
 {
     struct chain *c = arg;
@@ -348,6 +358,8 @@ static void put_on_done(void *arg, const struct storage_result *result)
         ship_acknowledged(c);
     else if (result->err->code == ERR_EXISTS)
         conflict_resolve(c);
+    else if (result->err->code == ERR_WRONG_STATE)
+        bucket_lost(c, result->err);
     else
         ship_fail(c, "object not accepted", result->err);
 }

@@ -18,6 +18,8 @@
  * What differs from an object store:
  *   - a missing root is an empty prefix, not ERR_NOT_FOUND: a fresh file:// replica must work
  *     (Litestream treats it so). A root below a path that is not a folder is an error.
+ *   - a root that was there and vanishes is ERR_WRONG_STATE for a put, until a list has seen that it
+ *     is missing: the middle of a history must not begin a new one
  *   - a name cannot be an object and a folder: putting "a" where "a/b" lies is ERR_WRONG_STATE
  *   - a part of a key between slashes has at most 255 bytes (ERR_USAGE)
  *   - symbolic links below the root are never followed: ERR_WRONG_STATE names them, also from list,

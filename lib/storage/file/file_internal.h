@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "lib/storage/driver.h"
 #include "lib/storage/file/file.h"
@@ -31,7 +32,8 @@ struct file_store {
     struct file_op *first_op;
     size_t user_count; /* the owner and each operation; freed when nobody is left */
     char *known[FILE_FOLDERS_KNOWN_MAX];
-    size_t known_next; /* the place that is forgotten next */
+    size_t known_next;    /* the place that is forgotten next */
+    atomic_bool has_root; /* the root was there; a list that misses it forgets. Any thread */
     pthread_mutex_t mu;
     pthread_cond_t job_ended;
 };
@@ -154,8 +156,7 @@ MUST_USE int file_folder_look(const struct file_store *store, const char *path, 
  * Creates what is missing of the folders above path, makes each from the root downwards durable,
  * and removes temporary files of dead processes from the last. ERR_WRONG_STATE as above.
  */
-MUST_USE int file_folder_ensure(const struct file_store *store, const char *path,
-                                struct error *err);
+MUST_USE int file_folder_ensure(struct file_store *store, const char *path, struct error *err);
 
 /* True for names of the form ".NAME.<16 hex digits>.tmp". */
 bool file_temp_is(const char *name);

@@ -267,6 +267,7 @@ static int walk_begin(struct file_op *op, bool *out_exists)
     file_path_of(op->store, "x", probe); /* any object right below the root */
     if (file_folder_look(op->store, probe, out_exists, &op->err) < 0)
         return -1;
+    atomic_store(&op->store->has_root, *out_exists);
     return *out_exists ? walk_push(op) : 0;
 }
 

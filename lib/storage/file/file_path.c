@@ -176,14 +176,22 @@ int file_folder_look(const struct file_store *store, const char *path, bool *out
     return 0;
 }
 
-/* Step 1. */
-static int root_ensure(const struct file_store *store, struct error *err)
+/* Step 1. A root that was there and is gone (an unmounted volume, rm -r) is not made anew in silence:
+ * what would be put into it is the middle of something. A list that finds it missing clears this. */
+static int root_ensure(struct file_store *store, struct error *err)
 {
     char part[PATH_MAX];
     bool exists = false;
 
-    if (root_look(store, &exists, err) < 0 || exists)
-        return exists ? 0 : -1;
+    if (root_look(store, &exists, err) < 0)
+        return -1;
+    if (exists) {
+        atomic_store(&store->has_root, true);
+        return 0;
+    }
+    if (atomic_load(&store->has_root))
+        return error_set(err, ERR_WRONG_STATE, 0, "%s: the folder was there and has vanished",
+                         root_path(store));
     size_t n = strlen(store->root);
     for (size_t end = 1; end <= n; end++) {
         bool is_new = false;
@@ -197,6 +205,7 @@ static int root_ensure(const struct file_store *store, struct error *err)
     }
     if (root_look(store, &exists, err) < 0)
         return -1;
+    atomic_store(&store->has_root, exists);
     return exists ? 0
                   : error_set(err, ERR_BUSY, 0, "%s: was removed while it was created",
                               root_path(store));
@@ -251,7 +260,7 @@ static int sweep_on_name(void *arg, const char *name, struct error *err UNUSED)
     return 0;
 }
 
-int file_folder_ensure(const struct file_store *store, const char *path, struct error *err)
+int file_folder_ensure(struct file_store *store, const char *path, struct error *err)
 {
     char folder[PATH_MAX];
     struct sweep sweep = {.env = store->env, .folder = folder, .now_ns = env_wall_ns(store->env)};

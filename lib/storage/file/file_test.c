@@ -416,9 +416,34 @@ static void test_a_link_whose_answer_was_lost_counts_as_made(void **state)
 static void test_a_folder_that_was_removed_is_made_again(void **state)
 {
     struct fixture *f = *state;
+    char level[PATH_MAX];
+
+    create_ok(f, key, "first");
+    (void)snprintf(level, sizeof(level), "%s/ltx", f->root);
+    test_folder_remove(level);
+    create_ok(f, key, "second");
+    assert_text(f, key, "second");
+}
+
+static int nothing_expected(void *arg UNUSED, const struct storage_object *object UNUSED,
+                            struct error *err)
+{
+    return error_set(err, ERR_CORRUPT, 0, "an object in an empty prefix");
+}
+
+static void test_a_root_that_vanished_is_not_made_anew_before_a_list_has_seen_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct storage_list list = {.prefix = "", .on_object = nothing_expected};
+    struct error err = ERROR_INIT;
+    CLEANUP(blob_destroy) struct blob body = BLOB_INIT;
+    const struct storage_put put = {.key = key, .body = &body, .mode = STORAGE_PUT_CREATE};
 
     create_ok(f, key, "first");
     test_folder_remove(f->root);
+    assert_ok(blob_of_slice(env_real(), SLICE_LIT("second"), &body, &err), &err);
+    assert_error(storage_put_wait(f->st, &put, &err), &err, ERR_WRONG_STATE, "has vanished");
+    assert_ok(storage_list_wait(f->st, &list, NULL, &err), &err);
     create_ok(f, key, "second");
     assert_text(f, key, "second");
 }
@@ -559,6 +584,7 @@ int main(void)
         CASE(test_a_file_system_that_cannot_create_says_so_until_told_otherwise),
         CASE(test_a_link_whose_answer_was_lost_counts_as_made),
         CASE(test_a_folder_that_was_removed_is_made_again),
+        CASE(test_a_root_that_vanished_is_not_made_anew_before_a_list_has_seen_it),
         CASE(test_a_put_that_fails_at_any_call_leaves_nothing_or_the_whole_object),
         CASE(test_an_object_without_its_timestamp_is_not_put),
         CASE(test_a_taken_name_is_made_durable_before_it_is_told),
