@@ -462,7 +462,8 @@ int main(int argc, char **argv)
     }
     (void)snprintf(c.folder, sizeof(c.folder), "%.90s", argv[2]);
     unsigned rounds = (unsigned)strtoul(argv[3], NULL, 10);
-    c.seed = argc > 4 ? (uint64_t)strtoull(argv[4], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)(unsigned)getpid();
+    c.seed = argc > 4 ? (uint64_t)strtoull(argv[4], NULL, 10)
+                      : (uint64_t)time(NULL) ^ (uint64_t)(unsigned)getpid();
     c.state = c.seed;
     c.board =
         mmap(NULL, sizeof(*c.board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -237,9 +237,10 @@ int main(int argc, char **argv)
         return 1;
     }
     bool is_done = bench_open(&b, argv[1]) && run(&b);
-    if (!is_done)
+    if (!is_done) {
         (void)fprintf(stderr, "bench_writer: %s: %s\n", argv[1],
                       sqlite3_errmsg(b.db)); /* as above */
+    }
     bool is_closed = bench_close(&b) && (!b.log || fclose(b.log) == 0);
     free(b.latency_ns);
     return is_done && is_closed ? 0 : 1;

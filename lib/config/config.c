@@ -172,9 +172,10 @@ int config_db_new(const struct config *base, const char *db_path, const char *co
     if (path_expand(db_path, context.home, &db->path, err) < 0)
         return error_wrap(err, "path of the database");
     db->origin[config_row(config_db_table(), "path")] = CONFIG_ORIGIN_ARGUMENT;
-    if (url_count > CONFIG_REPLICAS_MAX)
+    if (url_count > CONFIG_REPLICAS_MAX) {
         return error_set(err, ERR_USAGE, 0, "%s: %zu destinations; there can be %d", db->path,
                          url_count, CONFIG_REPLICAS_MAX);
+    }
     db->replicas = mem_new(url_count + 1, sizeof(*db->replicas), err);
     if (!db->replicas)
         return -1;

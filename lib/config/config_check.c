@@ -35,11 +35,12 @@ static const char *origin_text(uint32_t origin, char out[static 32])
         (void)snprintf(out, 32, "default");
     else if (origin <= CONFIG_ORIGIN_LINE_MAX)
         (void)snprintf(out, 32, "line %" PRIu32, origin);
-    else
+    else {
         (void)snprintf(out, 32, "%s",
                        origin == CONFIG_ORIGIN_URL        ? "url"
                        : origin == CONFIG_ORIGIN_ARGUMENT ? "argument"
                                                           : "derived");
+    }
     return out;
 }
 

@@ -110,12 +110,14 @@ static const char *db_name(const struct config_db *db)
 
 static int conflict(const struct claim *a, const struct claim *b, struct error *err)
 {
-    if (a->db == b->db)
+    if (a->db == b->db) {
         return error_set(err, ERR_USAGE, 0, "%s: two replicas have the destination %s",
                          db_name(a->db), a->shown);
-    if (strcmp(a->kind, "database") == 0)
+    }
+    if (strcmp(a->kind, "database") == 0) {
         return error_set(err, ERR_USAGE, 0, "the database %s is listed twice (first in line %u)",
                          a->shown, a->db->line);
+    }
     return error_set(err, ERR_USAGE, 0, "the %s %s is used by two databases: %s (line %u) and %s",
                      a->kind, a->shown, db_name(a->db), a->db->line, db_name(b->db));
 }
@@ -150,15 +152,17 @@ static bool dir_covers(const struct config_db *dir, const char *path)
 /* Directory mode against another entry. */
 static int dir_check(const struct config_db *dir, const struct config_db *other, struct error *err)
 {
-    if (other->path && dir_covers(dir, other->path))
+    if (other->path && dir_covers(dir, other->path)) {
         return error_set(err, ERR_USAGE, 0,
                          "the database %s is also in the folder %s (line %u) and fits its pattern",
                          other->path, dir->dir, dir->line);
+    }
     if (other->dir && strcmp(dir->dir, other->dir) == 0 &&
-        strcmp(dir->pattern, other->pattern) == 0)
+        strcmp(dir->pattern, other->pattern) == 0) {
         return error_set(err, ERR_USAGE, 0,
                          "the folder %s is listed twice with the pattern %s (first in line %u)",
                          dir->dir, dir->pattern, dir->line);
+    }
     return 0;
 }
 

@@ -103,9 +103,10 @@ static void test_ten_thousand_databases_are_compared_quickly(void **state UNUSED
     struct error err = ERROR_INIT;
 
     assert_ok(buf_append_str(&text, "dbs:\n", &err), &err);
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         assert_ok(buf_printf(&text, &err, "- {path: /d/%d, replica: {url: s3://b/%d}}\n", i, i),
                   &err);
+    }
     assert_ok(config_parse(buf_slice(&text), "c.yml", NULL, &c, &err), &err);
     assert_int_equal(c->db_count, 10000);
 }

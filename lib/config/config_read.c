@@ -255,10 +255,11 @@ static int level_read(struct config *c, const struct yamldoc_node *entry, struct
         return -1;
     for (size_t i = 0; i < entry->child_count; i++) {
         const struct yamldoc_node *child = entry->children[i];
-        if (strcmp(child->key, "retention") == 0)
+        if (strcmp(child->key, "retention") == 0) {
             return yamldoc_error(child, err, ERR_USAGE,
                                  "a level has no retention of its own; see l0-retention and "
                                  "snapshot.retention");
+        }
         if (strcmp(child->key, "interval") != 0)
             return yamldoc_unknown_key(child, known, ARRAY_LEN(known), err);
     }
@@ -271,9 +272,10 @@ static int level_read(struct config *c, const struct yamldoc_node *entry, struct
         return yamldoc_wrap(node, err);
     if (interval_ns == 0)
         return yamldoc_error(node, err, ERR_USAGE, "%s must be greater than zero", text);
-    if (c->level_count > 0 && interval_ns < c->level_interval_ns[c->level_count - 1])
+    if (c->level_count > 0 && interval_ns < c->level_interval_ns[c->level_count - 1]) {
         return yamldoc_error(node, err, ERR_USAGE,
                              "%s is shorter than the interval of the level before it", text);
+    }
     c->level_origin[c->level_count] = node->line;
     c->level_interval_ns[c->level_count++] = interval_ns;
     return 0;
@@ -285,9 +287,10 @@ static int levels_read(struct config *c, const struct yamldoc_node *list, struct
         return 0;
     if (yamldoc_expect(list, YAMLDOC_SEQUENCE, err) < 0)
         return -1;
-    if (list->child_count == 0 || list->child_count > CONFIG_LEVELS_MAX)
+    if (list->child_count == 0 || list->child_count > CONFIG_LEVELS_MAX) {
         return yamldoc_error(list, err, ERR_USAGE, "%zu levels; there can be 1 to %d",
                              list->child_count, CONFIG_LEVELS_MAX);
+    }
     c->level_count = 0;
     for (size_t i = 0; i < list->child_count; i++) {
         if (level_read(c, list->children[i], err) < 0)
@@ -328,12 +331,14 @@ static int db_keys_check(const struct config_db *db, const struct yamldoc_node *
         return yamldoc_error(map, err, ERR_USAGE, "path (or dir) is missing");
     if (db->dir && !db->pattern)
         return yamldoc_error(map, err, ERR_USAGE, "dir needs a pattern, for example \"*.db\"");
-    if (db->pattern && strchr(db->pattern, '/'))
+    if (db->pattern && strchr(db->pattern, '/')) {
         return yamldoc_error(blamed(map, "pattern"), err, ERR_USAGE,
                              "a pattern is for file names and has no '/'");
-    if (db->meta_path && db->meta_dir)
+    }
+    if (db->meta_path && db->meta_dir) {
         return yamldoc_error(blamed(map, "meta-dir"), err, ERR_USAGE,
                              "meta-path and meta-dir exclude each other");
+    }
     return db->dir ? 0 : db_path_keys_check(db, map, err);
 }
 
@@ -348,10 +353,11 @@ static int db_replica_read(struct config_reader *r, struct config_db *db,
     db->replica_count++;
     for (size_t i = 0; replica->name && i + 1 < db->replica_count; i++) {
         const char *other = db->replicas[i].name;
-        if (other && strcmp(other, replica->name) == 0)
+        if (other && strcmp(other, replica->name) == 0) {
             return yamldoc_error(blamed(map, "name"), err, ERR_USAGE,
                                  "another replica of this database has the name \"%s\"",
                                  replica->name);
+        }
     }
     return 0;
 }
@@ -369,9 +375,10 @@ static int db_replicas_read(struct config_reader *r, struct config_db *db,
         return -1;
     if (count == 0)
         return yamldoc_error(map, err, ERR_USAGE, "replica (or replicas) is missing");
-    if (count > CONFIG_REPLICAS_MAX)
+    if (count > CONFIG_REPLICAS_MAX) {
         return yamldoc_error(list, err, ERR_LIMIT, "%zu replicas; there can be %d", count,
                              CONFIG_REPLICAS_MAX);
+    }
     db->replicas = mem_new(count, sizeof(*db->replicas), err);
     if (!db->replicas)
         return -1;
@@ -453,12 +460,14 @@ static int globals_check(struct config *c, const struct yamldoc_node *top, struc
 {
     const char *url = c->heartbeat_url;
 
-    if (c->addr && !is_listen_address(c->addr))
+    if (c->addr && !is_listen_address(c->addr)) {
         return yamldoc_error(blamed(top, "addr"), err, ERR_USAGE,
                              "\"%.64s\" is not an address (expected host:port or :port)", c->addr);
-    if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+    }
+    if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
         return yamldoc_error(blamed(top, "heartbeat-url"), err, ERR_USAGE,
                              "expected a URL that begins with http:// or https://");
+    }
     if (c->l0_retention_ns > 0 && c->l0_retention_ns < NS_PER_MIN) {
         (void)yamldoc_error(blamed(top, "l0-retention"), err, ERR_USAGE,
                             "less than the minimum of 1m");

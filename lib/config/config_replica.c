@@ -148,16 +148,18 @@ static int backend_choose(struct source *s, enum config_backend *out, struct err
     if (s->url_text) {
         if (replica_url_parse(s->url_text, &s->url, err) < 0)
             return source_wrap(s, "url", err);
-        if (type && s->url.backend != backend)
+        if (type && s->url.backend != backend) {
             return source_error(s, "type", err, ERR_USAGE, "the url is of type %s",
                                 config_backend_name(s->url.backend));
+        }
         backend = s->url.backend;
     }
-    if (backend != CONFIG_BACKEND_FILE && backend != CONFIG_BACKEND_S3)
+    if (backend != CONFIG_BACKEND_FILE && backend != CONFIG_BACKEND_S3) {
         return source_error(s, s->url_text ? "url" : "type", err, ERR_UNSUPPORTED,
                             "replicas of type %s are not supported by this version (file and s3 "
                             "are)",
                             config_backend_name(backend));
+    }
     *out = backend;
     return 0;
 }
@@ -255,9 +257,10 @@ static int query_apply(struct config_reader *r, const struct source *s, struct c
         ASSERT(row);
         if (s->map && yamldoc_get(s->map, param->key))
             return source_error(s, param->key, err, ERR_USAGE, "is in the url, too");
-        if (row->kind == SETTING_REFUSED && !is_off)
+        if (row->kind == SETTING_REFUSED && !is_off) {
             return source_error(s, "url", err, ERR_UNSUPPORTED, "%s: not supported: %s", param->key,
                                 row->note);
+        }
         if (row->kind == SETTING_MOOT && r &&
             config_warn(r->c, yamldoc_get(s->map, "url"), err, "%s has no meaning here: %s",
                         param->key, row->note) < 0)
@@ -297,15 +300,18 @@ static int sse_check(const struct source *s, struct config_replica *out, struct 
     bool has_customer_key = s3->sse_customer_key || s3->sse_customer_key_path;
     uint8_t key[SSE_KEY_BYTES];
 
-    if (s3->sse_customer_key && s3->sse_customer_key_path)
+    if (s3->sse_customer_key && s3->sse_customer_key_path) {
         return source_error(s, "sse-customer-key-path", err, ERR_USAGE,
                             "sse-customer-key and sse-customer-key-path exclude each other");
-    if (has_customer_key && s3->sse_kms_key_id)
+    }
+    if (has_customer_key && s3->sse_kms_key_id) {
         return source_error(s, "sse-kms-key-id", err, ERR_USAGE,
                             "a key of the customer and one of KMS exclude each other");
-    if (!has_customer_key && (s3->sse_customer_algorithm || s3->sse_customer_key_md5))
+    }
+    if (!has_customer_key && (s3->sse_customer_algorithm || s3->sse_customer_key_md5)) {
         return source_error(s, "sse-customer-algorithm", err, ERR_USAGE,
                             "needs sse-customer-key or sse-customer-key-path");
+    }
     if (!has_customer_key)
         return 0;
     if (s3->sse_customer_algorithm && strcmp(s3->sse_customer_algorithm, "AES256") != 0)
@@ -313,9 +319,10 @@ static int sse_check(const struct source *s, struct config_replica *out, struct 
     if (!s3->sse_customer_algorithm && !(s3->sse_customer_algorithm = str_dup("AES256", err)))
         return -1;
     if (s3->endpoint && strncmp(s3->endpoint, "http://", 7) == 0 &&
-        !endpoint_is_local(s3->endpoint))
+        !endpoint_is_local(s3->endpoint)) {
         return source_error(s, "endpoint", err, ERR_USAGE,
                             "a key of the customer must not travel over plain http");
+    }
     if (!s3->sse_customer_key)
         return 0;
     int rc = sse_key_decode(s3->sse_customer_key, s3->sse_customer_key_md5, key, err);
@@ -341,9 +348,10 @@ static int s3_check(const struct source *s, struct config_replica *out, struct e
         return source_error(s, "access-key-id", err, ERR_USAGE, "secret-access-key is missing");
     if (s3->secret_access_key && !s3->access_key_id)
         return source_error(s, "secret-access-key", err, ERR_USAGE, "access-key-id is missing");
-    if (s3->session_token && !s3->access_key_id)
+    if (s3->session_token && !s3->access_key_id) {
         return source_error(s, "session-token", err, ERR_USAGE,
                             "needs access-key-id and secret-access-key");
+    }
     return sse_check(s, out, err);
 }
 

@@ -65,10 +65,11 @@ static void replica_inherit(const struct config *c, const struct config_db *db,
     duration_inherit(&replica->snapshot_retention_ns,
                      &replica->origin[config_row(replicas, "retention")], db->snapshot_retention_ns,
                      db->origin[config_row(dbs, "snapshot.retention")]);
-    if (replica->origin[validation] == CONFIG_ORIGIN_DEFAULT)
+    if (replica->origin[validation] == CONFIG_ORIGIN_DEFAULT) {
         duration_inherit(&replica->validation_interval_ns, &replica->origin[validation],
                          c->validation_interval_ns,
                          c->origin[config_row(globals, "validation.interval")]);
+    }
 }
 
 int config_db_resolve(const struct config *c, struct config_db *db, struct error *err)

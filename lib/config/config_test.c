@@ -298,12 +298,13 @@ static void test_warnings_have_a_limit(void **state UNUSED)
     struct error err = ERROR_INIT;
 
     assert_ok(buf_append_str(&text, "exec: x\nx-a: 1\ndbs:\n", &err), &err);
-    for (int i = 0; i < 250; i++)
+    for (int i = 0; i < 250; i++) {
         assert_ok(buf_printf(&text, &err,
                              "- {path: /d/%d, max-checkpoint-page-count: 1, replica: {path: "
                              "/r/%d}}\n",
                              i, i),
                   &err);
+    }
     assert_ok(config_parse(buf_slice(&text), "a.yml", &options, &c, &err), &err);
     assert_int_equal(c->db_count, 250);
     assert_int_equal(c->warning_count, CONFIG_WARNINGS_MAX);

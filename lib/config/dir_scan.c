@@ -209,9 +209,10 @@ static int folder_look(struct scan *s, const char *folder, struct error *err)
     CLEANUP(names_destroy) struct names names = {.scan = s};
     bool is_top = s->depth == 0;
 
-    if (s->depth >= DIR_SCAN_DEPTH_MAX)
+    if (s->depth >= DIR_SCAN_DEPTH_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s: folders nested deeper than %d", folder,
                          DIR_SCAN_DEPTH_MAX);
+    }
     if (env_list_folder(s->env, folder, name_add, &names, err) < 0)
         return err->code == ERR_NOT_FOUND && !is_top ? 0 : -1;
     if (names.count > 0)

@@ -54,12 +54,14 @@ int endpoint_normalize(const char *text, char **out, struct error *err)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "-._~:/[]%!$&'()*+,;=";
 
-    if (strstr(rest, "://"))
+    if (strstr(rest, "://")) {
         return error_set(err, ERR_USAGE, 0, "the scheme of \"%.64s\" is neither http nor https",
                          text);
-    if (!*rest || strchr("/:.", *rest) || strspn(rest, plain) != strlen(rest))
+    }
+    if (!*rest || strchr("/:.", *rest) || strspn(rest, plain) != strlen(rest)) {
         return error_set(err, ERR_USAGE, 0,
                          "expected http[s]://host[:port] without user, query and fragment");
+    }
     if (!is_http && !is_https)
         is_http = endpoint_is_local(rest);
     char *url = str_printf(err, "%s://%s", is_http ? "http" : "https", rest);

@@ -54,9 +54,10 @@ static int dollar_expand(const struct env_expand *x, const char **p, struct buf 
         *p = start + 2;
         return buf_append_byte(out, '$', err);
     }
-    if (has_brace && (n == 0 || name[n] != '}'))
+    if (has_brace && (n == 0 || name[n] != '}')) {
         return error_set(err, ERR_USAGE, 0,
                          "\"%.32s\": only ${NAME} is known; write $${ for the text ${", start);
+    }
     if (n == 0) {
         *p = start + 1;
         return buf_append_byte(out, '$', err);

@@ -82,12 +82,14 @@ int path_expand(const char *text, const char *home, char **out, struct error *er
 
     if (!*rest)
         return error_set(err, ERR_USAGE, 0, "the path is empty");
-    if (*rest == '~' && rest[1] != '/' && rest[1] != '\0')
+    if (*rest == '~' && rest[1] != '/' && rest[1] != '\0') {
         return error_set(err, ERR_USAGE, 0,
                          "\"%.200s\": only ~ and ~/... are known, not other users' folders", text);
-    if (*rest == '~' && (!home || *home != '/'))
+    }
+    if (*rest == '~' && (!home || *home != '/')) {
         return error_set(err, ERR_USAGE, 0, "\"%.200s\": HOME is not set to an absolute path",
                          text);
+    }
     if (*rest == '~')
         path = path_join(home, rest + 1, err);
     else if (*rest == '/')

@@ -185,9 +185,10 @@ static bool is_bucket_name(struct slice s)
 
 static int bucket_set(struct replica_url *u, struct slice name, struct error *err)
 {
-    if (!is_bucket_name(name))
+    if (!is_bucket_name(name)) {
         return error_set(err, ERR_USAGE, 0, "\"%.*s\" is not the name of a bucket",
                          (int)(name.n < 64 ? name.n : 64), name.n ? (const char *)name.p : "");
+    }
     u->bucket = text_copy(name, err);
     return u->bucket ? 0 : -1;
 }
@@ -319,9 +320,10 @@ static int host_apply(struct replica_url *u, struct slice host, struct error *er
 {
     if (host.n == 0)
         return error_set(err, ERR_USAGE, 0, "there is no bucket in the URL");
-    if (!is_host(host))
+    if (!is_host(host)) {
         return error_set(err, ERR_USAGE, 0, "\"%.*s\" is neither a bucket nor a host",
                          (int)(host.n < 64 ? host.n : 64), (const char *)host.p);
+    }
     for (size_t i = 0; i < ARRAY_LEN(host_forms); i++) {
         size_t form_bytes;
         struct slice region = SLICE_EMPTY;
@@ -344,9 +346,10 @@ static int arn_apply(struct replica_url *u, struct slice rest, struct error *err
     struct slice fields[5]; /* arn, partition, service, region, account */
     size_t begin = 0;
 
-    if (!at)
+    if (!at) {
         return error_set(err, ERR_USAGE, 0,
                          "expected arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]");
+    }
     size_t head_bytes = (size_t)(at - rest.p);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         struct slice left = slice_sub(rest, begin, head_bytes - begin);
@@ -354,9 +357,10 @@ static int arn_apply(struct replica_url *u, struct slice rest, struct error *err
         fields[i] = slice_sub(left, 0, n);
         begin = begin + n + 1 > head_bytes ? head_bytes : begin + n + 1;
     }
-    if (!slice_eq_str(fields[2], "s3") || fields[3].n == 0)
+    if (!slice_eq_str(fields[2], "s3") || fields[3].n == 0) {
         return error_set(err, ERR_UNSUPPORTED, 0,
                          "only access points of one region (arn:aws:s3:REGION:...) are supported");
+    }
     size_t name_at = head_bytes + sizeof(marker) - 1;
     struct slice name = slice_sub(rest, name_at, rest.n);
     size_t name_bytes = byte_index(name, '/');
@@ -386,9 +390,10 @@ static int param_unknown(const char *name, struct error *err)
     for (size_t i = 0; i < ARRAY_LEN(params); i++)
         known[i] = params[i].key;
     const char *nearest = nearest_word(name, known, ARRAY_LEN(params));
-    if (nearest)
+    if (nearest) {
         return error_set(err, ERR_USAGE, 0, "unknown parameter \"%.64s\"; did you mean \"%s\"?",
                          name, nearest);
+    }
     return error_set(err, ERR_USAGE, 0, "unknown parameter \"%.64s\"", name);
 }
 
@@ -456,9 +461,10 @@ static int s3_apply(struct replica_url *u, struct slice rest, struct error *err)
 /* Step 2. */
 static int file_apply(struct replica_url *u, const char *path, struct error *err)
 {
-    if (*path != '/')
+    if (*path != '/') {
         return error_set(err, ERR_USAGE, 0,
                          "a file URL has three slashes and an absolute path: file:///backups/app");
+    }
     if (strpbrk(path, "?#"))
         return error_set(err, ERR_USAGE, 0, "a file URL takes neither '?' nor '#'");
     u->path = str_dup(path, err);
@@ -484,10 +490,11 @@ static int url_apply(struct replica_url *u, const char *text, struct error *err)
         u->path = str_dup(text, err);
         return u->path ? 0 : -1;
     }
-    if (name.n == 0)
+    if (name.n == 0) {
         return error_set(err, ERR_USAGE, 0,
                          "expected a URL (s3://bucket/prefix, file:///path) or a path that begins "
                          "with / . or ~");
+    }
     const struct scheme *scheme = scheme_find(name);
     if (!scheme)
         return scheme_unknown(name, err);

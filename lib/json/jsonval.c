@@ -83,9 +83,10 @@ static int scan_mark(struct scan *s, struct error *err)
     } else if (c == '\0' || c >= 0x80) {
         return scan_error(s, err, "not JSON");
     }
-    if (s->depth > JSONVAL_DEPTH_MAX)
+    if (s->depth > JSONVAL_DEPTH_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s: nested deeper than %d at byte %zu", s->name,
                          JSONVAL_DEPTH_MAX, s->at);
+    }
     if (s->value_count > JSONVAL_VALUES_MAX)
         return error_set(err, ERR_LIMIT, 0, "%s: more than %d values", s->name, JSONVAL_VALUES_MAX);
     s->at++;
@@ -94,9 +95,10 @@ static int scan_mark(struct scan *s, struct error *err)
 
 static int scan_text(struct scan *s, struct error *err)
 {
-    if (s->text.n > JSONVAL_BYTES_MAX)
+    if (s->text.n > JSONVAL_BYTES_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s: %zu bytes, more than %d", s->name, s->text.n,
                          JSONVAL_BYTES_MAX);
+    }
     while (s->at < s->text.n) {
         int rc = s->text.p[s->at] == '"' ? scan_string(s, err) : scan_mark(s, err);
         if (rc < 0)
@@ -153,9 +155,10 @@ static int keys_check(const struct jsonval_doc *doc, const cJSON *item, struct e
 
     if (cJSON_IsObject(item) && duplicate_find(item, &duplicate, err) < 0)
         return -1;
-    if (duplicate)
+    if (duplicate) {
         return jsonval_error((struct jsonval){.doc = doc, .item = item}, err, ERR_CORRUPT,
                              "key \"%.64s\" is here twice", duplicate);
+    }
     for (const cJSON *c = item->child; c; c = c->next) {
         if (keys_check(doc, c, err) < 0)
             return -1;

@@ -67,9 +67,10 @@ static void tables_make(void)
             a = times_x(a);
         table[0][byte] = a;
     }
-    for (unsigned k = 1; k < SLICES; k++)
+    for (unsigned k = 1; k < SLICES; k++) {
         for (unsigned byte = 0; byte < 256; byte++)
             table[k][byte] = (table[k - 1][byte] >> 8) ^ table[0][table[k - 1][byte] & 0xff];
+    }
     power_127 = power_of_x(127);
     power_191 = power_of_x(191);
     power_511 = power_of_x(511);

@@ -132,10 +132,11 @@ static int size_end(struct ltx_decoder *d, struct error *err)
 {
     uint32_t n = be32_load(d->field);
 
-    if (n == 0 || n > page_block_bytes_max(d->header.page_size))
+    if (n == 0 || n > page_block_bytes_max(d->header.page_size)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file at offset %" PRIu64 ": page %u has a block of %u bytes",
                          d->frame_offset, d->pgno, n);
+    }
     d->crc = crc64(d->crc, slice_of(d->field, SIZE_BYTES));
     d->block_bytes = n;
     d->block_n = 0;
@@ -201,11 +202,12 @@ static int index_take(struct ltx_decoder *d, struct slice *io_chunk, struct erro
     d->index_at += part.n;
     if (d->index_at < d->index_bytes)
         return 0;
-    if (d->index_seen_crc != d->index_crc)
+    if (d->index_seen_crc != d->index_crc) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file at offset %" PRIu64
                          ": page index does not describe the frames before it",
                          d->offset - d->index_bytes);
+    }
     d->state = LTX_DECODER_INDEX_LENGTH;
     return 0;
 }
@@ -214,11 +216,12 @@ static int index_length_end(struct ltx_decoder *d, struct error *err)
 {
     uint64_t n = be64_load(d->field);
 
-    if (n != d->index_bytes)
+    if (n != d->index_bytes) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file at offset %" PRIu64 ": page index has %" PRIu64
                          " bytes, its length says %" PRIu64,
                          d->offset - INDEX_LENGTH_BYTES, d->index_bytes, n);
+    }
     d->crc = crc64(d->crc, slice_of(d->field, INDEX_LENGTH_BYTES));
     d->state = LTX_DECODER_TRAILER;
     return 0;
@@ -230,16 +233,18 @@ static int db_checksum_check(const struct ltx_decoder *d, struct error *err)
 {
     if (!ltx_header_is_snapshot(&d->header))
         return 0;
-    if (d->header.has_checksums && d->trailer.post_apply_checksum != d->db_checksum)
+    if (d->header.has_checksums && d->trailer.post_apply_checksum != d->db_checksum) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file: its pages have database checksum %016" PRIx64
                          ", its trailer says %016" PRIx64,
                          d->db_checksum, d->trailer.post_apply_checksum);
-    if (d->header.has_ext && d->header.db_checksum != d->db_checksum)
+    }
+    if (d->header.has_ext && d->header.db_checksum != d->db_checksum) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file: its pages have database checksum %016" PRIx64
                          ", its header says %016" PRIx64,
                          d->db_checksum, d->header.db_checksum);
+    }
     return 0;
 }
 
@@ -248,10 +253,11 @@ static int trailer_end(struct ltx_decoder *d, struct error *err)
     if (ltx_trailer_decode(d->field, &d->header, &d->trailer, err) < 0)
         return -1;
     uint64_t computed = LTX_CHECKSUM_FLAG | crc64(d->crc, slice_of(d->field, 8));
-    if (computed != d->trailer.file_checksum)
+    if (computed != d->trailer.file_checksum) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file: file checksum is %016" PRIx64 ", its trailer says %016" PRIx64,
                          computed, d->trailer.file_checksum);
+    }
     if (db_checksum_check(d, err) < 0)
         return -1;
     d->state = LTX_DECODER_END;
@@ -356,9 +362,10 @@ static const char *state_part(enum ltx_decoder_state state)
 int ltx_decoder_finish(struct ltx_decoder *d, struct ltx_trailer *out_trailer, struct error *err)
 {
     ASSERT(d->state != LTX_DECODER_FAILED);
-    if (d->state != LTX_DECODER_END)
+    if (d->state != LTX_DECODER_END) {
         return error_set(err, ERR_CORRUPT, 0, "LTX file ends after %" PRIu64 " bytes, in its %s",
                          d->offset, state_part(d->state));
+    }
     if (out_trailer)
         *out_trailer = d->trailer;
     return 0;

@@ -115,9 +115,10 @@ static inline void fixture_write(const struct ltx_header *h, const struct fixtur
 
     blob_writer_init(&blob_writer, env_real(), "/tmp", FIXTURE_BYTES_MAX);
     assert_ok(ltx_writer_open(&w, &args, &err), &err);
-    for (size_t i = 0; i < page_count; i++)
+    for (size_t i = 0; i < page_count; i++) {
         assert_ok(ltx_writer_page(&w, pages[i].pgno, slice_of(pages[i].bytes, h->page_size), &err),
                   &err);
+    }
     assert_ok(ltx_writer_finish(&w, post_apply, out_trailer, &err), &err);
     uint64_t n = ltx_writer_bytes(&w);
     assert_ok(blob_writer_finish(&blob_writer, &blob, &err), &err);
@@ -261,9 +262,10 @@ static inline int fixture_decode(struct slice file, size_t chunk_bytes, struct f
         *pages = (struct fixture_pages){.bytes = BUF_INIT(FIXTURE_BYTES_MAX)};
     }
     ltx_decoder_init(&d, &args);
-    for (size_t at = 0; at < file.n; at += chunk_bytes)
+    for (size_t at = 0; at < file.n; at += chunk_bytes) {
         if (ltx_decoder_feed(&d, slice_sub(file, at, chunk_bytes), err) < 0)
             return -1;
+    }
     return ltx_decoder_finish(&d, out_trailer, err);
 }
 

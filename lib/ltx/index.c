@@ -46,18 +46,21 @@ static int entry_check(const struct ltx_index *index, uint64_t pgno, uint64_t of
 {
     uint32_t last_pgno = index->count > 0 ? index->entries[index->count - 1].pgno : 0;
 
-    if (pgno <= last_pgno || pgno > UINT32_MAX)
+    if (pgno <= last_pgno || pgno > UINT32_MAX) {
         return error_set(err, ERR_CORRUPT, 0, "LTX page index: page %" PRIu64 " after page %u",
                          pgno, last_pgno);
-    if (offset != index->frames_end)
+    }
+    if (offset != index->frames_end) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX page index: frame of page %" PRIu64 " at offset %" PRIu64
                          ", the one before ends at %" PRIu64,
                          pgno, offset, index->frames_end);
-    if (frame_bytes <= LTX_PAGE_HEADER_BYTES || frame_bytes > frame_bytes_max(page_size))
+    }
+    if (frame_bytes <= LTX_PAGE_HEADER_BYTES || frame_bytes > frame_bytes_max(page_size)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX page index: frame of page %" PRIu64 " has %" PRIu64 " bytes", pgno,
                          frame_bytes);
+    }
     return 0;
 }
 
@@ -90,9 +93,10 @@ static int entries_parse(struct slice bytes, uint32_t page_size, struct ltx_inde
         };
         index->frames_end = offset + frame_bytes;
     }
-    if (cursor_failed(&c))
+    if (cursor_failed(&c)) {
         return error_set(err, ERR_CORRUPT, 0, "LTX page index ends inside entry %zu",
                          index->count + 1);
+    }
     if (c.rest.n != 0)
         return error_set(err, ERR_CORRUPT, 0, "LTX page index: %zu bytes follow its end", c.rest.n);
     return 0;
@@ -104,20 +108,22 @@ static int index_locate(struct slice tail, uint64_t file_bytes, uint64_t *out_in
 {
     const uint64_t end_bytes = LENGTH_BYTES + LTX_TRAILER_BYTES;
 
-    if (file_bytes < LTX_FILE_BYTES_MIN)
+    if (file_bytes < LTX_FILE_BYTES_MIN) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file of %" PRIu64 " bytes: the shortest possible has %d", file_bytes,
                          LTX_FILE_BYTES_MIN);
+    }
     if (tail.n < end_bytes) {
         *out_need = end_bytes;
         return 0;
     }
     uint64_t n = be64_load(tail.p + tail.n - end_bytes);
     uint64_t room = file_bytes - end_bytes - LTX_HEADER_BYTES - LTX_PAGE_HEADER_BYTES;
-    if (n == 0 || n > room)
+    if (n == 0 || n > room) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX page index of %" PRIu64 " bytes in a file of %" PRIu64, n,
                          file_bytes);
+    }
     if (n > tail.n - end_bytes) {
         *out_need = n + end_bytes;
         return 0;
@@ -142,10 +148,11 @@ int ltx_index_parse(struct slice tail, uint64_t file_bytes, uint32_t page_size,
     if (!index.entries || entries_parse(bytes, page_size, &index, err) < 0)
         return -1;
     uint64_t index_offset = file_bytes - LTX_TRAILER_BYTES - LENGTH_BYTES - index_bytes;
-    if (index.frames_end + LTX_PAGE_HEADER_BYTES != index_offset)
+    if (index.frames_end + LTX_PAGE_HEADER_BYTES != index_offset) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX page index at offset %" PRIu64 ": its frames end at %" PRIu64,
                          index_offset, index.frames_end);
+    }
     index.trailer.post_apply_checksum = be64_load(end);
     index.trailer.file_checksum = be64_load(end + 8);
     *out_index = index;
@@ -207,12 +214,14 @@ int ltx_frame_decode(struct slice frame, uint32_t page_size, uint32_t pgno, uint
     ASSERT(db_page_size_is_valid(page_size));
     uint32_t found_pgno = cursor_be32(&c);
     uint16_t flags = cursor_be16(&c);
-    if (cursor_failed(&c))
+    if (cursor_failed(&c)) {
         return error_set(err, ERR_CORRUPT, 0, "LTX frame of page %u ends after %zu bytes", pgno,
                          frame.n);
-    if (found_pgno != pgno)
+    }
+    if (found_pgno != pgno) {
         return error_set(err, ERR_CORRUPT, 0, "LTX frame of page %u holds page %u", pgno,
                          found_pgno);
+    }
     if (payload_decode(&c, flags, page_size, out_page, err) < 0)
         return error_wrap(err, "LTX frame of page %u", pgno);
     return 0;

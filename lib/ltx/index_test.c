@@ -193,9 +193,10 @@ static void test_frames_of_both_kinds_are_decoded_alone(void **state UNUSED)
                      "LTX frame of page 78 holds page 77");
         assert_error(ltx_frame_decode(frame, 1024, 77, out, &err), &err, ERR_CORRUPT,
                      "LTX frame of page 77: LZ4");
-        for (size_t n = 0; n < frame.n; n++)
+        for (size_t n = 0; n < frame.n; n++) {
             assert_error(ltx_frame_decode(slice_of(frame.p, n), 512, 77, out, &err), &err,
                          ERR_CORRUPT, "LTX frame of page 77");
+        }
         assert_ok(buf_append_byte(&f.bytes, 0, &err), &err);
         frame = slice_sub(buf_slice(&f.bytes), LTX_HEADER_BYTES, f.bytes.n);
         assert_error(ltx_frame_decode(frame, 512, 77, out, &err), &err, ERR_CORRUPT,

@@ -87,9 +87,10 @@ static uint8_t *db_after(const char *path, const char *sql, size_t *out_n)
 static uint64_t db_checksum(const uint8_t *db, size_t n, uint32_t page_size)
 {
     uint64_t sum = LTX_CHECKSUM_FLAG;
-    for (uint32_t i = 0; i < n / page_size; i++)
+    for (uint32_t i = 0; i < n / page_size; i++) {
         sum = ltx_db_checksum_toggle(
             sum, ltx_page_checksum(i + 1, slice_of(db + (size_t)i * page_size, page_size)));
+    }
     return sum;
 }
 

@@ -32,19 +32,22 @@ static_assert(LTX_FRAME_HEADER_BYTES == LTX_PAGE_HEADER_BYTES + 4, "LTX v3");
 
 static int wal_fields_check(const struct ltx_header *h, struct error *err)
 {
-    if (h->wal_offset < 0)
+    if (h->wal_offset < 0) {
         return error_set(err, ERR_CORRUPT, 0, "LTX header: WAL offset %" PRId64 " is negative",
                          h->wal_offset);
-    if (h->wal_bytes < 0)
+    }
+    if (h->wal_bytes < 0) {
         return error_set(err, ERR_CORRUPT, 0, "LTX header: WAL size %" PRId64 " is negative",
                          h->wal_bytes);
+    }
     if (h->wal_offset != 0)
         return 0;
     if (h->wal_salt.s[0] != 0 || h->wal_salt.s[1] != 0)
         return error_set(err, ERR_CORRUPT, 0, "LTX header: WAL salts without a WAL offset");
-    if (h->wal_bytes != 0)
+    if (h->wal_bytes != 0) {
         return error_set(err, ERR_CORRUPT, 0, "LTX header: WAL size %" PRId64 " without an offset",
                          h->wal_bytes);
+    }
     return 0;
 }
 
@@ -52,34 +55,39 @@ static int checksum_fields_check(const struct ltx_header *h, struct error *err)
 {
     bool wants_pre_apply = h->has_checksums && !ltx_header_is_snapshot(h);
 
-    if (!wants_pre_apply && h->pre_apply_checksum != 0)
+    if (!wants_pre_apply && h->pre_apply_checksum != 0) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX header: pre-apply checksum %016" PRIx64 " in a file that is %s",
                          h->pre_apply_checksum,
                          h->has_checksums ? "a snapshot" : "without checksums");
-    if (wants_pre_apply && !(h->pre_apply_checksum & LTX_CHECKSUM_FLAG))
+    }
+    if (wants_pre_apply && !(h->pre_apply_checksum & LTX_CHECKSUM_FLAG)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX header: pre-apply checksum %016" PRIx64 " has not bit 63",
                          h->pre_apply_checksum);
-    if (h->has_ext && !(h->db_checksum & LTX_CHECKSUM_FLAG))
+    }
+    if (h->has_ext && !(h->db_checksum & LTX_CHECKSUM_FLAG)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX header: database checksum %016" PRIx64 " has not bit 63",
                          h->db_checksum);
+    }
     return 0;
 }
 
 int ltx_header_check(const struct ltx_header *h, struct error *err)
 {
-    if (!db_page_size_is_valid(h->page_size))
+    if (!db_page_size_is_valid(h->page_size)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX header: page size %u is not a power of two from 512 to 65536",
                          h->page_size);
+    }
     if (h->min_txid == 0)
         return error_set(err, ERR_CORRUPT, 0, "LTX header: MinTXID is 0");
-    if (h->max_txid < h->min_txid)
+    if (h->max_txid < h->min_txid) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX header: MaxTXID %016" PRIx64 " is below MinTXID %016" PRIx64,
                          h->max_txid, h->min_txid);
+    }
     if (wal_fields_check(h, err) < 0)
         return -1;
     return checksum_fields_check(h, err);
@@ -126,13 +134,15 @@ static void ext_decode(const uint8_t *p, struct ltx_header *h)
 
 int ltx_header_decode(struct slice bytes, struct ltx_header *out, struct error *err)
 {
-    if (bytes.n < LTX_HEADER_BYTES)
+    if (bytes.n < LTX_HEADER_BYTES) {
         return error_set(err, ERR_CORRUPT, 0, "LTX header ends after %zu of %d bytes", bytes.n,
                          LTX_HEADER_BYTES);
+    }
     const uint8_t *p = bytes.p;
-    if (be32_load(p) != LTX_MAGIC)
+    if (be32_load(p) != LTX_MAGIC) {
         return error_set(err, ERR_CORRUPT, 0, "not an LTX file: magic %08x at offset 0",
                          be32_load(p));
+    }
     uint32_t flags = be32_load(p + 4);
     if ((flags & ~LTX_FLAG_NO_CHECKSUM) != 0)
         return error_set(err, ERR_CORRUPT, 0, "LTX header: unknown flags %08x at offset 4", flags);
@@ -179,23 +189,27 @@ int ltx_trailer_decode(const uint8_t bytes[static LTX_TRAILER_BYTES], const stru
         .post_apply_checksum = be64_load(bytes),
         .file_checksum = be64_load(bytes + 8),
     };
-    if (!h->has_checksums && t.post_apply_checksum != 0)
+    if (!h->has_checksums && t.post_apply_checksum != 0) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX trailer: post-apply checksum %016" PRIx64
                          " in a file without checksums",
                          t.post_apply_checksum);
-    if (h->has_checksums && !(t.post_apply_checksum & LTX_CHECKSUM_FLAG))
+    }
+    if (h->has_checksums && !(t.post_apply_checksum & LTX_CHECKSUM_FLAG)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX trailer: post-apply checksum %016" PRIx64 " has not bit 63",
                          t.post_apply_checksum);
-    if (h->has_checksums && h->commit == 0 && t.post_apply_checksum != LTX_CHECKSUM_FLAG)
+    }
+    if (h->has_checksums && h->commit == 0 && t.post_apply_checksum != LTX_CHECKSUM_FLAG) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX trailer: post-apply checksum %016" PRIx64 " of an empty database",
                          t.post_apply_checksum);
-    if (!(t.file_checksum & LTX_CHECKSUM_FLAG))
+    }
+    if (!(t.file_checksum & LTX_CHECKSUM_FLAG)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX trailer: file checksum %016" PRIx64 " has not bit 63",
                          t.file_checksum);
+    }
     *out = t;
     return 0;
 }

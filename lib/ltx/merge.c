@@ -64,9 +64,10 @@ static void heap_sink(struct merge *m)
 {
     for (size_t i = 0;;) {
         size_t first = i;
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < m->heap_n; child++)
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < m->heap_n; child++) {
             if (comes_first(&m->heap[child], &m->heap[first]))
                 first = child;
+        }
         if (first == i)
             return;
         heap_swap(m, i, first);
@@ -82,33 +83,37 @@ static int offer_read(const struct merge *m, uint32_t input_idx, struct offer *o
 
     out->input_idx = input_idx;
     int rc = ltx_reader_next(r, &out->pgno, &out->page, err);
-    if (rc < 0)
+    if (rc < 0) {
         return error_wrap(err, "input %u of %zu (%016" PRIx64 "-%016" PRIx64 ")", input_idx + 1,
                           m->args->input_count, ltx_reader_header(r)->min_txid,
                           ltx_reader_header(r)->max_txid);
+    }
     return rc;
 }
 
 int ltx_merge_header(struct ltx_reader *const *inputs, size_t input_count,
                      struct ltx_header *out_header, struct error *err)
 {
-    if (input_count == 0 || input_count > LTX_MERGE_INPUTS_MAX)
+    if (input_count == 0 || input_count > LTX_MERGE_INPUTS_MAX) {
         return error_set(err, ERR_LIMIT, 0, "merge of %zu LTX files: 1 to %d are possible",
                          input_count, LTX_MERGE_INPUTS_MAX);
+    }
     const struct ltx_header *first = ltx_reader_header(inputs[0]);
     const struct ltx_header *last = first;
     for (size_t i = 1; i < input_count; i++) {
         const struct ltx_header *next = ltx_reader_header(inputs[i]);
-        if (next->page_size != last->page_size)
+        if (next->page_size != last->page_size) {
             return error_set(err, ERR_CORRUPT, 0,
                              "LTX file %016" PRIx64 "-%016" PRIx64
                              " has page size %u, the one before %u",
                              next->min_txid, next->max_txid, next->page_size, last->page_size);
-        if (next->min_txid - 1 > last->max_txid || next->max_txid <= last->max_txid)
+        }
+        if (next->min_txid - 1 > last->max_txid || next->max_txid <= last->max_txid) {
             return error_set(err, ERR_GAP, 0,
                              "LTX file %016" PRIx64 "-%016" PRIx64
                              " does not follow the one before, which ends with %016" PRIx64,
                              next->min_txid, next->max_txid, last->max_txid);
+        }
         last = next;
     }
     *out_header = (struct ltx_header){
@@ -181,9 +186,10 @@ int ltx_merge(const struct ltx_merge_args *args, struct ltx_merge_result *out, s
     m.heap = mem_new(args->input_count, sizeof(*m.heap), err);
     if (!m.heap || heap_fill(&m, err) < 0)
         return -1;
-    while (m.heap_n > 0)
+    while (m.heap_n > 0) {
         if (top_take(&m, err) < 0)
             return -1;
+    }
     /* Step 4. */
     if (ltx_writer_finish(&m.writer, 0, &result.trailer, err) < 0)
         return error_wrap(err, "merged file");

@@ -178,9 +178,10 @@ static void test_many_inputs_merge_like_a_table_of_newest_pages(void **state UNU
         fixture_add(&f, &h, pgnos);
     }
     assert_ok(fixture_merge(&f, &err), &err);
-    for (uint32_t pgno = 1; pgno <= 15; pgno++)
+    for (uint32_t pgno = 1; pgno <= 15; pgno++) {
         if (newest[pgno])
             assert_page(&f, at++, pgno, newest[pgno]);
+    }
     assert_int_equal(f.pages.count, at);
 }
 

@@ -55,16 +55,18 @@ size_t page_compress(void *state, struct slice page, uint8_t *out)
 
 int page_decompress(struct slice block, uint8_t *out_page, uint32_t page_size, struct error *err)
 {
-    if (block.n == 0 || block.n > page_block_bytes_max(page_size))
+    if (block.n == 0 || block.n > page_block_bytes_max(page_size)) {
         return error_set(err, ERR_CORRUPT, 0, "LZ4 block of %zu bytes for a page of %u", block.n,
                          page_size);
+    }
     int n =
         LZ4_decompress_safe((const char *)block.p, (char *)out_page, (int)block.n, (int)page_size);
     if (n < 0)
         return error_set(err, ERR_CORRUPT, 0, "LZ4 block of %zu bytes is damaged", block.n);
-    if ((uint32_t)n != page_size)
+    if ((uint32_t)n != page_size) {
         return error_set(err, ERR_CORRUPT, 0, "LZ4 block holds %d bytes instead of a page of %u", n,
                          page_size);
+    }
     return 0;
 }
 
@@ -88,9 +90,10 @@ static int lz4f_begin(struct page_lz4f *f, struct error *err)
 /* The frame has ended: one page, no more, no less. */
 static int lz4f_end(struct page_lz4f *f, uint32_t page_size, struct error *err)
 {
-    if (f->page_done != page_size)
+    if (f->page_done != page_size) {
         return error_set(err, ERR_CORRUPT, 0, "LZ4 frame holds %zu bytes instead of a page of %u",
                          f->page_done, page_size);
+    }
     f->page_done = 0;
     f->frame_done = 0;
     return 1;
@@ -113,9 +116,10 @@ int page_lz4f_feed(struct page_lz4f *f, struct slice *io_bytes, uint8_t *out_pag
         f->page_done += made;
         f->frame_done += taken;
         *io_bytes = slice_sub(*io_bytes, taken, io_bytes->n);
-        if (f->frame_done > page_lz4f_bytes_max(page_size) || (rc != 0 && taken + made == 0))
+        if (f->frame_done > page_lz4f_bytes_max(page_size) || (rc != 0 && taken + made == 0)) {
             return error_set(err, ERR_CORRUPT, 0, "LZ4 frame is too long for a page of %u",
                              page_size);
+        }
         if (rc == 0)
             return lz4f_end(f, page_size, err);
     }

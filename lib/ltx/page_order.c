@@ -24,25 +24,29 @@ int page_order_next(struct page_order *order, uint32_t pgno, struct error *err)
 {
     if (pgno == 0)
         return error_set(err, ERR_CORRUPT, 0, "page number 0");
-    if (pgno > order->commit)
+    if (pgno > order->commit) {
         return error_set(err, ERR_CORRUPT, 0, "page %u of a database of %u pages", pgno,
                          order->commit);
-    if (pgno == order->lock_pgno)
+    }
+    if (pgno == order->lock_pgno) {
         return error_set(err, ERR_CORRUPT, 0, "page %u is the lock page, which has no content",
                          pgno);
+    }
     if (pgno <= order->last_pgno)
         return error_set(err, ERR_CORRUPT, 0, "page %u after page %u", pgno, order->last_pgno);
-    if (order->is_snapshot && pgno != snapshot_next(order))
+    if (order->is_snapshot && pgno != snapshot_next(order)) {
         return error_set(err, ERR_CORRUPT, 0, "page %u after page %u in a snapshot", pgno,
                          order->last_pgno);
+    }
     order->last_pgno = pgno;
     return 0;
 }
 
 int page_order_end(const struct page_order *order, struct error *err)
 {
-    if (order->is_snapshot && snapshot_next(order) <= order->commit)
+    if (order->is_snapshot && snapshot_next(order) <= order->commit) {
         return error_set(err, ERR_CORRUPT, 0, "a snapshot of %u pages ends with page %u",
                          order->commit, order->last_pgno);
+    }
     return 0;
 }

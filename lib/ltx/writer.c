@@ -103,16 +103,18 @@ static int promise_check(const struct ltx_writer *w, uint64_t post_apply_checksu
 {
     if (!knows_db_checksum(&w->header))
         return 0;
-    if (w->header.has_ext && w->header.db_checksum != w->db_checksum)
+    if (w->header.has_ext && w->header.db_checksum != w->db_checksum) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file: its pages have database checksum %016" PRIx64
                          ", its header says %016" PRIx64,
                          w->db_checksum, w->header.db_checksum);
-    if (w->header.has_checksums && post_apply_checksum != w->db_checksum)
+    }
+    if (w->header.has_checksums && post_apply_checksum != w->db_checksum) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LTX file: its pages have database checksum %016" PRIx64
                          ", post-apply checksum is %016" PRIx64,
                          w->db_checksum, post_apply_checksum);
+    }
     return 0;
 }
 

@@ -155,9 +155,10 @@ static void test_snapshot_steps_over_the_lock_page(void **state UNUSED)
         h.page_size = 4096;
         h.commit = commits[i];
         out_open(&o, &h, 0x10000);
-        for (uint32_t pgno = 1; pgno <= h.commit; pgno++)
+        for (uint32_t pgno = 1; pgno <= h.commit; pgno++) {
             if (pgno != 17)
                 assert_ok(ltx_writer_page(&o.w, pgno, slice_of(page, 4096), &err), &err);
+        }
         assert_ok(ltx_writer_finish(&o.w, 0, NULL, &err), &err);
         out_close(&o);
     }

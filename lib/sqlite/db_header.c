@@ -41,20 +41,22 @@ uint32_t db_lock_pgno(uint32_t page_size)
 
 int db_header_decode(struct slice bytes, struct db_header *out, struct error *err)
 {
-    if (bytes.n < DB_HEADER_BYTES)
+    if (bytes.n < DB_HEADER_BYTES) {
         return error_set(err, ERR_CORRUPT, 0, "database header ends after %zu of %d bytes", bytes.n,
                          DB_HEADER_BYTES);
+    }
     const uint8_t *p = bytes.p;
     if (memcmp(p, db_magic, sizeof(db_magic)) != 0) {
         (void)error_set(err, ERR_CORRUPT, 0, "not an SQLite database: other magic at offset 0");
         return error_hint(err, "an encrypted database (SQLCipher, SEE) cannot be replicated");
     }
     uint32_t page_size = be16_load(p + 16) == 1 ? DB_PAGE_BYTES_MAX : be16_load(p + 16);
-    if (!db_page_size_is_valid(page_size))
+    if (!db_page_size_is_valid(page_size)) {
         return error_set(err, ERR_CORRUPT, 0,
                          "page size %u at offset 16 of the database header is not a power of two "
                          "from 512 to 65536",
                          page_size);
+    }
     struct db_header h = {
         .page_size = page_size,
         .is_wal = p[18] == 2 && p[19] == 2,

@@ -80,10 +80,11 @@ int wal_header_decode(struct slice bytes, struct wal_header *out, struct error *
     wal_checksum(h.is_big_endian, &computed, slice_of(p, WAL_HEADER_SUMMED_BYTES));
     if (!wal_cksum_eq(computed, h.cksum))
         return 0;
-    if (be32_load(p + 4) != WAL_VERSION)
+    if (be32_load(p + 4) != WAL_VERSION) {
         return error_set(err, ERR_UNSUPPORTED, 0,
                          "version %u at offset 4 of the WAL header, this format is %d",
                          be32_load(p + 4), WAL_VERSION);
+    }
     *out = h;
     return 1;
 }

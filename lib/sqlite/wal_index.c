@@ -207,10 +207,11 @@ static int block_find(const void *block, size_t block_idx, uint32_t pgno, uint32
             *out_frame_no = found;
             return 0;
         }
-        if (place > capacity)
+        if (place > capacity) {
             return error_set(err, ERR_CORRUPT, 0,
                              "wal-index block %zu: hash slot %u names entry %u of %u", block_idx,
                              slot, place, capacity);
+        }
         uint32_t frame_no = zero + place;
         if (frame_no >= min_frame && frame_no <= mx_frame &&
             shared_u32(block, pgno_offset(block_idx, place)) == pgno)
@@ -230,10 +231,11 @@ int wal_index_find(const struct wal_index_map *map, uint32_t pgno, uint32_t min_
         return 0;
     size_t oldest = wal_index_block_of(min_frame);
     size_t newest = wal_index_block_of(mx_frame);
-    if (newest >= map->block_count)
+    if (newest >= map->block_count) {
         return error_set(err, ERR_WRONG_STATE, 0,
                          "frame %u is in wal-index block %zu, %zu are mapped", mx_frame, newest,
                          map->block_count);
+    }
     for (size_t block = newest + 1; block-- > oldest;) {
         uint32_t frame_no = 0;
         if (block_find(map->blocks[block], block, pgno, min_frame, mx_frame, &frame_no, err) < 0)

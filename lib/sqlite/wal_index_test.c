@@ -106,9 +106,10 @@ static uint32_t *log_scan(const struct fixture *f, const struct wal_index_header
 
 static uint32_t newest_by_scan(const uint32_t *pgnos, uint32_t pgno, uint32_t from, uint32_t to)
 {
-    for (uint32_t no = to; no >= from; no--)
+    for (uint32_t no = to; no >= from; no--) {
         if (pgnos[no] == pgno)
             return no;
+    }
     return 0;
 }
 

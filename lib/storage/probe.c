@@ -192,9 +192,10 @@ static int head_judge(struct storage_probe *p, const struct storage_object *obje
 {
     if (err->code != ERR_NONE)
         return -1;
-    if (object->bytes != CANARY_BYTES)
+    if (object->bytes != CANARY_BYTES) {
         return error_set(err, ERR_CORRUPT, 0, "%s has %llu bytes, %d were put", p->key,
                          (unsigned long long)object->bytes, CANARY_BYTES);
+    }
     p->report.keeps_timestamps = object->timestamp_ns == p->timestamp_ns;
     return 0;
 }
@@ -222,10 +223,11 @@ static int get_judge(struct storage_probe *p, size_t offset, size_t bytes, struc
 {
     if (err->code != ERR_NONE)
         return -1;
-    if (!slice_eq(buf_slice(&p->got), slice_of(p->content + offset, bytes)))
+    if (!slice_eq(buf_slice(&p->got), slice_of(p->content + offset, bytes))) {
         return error_set(err, ERR_CORRUPT, 0,
                          "%s: %zu bytes at offset %zu were asked for, other bytes came (%zu)",
                          p->key, bytes, offset, p->got.n);
+    }
     return 0;
 }
 
@@ -370,9 +372,10 @@ static bool probe_judge(struct storage_probe *p, const struct storage_object *ob
         report->first = *err;
         (void)error_wrap(&report->first, "probe %s: %s", storage_url(p->st),
                          storage_probe_step_name(row->step));
-        if (err->code == ERR_ACCESS && err->hint[0] == '\0')
+        if (err->code == ERR_ACCESS && err->hint[0] == '\0') {
             (void)error_hint(&report->first, "the credentials need permission to %s here",
                              storage_probe_step_name(row->step));
+        }
     }
     return !p->is_canceled && answered != ERR_UNAVAILABLE && answered != ERR_TIMEOUT;
 }

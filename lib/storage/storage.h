@@ -56,7 +56,7 @@ struct storage_caps {
 
 /* What is known of an object. Borrowed: valid during the callback that got it. */
 struct storage_object {
-    const char *key;       /* relative to the prefix */
+    const char *key; /* relative to the prefix */
     uint64_t bytes;
     uint64_t timestamp_ns; /* as given to put if has_timestamps (or from head), else modified */
 };
@@ -78,7 +78,7 @@ enum storage_put_mode {
 
 struct storage_put {
     const char *key;
-    struct blob *body;     /* borrowed until done; read by retries */
+    struct blob *body; /* borrowed until done; read by retries */
     enum storage_put_mode mode;
     uint64_t timestamp_ns; /* kept beside the object (litestream-timestamp, mtime) */
     uint64_t deadline_ns;  /* for the whole operation from now on; 0: the driver's default */

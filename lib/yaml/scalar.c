@@ -33,10 +33,11 @@ int scalar_u64(const char *text, uint64_t *out, struct error *err)
     uint64_t value = 0;
     const char *p = text;
 
-    if (p[0] == '0' && p[1] != '\0')
+    if (p[0] == '0' && p[1] != '\0') {
         return error_set(err, ERR_USAGE, 0,
                          "\"%.64s\" is not a number (expected decimal digits without leading zero)",
                          text);
+    }
     for (; *p; p++) {
         if (*p == '_' && p > text && isdigit((unsigned char)p[1]))
             continue;
@@ -46,9 +47,10 @@ int scalar_u64(const char *text, uint64_t *out, struct error *err)
             !checked_add_u64(value, (uint64_t)(*p - '0'), &value))
             return error_set(err, ERR_USAGE, 0, "\"%.64s\" is too large", text);
     }
-    if (*p || p == text)
+    if (*p || p == text) {
         return error_set(err, ERR_USAGE, 0, "\"%.64s\" is not a number (expected decimal digits)",
                          text);
+    }
     *out = value;
     return 0;
 }
@@ -76,10 +78,11 @@ int scalar_octal(const char *text, uint32_t *out, struct error *err)
     const char *start = p;
     for (; *p >= '0' && *p <= '7' && value <= OCTAL_MAX; p++)
         value = value * 8 + (uint32_t)(*p - '0');
-    if (*p || p == start || value > OCTAL_MAX)
+    if (*p || p == start || value > OCTAL_MAX) {
         return error_set(err, ERR_USAGE, 0,
                          "\"%.64s\" are not permissions (expected octal digits, for example 0600)",
                          text);
+    }
     *out = value;
     return 0;
 }

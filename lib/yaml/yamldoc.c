@@ -112,14 +112,16 @@ static int parser_error(const struct reader *r, struct error *err)
 
     if (p->error == YAML_MEMORY_ERROR)
         return error_set(err, ERR_NO_MEMORY, 0, "%s: out of memory", r->doc->name);
-    if (p->error == YAML_READER_ERROR)
+    if (p->error == YAML_READER_ERROR) {
         return error_set(err, ERR_USAGE, 0, "%s: %s at byte %zu", r->doc->name, problem,
                          p->problem_offset);
+    }
     (void)error_at(r, &p->problem_mark, err, ERR_USAGE, "%s%s%s", problem, p->context ? " " : "",
                    p->context ? p->context : "");
-    if (strstr(problem, "cannot start any token"))
+    if (strstr(problem, "cannot start any token")) {
         return error_hint(err, "indent with spaces, not tabs; put quotes around a value that "
                                "begins with one of @ ` %% & * ! |");
+    }
     return -1;
 }
 
@@ -273,11 +275,12 @@ static const struct yamldoc_node *key_find(const struct yamldoc_node *map, const
 /* Moves the pairs of from that map lacks into map; from keeps the rest. */
 static int pairs_move(struct yamldoc_node *map, struct yamldoc_node *from, struct error *err)
 {
-    if (from->kind != YAMLDOC_MAPPING)
+    if (from->kind != YAMLDOC_MAPPING) {
         return error_set(err, ERR_USAGE, 0,
                          "%s:%" PRIu32 ": \"<<\" takes a mapping or a list of "
                          "mappings",
                          map->doc->name, from->line);
+    }
     if (children_reserve(map, from->child_count, err) < 0)
         return -1;
     size_t kept_count = 0;
@@ -372,10 +375,11 @@ static int key_read(struct reader *r, const yaml_event_t *event, const struct ya
     if (!key)
         return -1;
     const struct yamldoc_node *first = key_find(map, key);
-    if (first)
+    if (first) {
         return error_at(r, &event->start_mark, err, ERR_USAGE,
                         "key \"%.64s\" is here twice (first in line %" PRIu32 ")", key,
                         first->line);
+    }
     if (map->child_count >= KEYS_MAX)
         return error_at(r, &event->start_mark, err, ERR_LIMIT, "more than %d keys", KEYS_MAX);
     *out = TAKE(key);
@@ -412,9 +416,10 @@ static int alias_read(struct reader *r, const yaml_event_t *event, struct yamldo
     const char *name = (const char *)event->data.alias.anchor;
     const struct yamldoc_node *from = anchor_find(r, name);
 
-    if (!from)
+    if (!from) {
         return error_at(r, &event->start_mark, err, ERR_USAGE,
                         "alias \"*%.64s\" has no anchor \"&%.64s\" before it", name, name);
+    }
     return node_copy(r, from, node, &event->start_mark, err);
 }
 
@@ -438,9 +443,10 @@ static int node_read(struct reader *r, yaml_event_t *event, struct place *place,
 
     if (!node)
         return -1;
-    if (++r->depth > YAMLDOC_DEPTH_MAX)
+    if (++r->depth > YAMLDOC_DEPTH_MAX) {
         return error_at(r, &event->start_mark, err, ERR_LIMIT, "nested deeper than %d",
                         YAMLDOC_DEPTH_MAX);
+    }
     if (event->type == YAML_SCALAR_EVENT)
         rc = scalar_read(r, event, node, err);
     else if (event->type == YAML_SEQUENCE_START_EVENT)
@@ -500,9 +506,10 @@ static void reader_destroy(struct reader *r)
 int yamldoc_parse(struct yamldoc *out, const char *name, struct slice text, struct error *err)
 {
     *out = (struct yamldoc)YAMLDOC_INIT;
-    if (text.n > YAMLDOC_BYTES_MAX)
+    if (text.n > YAMLDOC_BYTES_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s: %zu bytes, more than %d", name, text.n,
                          YAMLDOC_BYTES_MAX);
+    }
     struct reader r = {.doc = out};
     if (!yaml_parser_initialize(&r.parser))
         return error_set(err, ERR_NO_MEMORY, 0, "%s: out of memory", name);

@@ -119,9 +119,10 @@ int replicate_add(const struct replication *r, const struct config_db *db, struc
     if (db->replica_count == 0)
         return error_set(err, ERR_USAGE, 0, "%s has no destination", db->path);
     for (size_t i = 0; i < db->replica_count; i++) {
-        if (db->replicas[i].s3.skip_verify)
+        if (db->replicas[i].s3.skip_verify) {
             LOG_WARN(r->log, "TLS certificates are not verified", LOG_STR("db", db->path),
                      LOG_STR("destination", db->replicas[i].name));
+        }
         to[i] = destination_options_of(r->config, &db->replicas[i], r->adopt);
         if (destination_open(r->loop, &db->replicas[i], DESTINATION_BRISK, &to[i].storage, err) <
             0) {
@@ -181,10 +182,10 @@ static int restore_all_missing(const struct replication *r, bool is_asked, struc
         const struct config_db *db = &r->config->dbs[i];
         if (!is_asked && !db->restore_if_db_not_exists)
             continue;
-        if (db->dir)
+        if (db->dir) {
             LOG_WARN(r->log, "databases of a folder are not restored by themselves",
                      LOG_STR("dir", db->dir));
-        else if (restore_missing(r->loop, r->log, db, err) < 0)
+        } else if (restore_missing(r->loop, r->log, db, err) < 0)
             return -1;
     }
     return 0;

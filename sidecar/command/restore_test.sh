@@ -182,6 +182,10 @@ interrupted() {
 tap_run a_killed_restore_leaves_no_database_and_does_not_hinder_the_next interrupted
 
 # What a fenced writer could not ship is listed and can be had.
+has_kept() {
+    [ -n "$(find "$1/fenced" -name '*.ltx' 2>/dev/null)" ]
+}
+
 fenced() {
     local kept
     db_make "$work/a.db" 2
@@ -191,6 +195,7 @@ fenced() {
     expect 0 replicate -once -adopt "$work/b.db" "$work/replica"
     db_insert "$work/a.db" 3
     wait_log a 'fenced by another writer'
+    wait_until "its pages are kept" has_kept "$work/replica"
     pid_stop "$pid" TERM
     [ "$status" -eq 5 ]
     kept=$(basename "$work"/replica/fenced/*)

@@ -79,11 +79,12 @@ static int victim_print(const struct pass *p, const struct retain_victim *v, str
     char txid[LTX_TXID_TEXT_BYTES];
     char moment[TIME_TEXT_BYTES];
 
-    if (!p->w)
+    if (!p->w) {
         return buf_printf(p->out, err,
                           "  level %u  %016" PRIx64 "-%016" PRIx64 "  %12" PRIu64 "  %s\n",
                           v->level, v->object.min_txid, v->object.max_txid, v->object.bytes,
                           time_format_rfc3339(v->object.timestamp_ns, moment));
+    }
     json_writer_object(p->w, NULL);
     json_writer_u64(p->w, "level", v->level);
     json_writer_str(p->w, "min_txid", ltx_txid_format(v->object.min_txid, txid));

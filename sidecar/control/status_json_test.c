@@ -112,7 +112,7 @@ static void test_a_fault_is_told_with_its_hint(void **state UNUSED)
 static void test_what_is_not_known_is_null(void **state UNUSED)
 {
     static const char *const keys[] = {"acknowledged_txid", "last_success_at", "restore_window",
-                                       "snapshot",          "state_detail"};
+                                       "snapshot", "state_detail"};
     struct status_scene scene;
     CLEANUP(buf_destroy) struct buf text = BUF_INIT(TEXT_BYTES_MAX);
     CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;

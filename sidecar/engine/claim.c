@@ -37,7 +37,8 @@ int claim_take(struct database *db, struct error *err)
     env_close_quietly(env, fd);
     if (errnum != EAGAIN && errnum != EACCES)
         return error_set_errno(err, errnum, "lock %s", path);
-    (void)error_set(err, ERR_BUSY, 0, "another walferry replicates %s (it holds %s)", db->path, path);
+    (void)error_set(err, ERR_BUSY, 0, "another walferry replicates %s (it holds %s)", db->path,
+                    path);
     return error_hint(err, "stop the other one, or give this one a meta-path of its own");
 }
 

@@ -66,9 +66,10 @@ static int cover_plan(struct cover *c, struct error *err)
         const struct inventory_object *o = furthest(c->args.inventory, at, c->args.to_txid, &level);
         if (!o)
             return error_set(err, ERR_GAP, 0, "no object follows TXID %016" PRIx64, at);
-        if (c->step_count == COVER_OBJECTS_MAX)
+        if (c->step_count == COVER_OBJECTS_MAX) {
             return error_set(err, ERR_LIMIT, 0, "more than %d objects from TXID %016" PRIx64,
                              (int)COVER_OBJECTS_MAX, c->args.after_txid);
+        }
         if (c->step_count == cap) {
             cap = cap ? cap * 2 : 8;
             struct cover_step *steps = realloc(c->steps, cap * sizeof(*steps));
@@ -203,9 +204,10 @@ static int body_start(struct cover *c, struct error *err)
     const struct cover_step *step = &c->steps[c->step_idx];
     const struct storage_get get = {.key = step->key, .on_data = body_collect};
 
-    if (step->bytes > COVER_BODY_BYTES_MAX)
+    if (step->bytes > COVER_BODY_BYTES_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s has %" PRIu64 " bytes, more than %d", step->key,
                          step->bytes, (int)COVER_BODY_BYTES_MAX);
+    }
     blob_writer_init(&c->body, c->args.env, c->args.work_folder, 4U << 20);
     c->has_body = true;
     return storage_get_start(c->args.storage, &get, body_on_done, c, &c->op, err);

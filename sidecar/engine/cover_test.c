@@ -125,9 +125,10 @@ static void assert_pages(struct stage *s, uint64_t after, uint64_t to, bool is_e
     }
     for (uint32_t pgno = 1; pgno <= last; pgno++) {
         bool is_changed = false;
-        for (uint64_t t = after + 1; t <= to; t++)
+        for (uint64_t t = after + 1; t <= to; t++) {
             is_changed |=
                 pgno <= s->replica.states[t].page_count && s->replica.states[t].is_changed[pgno];
+        }
         /* What a compaction spans may have shrunk away in between. */
         if (is_exact || (is_changed && pgno <= s->replica.states[to].page_count))
             assert_int_equal(page_set_has(&s->pages, pgno), is_changed);

@@ -244,9 +244,10 @@ static void open_failed(struct database *db)
         const char *slash = strrchr(db->path, '/');
         int n = snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - db->path) : 1,
                          slash ? db->path : ".");
-        if (n >= 0)
+        if (n >= 0) {
             IGNORE(watch_add(e->watch, &db->folder_watch, n ? folder : "/",
                              IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, folder_changed, db, &ignored));
+        }
     }
     loop_timer_start(&db->retry_timer, delay);
     engine_check_waits(e);
@@ -339,10 +340,11 @@ void database_reopen(struct database *db, const struct error *why)
 static int advance_checked(struct database *db, struct error *err)
 {
     db->is_moved = follower_check_moved(db->follower) == FOLLOW_MOVED;
-    if (db->is_moved)
+    if (db->is_moved) {
         return error_set(err, ERR_WRONG_STATE, 0,
                          "%s names another file now (or none): it was moved, deleted or replaced",
                          db->path);
+    }
     if (follower_advance(db->follower, database_note, db, &db->task_result, err) < 0)
         return -1;
     if (db->task_result == ADVANCE_UNPROVEN)
@@ -517,9 +519,10 @@ static void shrink_work(struct task *task)
 
     error_clear(&db->task_err);
     db->shrink_more = false;
-    if (db->follower && !db->is_released)
+    if (db->follower && !db->is_released) {
         IGNORE(follower_shrink(db->follower, wal_keep_bytes(db), &db->shrink_more,
                                &db->task_err)); /* done() looks at task_err */
+    }
 }
 
 static void shrink_done(struct task *task)

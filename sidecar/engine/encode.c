@@ -272,10 +272,11 @@ static int object_write(struct encoding *e, struct ltx_writer *w, struct error *
         }
         if (follower_page_read(db->follower, pgno, e->page, err) < 0)
             return -1;
-        if (ltx_page_checksum(pgno, page) != e->entries.entry[i].checksum)
+        if (ltx_page_checksum(pgno, page) != e->entries.entry[i].checksum) {
             return error_set(err, ERR_CORRUPT, 0,
                              "%s: page %" PRIu32 " changed while it was read under our lock",
                              db->path, pgno);
+        }
         if (ltx_writer_page(w, pgno, page, err) < 0)
             return -1;
     }

@@ -229,9 +229,10 @@ static void put_back(struct engine_scene *s, bool with_map)
 {
     scene_shell("cd %s && rm -f app0.db-wal app0.db-shm && cp kept.db copy && mv copy app0.db",
                 s->folder);
-    if (with_map)
+    if (with_map) {
         scene_shell("cd %s && rm -r .app0.db-walferry && cp -r kept-map .app0.db-walferry",
                     s->folder);
+    }
 }
 
 /* kept.db is the state of TXID 6, the bucket is at 8. */

@@ -488,9 +488,10 @@ static void test_retention_keeps_the_window_restorable(void **state UNUSED)
     assert_true(window >= 20 * NS_PER_MIN);
     assert_true(window < 30 * NS_PER_MIN);
     /* Memory and bucket agree. */
-    for (unsigned level = 0; level < LTX_LEVELS; level++)
+    for (unsigned level = 0; level < LTX_LEVELS; level++) {
         assert_int_equal(scene_count(&s, 0, 0, level),
                          scene_status(&s, 0, 0)->levels[level].object_count);
+    }
     assert_true(scene_assert_restorable(&s, 0, 0) > 10);
     scene_assert_replicated(&s, 0, 0);
     scene_end(&s);

@@ -49,10 +49,11 @@ static void expire_end(struct expire *x, const struct error *err)
                  LOG_STR("destination", c->name), LOG_ERR(err), LOG_HINT(err));
     } else if (!x->is_canceled) {
         c->retention_at_ns = env_wall_ns(e->env);
-        if (x->deleted)
+        if (x->deleted) {
             LOG_DEBUG(e->log, "retention enforced", LOG_STR("db", c->db->path),
                       LOG_STR("destination", c->name), LOG_U64("deleted", x->deleted),
                       LOG_U64("floor_txid", x->plan.floor_txid));
+        }
     }
     if (c->state == CHAIN_FOLLOWING && !x->is_canceled) {
         if (is_error)
@@ -108,9 +109,10 @@ static void delete_on_done(void *arg, const struct storage_result *result)
     struct error err = *result->err;
 
     x->op = NULL;
-    if (err.code != ERR_NONE && x->failed)
+    if (err.code != ERR_NONE && x->failed) {
         (void)error_wrap(&err, "%" PRIu64 " of %zu objects not deleted", x->failed,
                          victim_total(&x->plan));
+    }
     expire_end(x, &err);
 }
 
@@ -122,9 +124,10 @@ static int delete_start(struct expire *x, struct error *err)
     x->keys = x->key_space ? mem_new(n, sizeof(*x->keys), err) : NULL;
     if (!x->keys)
         return -1;
-    for (size_t i = 0; i < x->plan.victim_count; i++)
+    for (size_t i = 0; i < x->plan.victim_count; i++) {
         x->keys[i] = inventory_object_key(x->plan.victims[i].level, &x->plan.victims[i].object,
                                           x->key_space[i]);
+    }
     for (size_t i = 0; i < x->plan.fenced_count; i++) {
         const struct inventory_fenced *f = &x->plan.fenced[i];
         size_t at = x->plan.victim_count + i;

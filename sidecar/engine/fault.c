@@ -51,17 +51,19 @@ void fault_note(struct engine *e, struct fault *f, const char *what, const char 
     fault_keep(e, f, err);
     f->streak++;
     f->total++;
-    if (log_repeat_is_due(&f->repeat, err, env_monotonic_ns(e->env), &count))
+    if (log_repeat_is_due(&f->repeat, err, env_monotonic_ns(e->env), &count)) {
         LOG_ERROR(e->log, what, LOG_STR("db", path),
                   LOG_STR(destination ? "destination" : NULL, destination), LOG_ERR(err),
                   LOG_HINT(err), LOG_U64("count", count));
+    }
 }
 
 void fault_end(struct engine *e, struct fault *f, const char *what, const char *path,
                const char *destination)
 {
     f->streak = 0;
-    if (log_repeat_end(&f->repeat))
+    if (log_repeat_end(&f->repeat)) {
         LOG_INFO(e->log, what, LOG_STR("db", path),
                  LOG_STR(destination ? "destination" : NULL, destination));
+    }
 }

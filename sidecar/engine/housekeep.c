@@ -19,12 +19,13 @@ static void housekeep_on_done(void *arg, const struct storage_result *result)
     struct engine *e = c->db->engine;
 
     c->housekeep_op = NULL;
-    if (result->err->code != ERR_NONE && result->err->code != ERR_CANCELED)
+    if (result->err->code != ERR_NONE && result->err->code != ERR_CANCELED) {
         LOG_DEBUG(e->log, "abandoned uploads not cleared away", LOG_STR("db", c->db->path),
                   LOG_STR("destination", c->name), LOG_ERR(result->err));
-    else if (result->bytes > 0)
+    } else if (result->bytes > 0) {
         LOG_DEBUG(e->log, "abandoned uploads cleared away", LOG_STR("db", c->db->path),
                   LOG_STR("destination", c->name), LOG_U64("uploads", result->bytes));
+    }
     engine_check_waits(e);
 }
 

@@ -20,19 +20,22 @@ static bool content_is_unknown(const struct lineage_facts *f)
 static enum lineage_verdict judge_without_map(const struct lineage_facts *f,
                                               const char *foreign_reason, const char **out_reason)
 {
-    if (f->log_contains_tip)
+    if (f->log_contains_tip) {
         return verdict(LINEAGE_FULL,
                        "the newest object's position lies in this database's log, but there is no "
                        "page map: all pages are sent once",
                        out_reason);
-    if (content_is_unknown(f))
+    }
+    if (content_is_unknown(f)) {
         return verdict(LINEAGE_NEEDS_CONTENT, "comparing the database with the newest object",
                        out_reason);
-    if (f->content_is_tip == LINEAGE_YES)
+    }
+    if (f->content_is_tip == LINEAGE_YES) {
         return verdict(LINEAGE_REBUILD,
                        "the database is exactly the newest state of the replica: the page map is "
                        "rebuilt",
                        out_reason);
+    }
     return verdict(LINEAGE_FOREIGN, foreign_reason, out_reason);
 }
 
@@ -41,9 +44,10 @@ static enum lineage_verdict judge_map_at_tip(const struct lineage_facts *f, cons
 {
     if (f->is_same_file || f->log_contains_map || f->content_is_map == LINEAGE_YES)
         return verdict(LINEAGE_CONTINUE, "the page map fits the newest object", out_reason);
-    if (content_is_unknown(f))
+    if (content_is_unknown(f)) {
         return verdict(LINEAGE_NEEDS_CONTENT,
                        "the database file was replaced: comparing its content", out_reason);
+    }
     return verdict(LINEAGE_FOREIGN,
                    "the database file was replaced since it was last replicated, and its content "
                    "is not that of the replica",
@@ -57,34 +61,40 @@ static enum lineage_verdict judge_map_behind(const struct lineage_facts *f, cons
                       f->map.pending_txid == f->map.txid + 1 &&
                       f->map.pending_file_checksum == f->tip.file_checksum;
 
-    if (is_pending)
+    if (is_pending) {
         return verdict(LINEAGE_HEAL,
                        "the newest object was sent by this database just before the process ended",
                        out_reason);
-    if (f->log_contains_tip && f->tip.has_ext)
+    }
+    if (f->log_contains_tip && f->tip.has_ext) {
         return verdict(LINEAGE_HEAL,
                        "the page map is behind, but the newest object's position lies in this "
                        "database's log",
                        out_reason);
-    if (f->map.is_rewind)
+    }
+    if (f->map.is_rewind) {
         return verdict(LINEAGE_REWIND,
                        "the database was restored on purpose to an earlier moment: it goes on from "
                        "there",
                        out_reason);
-    if (content_is_unknown(f))
+    }
+    if (content_is_unknown(f)) {
         return verdict(LINEAGE_NEEDS_CONTENT,
                        "the page map is older than the replica: comparing the database",
                        out_reason);
-    if (f->content_is_tip == LINEAGE_YES)
+    }
+    if (f->content_is_tip == LINEAGE_YES) {
         return verdict(LINEAGE_REBUILD,
                        "the database is exactly the newest state of the replica: the page map is "
                        "rebuilt",
                        out_reason);
-    if (f->content_is_map == LINEAGE_YES)
+    }
+    if (f->content_is_map == LINEAGE_YES) {
         return verdict(LINEAGE_STALE,
                        "the database is an older state of this replica (a stale volume?): restore "
                        "rolls it forward",
                        out_reason);
+    }
     return verdict(LINEAGE_DIVERGED,
                    "the database is an older state of this replica and was written to since: two "
                    "histories have grown apart",
@@ -95,24 +105,27 @@ enum lineage_verdict lineage_judge(const struct lineage_facts *f, const char **o
 {
     if (!f->has_tip)
         return verdict(LINEAGE_NEW, "the prefix is empty: a new history begins", out_reason);
-    if (f->adopt)
+    if (f->adopt) {
         return verdict(LINEAGE_FULL, "told to adopt: this database continues the replica's TXIDs",
                        out_reason);
-    if (!f->has_map)
+    }
+    if (!f->has_map) {
         return judge_without_map(f,
                                  "nothing proves that this database descends from the replica "
                                  "that lies under the prefix",
                                  out_reason);
+    }
     if (f->map.txid < f->tip.txid)
         return judge_map_behind(f, out_reason);
     if (f->map.txid == f->tip.txid && f->map.file_checksum == f->tip.file_checksum)
         return judge_map_at_tip(f, out_reason);
     if (f->map.txid > f->tip.txid && f->tip.has_ext && f->tip.epoch == f->map.epoch &&
-        f->tip.owner == f->map.owner && f->is_same_file)
+        f->tip.owner == f->map.owner && f->is_same_file) {
         return verdict(LINEAGE_FULL,
                        "the newest objects of this history are missing from the bucket: all pages "
                        "are sent once",
                        out_reason);
+    }
     return judge_without_map(f,
                              "another writer has continued this replica: its newest object is not "
                              "the one that this database led to",

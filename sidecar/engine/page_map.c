@@ -76,9 +76,10 @@ static int header_decode(const uint8_t bytes[static PAGE_MAP_HEADER_BYTES], cons
         return error_set(err, ERR_CORRUPT, 0, "%s: not a page map (magic at offset 0)", path);
     uint64_t wanted = crc64(0, slice_of(bytes, MAP_CRC_OFFSET));
     uint64_t stored = be64_load(bytes + MAP_CRC_OFFSET);
-    if (stored != wanted)
+    if (stored != wanted) {
         return error_set(err, ERR_CORRUPT, 0, "%s: header has checksum %016llx, should be %016llx",
                          path, (unsigned long long)stored, (unsigned long long)wanted);
+    }
     struct map_state s = {0};
     s.page_size = cursor_be32(&c);
     s.page_count = cursor_be32(&c);
@@ -99,9 +100,11 @@ static int header_decode(const uint8_t bytes[static PAGE_MAP_HEADER_BYTES], cons
     s.is_rewind = (flags & MAP_FLAG_REWIND) != 0;
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
-    if (!db_page_size_is_valid(s.page_size) || s.txid == 0 || (flags & ~(uint32_t)MAP_FLAG_REWIND))
+    if (!db_page_size_is_valid(s.page_size) || s.txid == 0 ||
+        (flags & ~(uint32_t)MAP_FLAG_REWIND)) {
         return error_set(err, ERR_CORRUPT, 0, "%s: header has page size %u, TXID %llu, flags %u",
                          path, s.page_size, (unsigned long long)s.txid, flags);
+    }
     *out = s;
     return 0;
 }

@@ -111,9 +111,10 @@ static void test_page_map_answers_what_was_published(void **state UNUSED)
     struct map_entry entries[] = {{.pgno = 1},    {.pgno = 2},    {.pgno = 4999},
                                   {.pgno = 5000}, {.pgno = 5001}, {.pgno = UINT32_MAX}};
     assert_ok(page_map_read(&m, entries, ARRAY_LEN(entries), &err), &err);
-    for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
         assert_int_equal(entries[i].checksum,
                          entries[i].pgno <= 5000 ? checksum_of(entries[i].pgno) : 0);
+    }
     assert_false(is_there(p.temp));
 }
 

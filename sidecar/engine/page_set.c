@@ -46,9 +46,10 @@ static uint32_t count_bits(uint64_t word)
 
 static bool chunk_is_empty(const uint64_t *chunk)
 {
-    for (uint32_t i = 0; i < CHUNK_WORDS; i++)
+    for (uint32_t i = 0; i < CHUNK_WORDS; i++) {
         if (chunk[i])
             return false;
+    }
     return true;
 }
 
@@ -80,9 +81,10 @@ static int table_grow(struct page_set *s, uint32_t chunk_idx, struct error *err)
 /* Frees the chunks first..last that have no bit. */
 static void chunks_trim(struct page_set *s, uint32_t first, uint32_t last)
 {
-    for (uint32_t i = first; i <= last && i < s->chunk_count; i++)
+    for (uint32_t i = first; i <= last && i < s->chunk_count; i++) {
         if (s->chunks[i] && chunk_is_empty(s->chunks[i]))
             chunk_drop(s, i);
+    }
 }
 
 /* Makes the chunks first..last exist. On failure no empty chunk stays behind. */
@@ -234,8 +236,9 @@ struct page_set page_set_take(struct page_set *s)
 size_t page_set_bytes(const struct page_set *s)
 {
     size_t bytes = s->chunk_count * sizeof(*s->chunks);
-    for (uint32_t i = 0; i < s->chunk_count; i++)
+    for (uint32_t i = 0; i < s->chunk_count; i++) {
         if (s->chunks[i])
             bytes += CHUNK_WORDS * sizeof(uint64_t);
+    }
     return bytes;
 }

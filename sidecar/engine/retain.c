@@ -46,9 +46,10 @@ static int candidates_collect(const struct inventory *inv, struct candidates *ou
     if (!out->at)
         return -1;
     for (unsigned level = 0; level < LTX_LEVELS; level++) {
-        for (size_t i = 0; i < inv->level[level].object_count; i++)
+        for (size_t i = 0; i < inv->level[level].object_count; i++) {
             out->at[out->count++] =
                 (struct candidate){.o = inv->level[level].object[i], .level = level};
+        }
     }
     return 0;
 }
@@ -191,9 +192,10 @@ static int plan_prove(struct candidates *c, uint64_t floor_txid, struct error *e
         bool is_promised = !c->at[i].is_victim && txid >= floor_txid;
         bool is_tip = i == c->count - 1;
         if ((is_promised || is_tip) && reach_has(before, before_count, txid) &&
-            !reach_has(after, after_count, txid))
+            !reach_has(after, after_count, txid)) {
             return error_set(err, ERR_GAP, 0,
                              "after this deletion TXID %016" PRIx64 " could not be restored", txid);
+        }
     }
     return 0;
 }
@@ -314,9 +316,10 @@ uint64_t retain_next_due(const struct inventory *inv, const struct retain_policy
                 due = earlier(due, o->timestamp_ns, policy->snapshot_retention_ns, policy->now_ns);
         }
     }
-    for (size_t i = 0; policy->snapshot_retention_ns && i < inv->fenced_count; i++)
+    for (size_t i = 0; policy->snapshot_retention_ns && i < inv->fenced_count; i++) {
         due = earlier(due, inv->fenced[i].timestamp_ns, policy->snapshot_retention_ns,
                       policy->now_ns);
+    }
     return due;
 }
 

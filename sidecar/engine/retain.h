@@ -42,7 +42,7 @@ struct retain_plan {
     size_t victim_count;
     struct inventory_fenced *fenced; /* victims that fenced writers left */
     size_t fenced_count;
-    uint64_t bytes; /* of all of them */
+    uint64_t bytes;      /* of all of them */
     uint64_t floor_txid; /* of the oldest base that is kept: nothing before it is promised */
 };
 

@@ -292,10 +292,11 @@ static void inventory_without(const struct inventory *inv, const struct retain_p
             add(out, level, o->min_txid, o->max_txid, NOW - o->timestamp_ns);
         }
     }
-    for (size_t i = 0; i < plan->victim_count; i++)
+    for (size_t i = 0; i < plan->victim_count; i++) {
         assert_true(inventory_remove(out, plan->victims[i].level, plan->victims[i].object.min_txid,
                                      plan->victims[i].object.max_txid,
                                      plan->victims[i].object.layout));
+    }
 }
 
 /* Every boundary that is left from the floor on, the tip, and every moment of the window. */

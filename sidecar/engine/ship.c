@@ -104,9 +104,10 @@ void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *
                                         .duration_ns = duration};
     struct error err = ERROR_INIT;
 
-    if (inventory_add(&c->inv, level, &object, &err) < 0)
+    if (inventory_add(&c->inv, level, &object, &err) < 0) {
         LOG_WARN(e->log, "object missing from the inventory", LOG_STR("db", c->db->path),
                  LOG_ERR(&err)); /* retention will list again before it deletes */
+    }
     recent_add(c, &shown);
     c->level_total[level].written++;
     c->level_total[level].written_bytes += bytes;
@@ -180,10 +181,11 @@ static void fenced_put_on_done(void *arg, const struct storage_result *result)
 
     c->op = NULL;
     c->is_put_under_way = false;
-    if (result->err->code != ERR_NONE && result->err->code != ERR_EXISTS)
+    if (result->err->code != ERR_NONE && result->err->code != ERR_EXISTS) {
         LOG_ERROR(e->log, "unshipped pages of the fenced writer could not be kept",
                   LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
                   LOG_ERR(result->err));
+    }
     chain_forget_object(c);
     engine_check_waits(e);
 }

@@ -22,10 +22,11 @@ static int listing_check(const struct validation *v, struct error *err)
     unsigned level = 0;
     const struct inventory_object *tip = inventory_tip(&v->inv, &level);
 
-    if (v->tip_txid > 0 && (!tip || tip->max_txid < v->tip_txid))
+    if (v->tip_txid > 0 && (!tip || tip->max_txid < v->tip_txid)) {
         return error_set(err, ERR_GAP, 0,
                          "%s: the newest objects are missing (TXID %016llx was acknowledged)",
                          storage_url(v->c->storage), (unsigned long long)v->tip_txid);
+    }
     return tip ? retain_check(&v->inv, err) : 0;
 }
 

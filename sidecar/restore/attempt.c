@@ -53,11 +53,12 @@ static int empty_explain(const struct inventory *inv, struct error *err)
                         "holds a backup of Litestream 0.3, and none of 0.5 or walferry");
         return error_hint(err, "restore it with Litestream 0.3 or 0.5");
     }
-    if (inv->fenced_count > 0)
+    if (inv->fenced_count > 0) {
         return error_set(err, ERR_GAP, 0,
                          "holds only what fenced writers left (%zu objects): the backup itself is "
                          "gone",
                          inv->fenced_count);
+    }
     return 0;
 }
 
@@ -68,12 +69,13 @@ static int plan_make(struct attempt *a, struct error *err)
     for (size_t i = 0; i < a->vanished_count; i++) {
         const struct plan_object *v = &a->vanished[i];
         /* false: the listing does not name it any more */
-        if (v->is_fenced)
+        if (v->is_fenced) {
             (void)inventory_remove_fenced(&a->inventory, v->fenced.epoch, v->fenced.owner,
                                           v->object.min_txid, v->object.max_txid);
-        else
+        } else {
             (void)inventory_remove(&a->inventory, v->level, v->object.min_txid, v->object.max_txid,
                                    v->object.layout);
+        }
     }
     restore_plan_destroy(&a->plan);
     if (options->is_fenced)
@@ -205,10 +207,11 @@ static int state_prove(struct attempt *a, struct error *err)
             err->code = ERR_WRONG_STATE; /* every object was proven: the base is another history */
         return -1;
     }
-    if (a->base && !r->result.is_checksum_recorded)
+    if (a->base && !r->result.is_checksum_recorded) {
         return error_set(err, ERR_WRONG_STATE, 0,
                          "the newest object has no checksum of the database, so nothing proves "
                          "that it continues the one that is there");
+    }
     return restore_step(loop, integrity_step, a, err);
 }
 

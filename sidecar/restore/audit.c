@@ -210,11 +210,12 @@ static int object_decode(struct audit *a, const char *key, const struct inventor
         rc = r.err.code == ERR_NONE ? ltx_decoder_finish(&r.decoder, NULL, err) : -1;
     }
     const struct ltx_header *h = ltx_decoder_header(&r.decoder);
-    if (rc == 0 && (h->min_txid != o->min_txid || h->max_txid != o->max_txid))
+    if (rc == 0 && (h->min_txid != o->min_txid || h->max_txid != o->max_txid)) {
         rc = error_set(err, ERR_CORRUPT, 0,
                        "the header says TXID %016" PRIx64 " to %016" PRIx64
                        ", the name something else",
                        h->min_txid, h->max_txid);
+    }
     ltx_decoder_destroy(&r.decoder);
     return rc;
 }
@@ -259,9 +260,10 @@ static int audit_all(struct audit *a, struct error *err)
     if (inventory_load_wait(a->args->storage, &a->inv, false, err) < 0)
         return -1;
     a->result.object_count = inventory_object_count(&a->inv);
-    if (a->result.object_count == 0)
+    if (a->result.object_count == 0) {
         return error_set(err, ERR_NOT_FOUND, 0, "%s holds no backup",
                          storage_url(a->args->storage));
+    }
     (void)retain_window(&a->inv, &a->result.oldest_ns,
                         &a->result.newest_ns); /* false: no window, both 0 */
     if (reach_collect(a, err) < 0)

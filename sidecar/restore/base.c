@@ -39,9 +39,10 @@ int base_open(const struct env *env, const char *path, const char *map_path, str
     if (!b.path || page_map_open(env, map_path, &b.map, err) < 0 ||
         page_map_verify(&b.map, &is_sound, err) < 0)
         return -1;
-    if (!is_sound)
+    if (!is_sound) {
         return error_set(err, ERR_CORRUPT, 0, "page map %s does not have its own checksum",
                          map_path);
+    }
     *out = b;
     b = (struct base)BASE_INIT;
     return 0;
@@ -276,9 +277,10 @@ static int page_copy(void *arg, uint32_t pgno, struct slice page, uint64_t check
     struct copy *c = arg;
     bool is_ours = false;
 
-    if (!has_fitted)
+    if (!has_fitted) {
         return error_set(err, ERR_WRONG_STATE, 0, "page %u changed while it was being copied",
                          pgno);
+    }
     if (output_claim(c->output, pgno, &is_ours, err) < 0)
         return -1;
     return is_ours ? output_write(c->output, &c->run, pgno, page, err) : 0;

@@ -145,9 +145,10 @@ static int frame_claim(struct unit *u, uint32_t pgno, struct error *err)
 {
     bool is_ours = false;
 
-    if (pgno > u->object->header.commit)
+    if (pgno > u->object->header.commit) {
         return error_set(err, ERR_CORRUPT, 0, "page %u in a database of %u pages", pgno,
                          u->object->header.commit);
+    }
     if (output_claim(u->fetch->args.output, pgno, &is_ours, err) < 0 ||
         (u->frame_count % 8 == 0 && buf_append_byte(&u->claims, 0, err) < 0))
         return -1;
@@ -311,9 +312,10 @@ static void objects_abandon(struct fetch *f)
         if (o->is_abandoned && f->making == o)
             f->making = NULL;
     }
-    for (size_t i = 0; i < f->object_count; i++)
+    for (size_t i = 0; i < f->object_count; i++) {
         if (f->objects[i]->is_abandoned)
             fetch_object_cancel(f->objects[i]);
+    }
     units_end(f);
 }
 
@@ -324,9 +326,10 @@ void fetch_fail(struct fetch *f, const struct error *err)
     f->has_failed = true;
     f->err = *err;
     units_end(f);
-    for (size_t i = 0; i < f->unit_count; i++)
+    for (size_t i = 0; i < f->unit_count; i++) {
         if (f->units[i]->state == UNIT_WORKING)
             job_cancel(&f->units[i]->job);
+    }
     for (size_t i = 0; i < f->object_count; i++)
         fetch_object_cancel(f->objects[i]);
     fetch_advance(f);
@@ -337,9 +340,10 @@ static bool fetch_is_quiet(const struct fetch *f)
 {
     if (f->unit_count > 0)
         return false;
-    for (size_t i = 0; i < f->object_count; i++)
+    for (size_t i = 0; i < f->object_count; i++) {
         if (f->objects[i]->op_count > 0)
             return false;
+    }
     return true;
 }
 

@@ -65,9 +65,10 @@ int fetch_object_take_header(struct fetch_object *o, struct slice bytes, struct 
 
     if (ltx_header_decode(bytes, h, err) < 0)
         return -1;
-    if (h->min_txid != o->named->min_txid || h->max_txid != o->named->max_txid)
+    if (h->min_txid != o->named->min_txid || h->max_txid != o->named->max_txid) {
         return error_set(err, ERR_CORRUPT, 0, "header has TXIDs %016llx to %016llx",
                          (unsigned long long)h->min_txid, (unsigned long long)h->max_txid);
+    }
     if (h->commit == 0)
         return error_set(err, ERR_CORRUPT, 0, "header has a database of 0 pages");
     o->has_header = true;

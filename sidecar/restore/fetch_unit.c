@@ -65,9 +65,10 @@ static int range_decode(struct unit *u, struct error *err)
         uint32_t pgno = 0;
         size_t n = 0;
         if (frame_peek(rest, &pgno, &n, err) < 0 ||
-            ltx_frame_decode(slice_sub(rest, 0, n), page_size, pgno, page, err) < 0)
+            ltx_frame_decode(slice_sub(rest, 0, n), page_size, pgno, page, err) < 0) {
             return error_wrap(err, "offset %llu",
                               (unsigned long long)(u->offset + (uint64_t)(rest.p - u->raw)));
+        }
         /* Flags 1 have a size field, and it counts. */
         size_t head = rest.p[5] ? LTX_FRAME_HEADER_BYTES : LTX_PAGE_HEADER_BYTES;
         u->part.crc = crc64(u->part.crc, slice_sub(rest, 0, head));

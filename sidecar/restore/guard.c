@@ -55,9 +55,10 @@ int guard_look(const struct env *env, const char *path, struct guard *out, struc
     g.path = str_dup(resolved ? resolved : path, err);
     if (!g.path || (is_there && env_stat(env, g.path, &g.old, err) < 0))
         return -1;
-    if (is_there && !S_ISREG(g.old.st_mode))
+    if (is_there && !S_ISREG(g.old.st_mode)) {
         return error_set(err, ERR_USAGE, 0, "%s is %s, not a file", path,
                          S_ISDIR(g.old.st_mode) ? "a folder" : "a device");
+    }
     g.is_there = is_there && g.old.st_size > 0;
     g.is_empty = is_there && g.old.st_size == 0;
     *out = g;
@@ -155,9 +156,10 @@ int guard_remove_leftovers(const struct guard *g, struct error *err)
 
     if (check_no_restore(g, err) < 0)
         return -1;
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
         if (remove_suffixed(g, suffixes[i], err) < 0)
             return error_wrap(err, "leftover of a restore that ended early");
+    }
     return 0;
 }
 
@@ -243,9 +245,10 @@ static int companions_drop(const struct guard *g, struct error *err)
 {
     static const char *const suffixes[] = {".old-wal", ".old-journal"};
 
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
         if (remove_suffixed(g, suffixes[i], err) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -269,9 +272,10 @@ static int name_take_new(const struct guard *g, const char *temp_path, struct er
     bool is_there = false;
     if (env_exists(g->env, g->path, &is_there, err) < 0)
         return -1;
-    if (is_there)
+    if (is_there) {
         return error_set(err, ERR_EXISTS, EEXIST, "%s appeared while it was being restored",
                          g->path);
+    }
     return env_rename(g->env, temp_path, g->path, err);
 }
 
@@ -310,9 +314,10 @@ int guard_swap(const struct guard *g, const char *temp_path, int temp_fd, struct
     int rc = companions_move(g, false, &has_moved, err);
     if (rc == 0 && has_moved)
         rc = env_fsync_parent(g->env, g->path, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = has_old ? env_rename(g->env, temp_path, g->path, err)
                      : name_take_new(g, temp_path, err);
+    }
     if (rc < 0) {
         /* Best effort: what cannot be moved back stays beside as ".old-wal". */
         if (companions_move(g, true, &has_moved, &undo) < 0)

@@ -63,9 +63,10 @@ uint64_t restore_plan_reach(const struct inventory *inventory, uint64_t from_txi
     const struct inventory_object *o = NULL;
     uint64_t reached = from_txid;
 
-    while ((o = boundary_walk_next(&walk)) && o->max_txid <= limit_txid)
+    while ((o = boundary_walk_next(&walk)) && o->max_txid <= limit_txid) {
         if (o->max_txid > reached && o->min_txid <= reached + 1)
             reached = o->max_txid;
+    }
     return reached;
 }
 
@@ -142,9 +143,10 @@ static uint64_t txid_at(const struct inventory *inventory, uint64_t timestamp_ns
     for (unsigned level = 0; level < LTX_LEVELS; level++) {
         const struct inventory_level *l = &inventory->level[level];
         /* Backwards: the first that is old enough is the highest of its level. */
-        for (size_t i = l->object_count; i > 0 && l->object[i - 1].max_txid > txid; i--)
+        for (size_t i = l->object_count; i > 0 && l->object[i - 1].max_txid > txid; i--) {
             if (l->object[i - 1].timestamp_ns <= timestamp_ns)
                 txid = l->object[i - 1].max_txid;
+        }
     }
     return txid;
 }
@@ -179,16 +181,18 @@ static int no_boundary(const struct inventory *inventory, uint64_t txid, uint64_
     struct boundary_text above_text = boundary_text(inventory, above);
 
     ltx_txid_format(txid, wanted);
-    if (txid > tip)
+    if (txid > tip) {
         return error_set(err, ERR_USAGE, 0, "TXID %s is beyond the newest state, %s", wanted,
                          boundary_text(inventory, tip).text);
-    if (below == 0 || above == 0)
+    }
+    if (below == 0 || above == 0) {
         (void)error_set(err, ERR_USAGE, 0, "no object ends with TXID %s; the nearest state is %s",
                         wanted, below ? below_text.text : above_text.text);
-    else
+    } else {
         (void)error_set(err, ERR_USAGE, 0,
                         "no object ends with TXID %s; its neighbours are %s and %s", wanted,
                         below_text.text, above_text.text);
+    }
     return error_hint(err, "compaction has merged it with others: only states at which an object "
                            "ends can be restored");
 }
@@ -277,10 +281,11 @@ static int gap(const struct inventory *inventory, uint64_t reached, const struct
 
     ltx_txid_format(reached + 1, first);
     ltx_txid_format(next->object->min_txid - 1, last);
-    if (reached == 0)
+    if (reached == 0) {
         return error_set(err, ERR_GAP, 0,
                          "no snapshot to begin with: objects with TXIDs %s to %s are missing",
                          first, last);
+    }
     (void)error_set(err, ERR_GAP, 0,
                     "objects with TXIDs %s to %s are missing; the newest state that can be reached "
                     "is %s",
@@ -308,9 +313,10 @@ static int plan_cover(const struct inventory *inventory, uint64_t to, struct res
     if (!c)
         return -1;
     for (size_t i = 0; reached < to;) {
-        for (; i < n && c[i].object->min_txid <= reached + 1; i++)
+        for (; i < n && c[i].object->min_txid <= reached + 1; i++) {
             if (candidate_is_better(&c[i], &best))
                 best = c[i];
+        }
         if (!best.object || best.object->max_txid <= reached) {
             ASSERT(i < n); /* `to` is a boundary, so its object has not been used */
             return gap(inventory, reached, &c[i], err);

@@ -350,18 +350,21 @@ static void world_search(struct world *w, uint64_t from)
         w->steps[t] = t == from ? 0 : -1;
     while (is_changed) {
         is_changed = false;
-        for (unsigned level = 0; level < LTX_LEVELS; level++)
+        for (unsigned level = 0; level < LTX_LEVELS; level++) {
             for (size_t i = 0; i < w->inv.level[level].object_count; i++)
                 is_changed |= world_relax(w, &w->inv.level[level].object[i]);
+        }
     }
 }
 
 static bool world_has_boundary(const struct world *w, uint64_t txid)
 {
-    for (unsigned level = 0; level < LTX_LEVELS; level++)
-        for (size_t i = 0; i < w->inv.level[level].object_count; i++)
+    for (unsigned level = 0; level < LTX_LEVELS; level++) {
+        for (size_t i = 0; i < w->inv.level[level].object_count; i++) {
             if (w->inv.level[level].object[i].max_txid == txid)
                 return true;
+        }
+    }
     return false;
 }
 
@@ -426,9 +429,10 @@ static void world_check_reach(const struct world *w, uint64_t from, uint64_t lim
 {
     uint64_t wanted = from;
 
-    for (uint64_t t = from; t <= limit && t <= WORLD_TXIDS; t++)
+    for (uint64_t t = from; t <= limit && t <= WORLD_TXIDS; t++) {
         if (w->steps[t] >= 0)
             wanted = t;
+    }
     assert_int_equal(restore_plan_reach(&w->inv, from, limit), wanted);
 }
 

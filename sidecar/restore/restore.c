@@ -81,9 +81,10 @@ static void progress_tell(struct restore *r, uint64_t now_ns)
     if (p->phase == RESTORE_PHASE_FETCHING && took_ns >= report_interval_ns && p->bytes_done > 0) {
         double per_second = (double)p->bytes_done * (double)NS_PER_SEC / (double)took_ns;
         p->bytes_per_second = (uint64_t)per_second;
-        if (p->bytes_total > p->bytes_done && per_second >= 1)
+        if (p->bytes_total > p->bytes_done && per_second >= 1) {
             p->left_ns = (uint64_t)((double)(p->bytes_total - p->bytes_done) / per_second *
                                     (double)NS_PER_SEC);
+        }
     }
     r->reported_ns = now_ns;
     if (r->args->on_progress)
@@ -223,9 +224,10 @@ static int no_backup(struct restore *r, struct error *err)
     r->result.outcome = RESTORE_NO_BACKUP;
     if (r->options->if_replica_exists)
         return 0;
-    if (args->destination_count > 1)
+    if (args->destination_count > 1) {
         return error_set(err, ERR_NOT_FOUND, 0, "no backup in %s, nor in %zu other destinations",
                          storage_url(args->destinations[0].storage), args->destination_count - 1);
+    }
     return error_set(err, ERR_NOT_FOUND, 0, "no backup in %s",
                      storage_url(args->destinations[0].storage));
 }
@@ -261,9 +263,10 @@ static int restore_afresh(struct restore *r, struct error *err)
 static int roll_undecided(struct restore *r, const struct verdict *v, struct error *err)
 {
     if (r->options->if_db_not_exists && (!v->has_failed || v->is_away)) {
-        if (v->has_failed)
+        if (v->has_failed) {
             LOG_WARN(r->args->log, "database kept without a look at its replica",
                      LOG_STR("db", r->guard.path), LOG_ERR(&v->first));
+        }
         error_clear(err);
         r->result.outcome = RESTORE_DB_EXISTS;
         return 0;
@@ -311,13 +314,15 @@ static int options_check(const struct restore_options *o, struct error *err)
         return error_set(err, ERR_USAGE, 0, "no path to restore to");
     if (o->target.kind == RESTORE_TXID && o->target.txid == 0)
         return error_set(err, ERR_USAGE, 0, "TXIDs begin with 1");
-    if (o->parallelism > RESTORE_PARALLELISM_MAX)
+    if (o->parallelism > RESTORE_PARALLELISM_MAX) {
         return error_set(err, ERR_USAGE, 0, "parallelism %u is more than %d", o->parallelism,
                          RESTORE_PARALLELISM_MAX);
-    if (o->is_fenced && (o->target.kind != RESTORE_LATEST || o->roll_forward))
+    }
+    if (o->is_fenced && (o->target.kind != RESTORE_LATEST || o->roll_forward)) {
         return error_set(err, ERR_USAGE, 0,
                          "what a fenced writer left is one state: no TXID, no moment, no rolling "
                          "forward");
+    }
     if (o->roll_forward && o->target.kind != RESTORE_LATEST)
         return error_set(err, ERR_USAGE, 0, "roll forward leads to the newest state only");
     return 0;

@@ -125,9 +125,10 @@ static inline void scene_assert_no_output(const struct scene *s)
     struct dirent *e = NULL;
 
     assert_non_null(d);
-    while ((e = readdir(d)))
+    while ((e = readdir(d))) {
         if (strncmp(e->d_name, "out.db", 6) == 0)
             fail_msg("%s was left behind", e->d_name);
+    }
     (void)closedir(d);
     assert_false(scene_has(s->map));
 }

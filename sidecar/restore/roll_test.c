@@ -63,10 +63,11 @@ static void map_put(struct scene *s, uint64_t txid, const struct map_state *chan
         assert_ok(page_map_write(&m, &e, 1, &err), &err);
     }
     assert_ok(page_map_publish(&m, &header, &err), &err);
-    if (header.pending_txid)
+    if (header.pending_txid) {
         assert_ok(
             page_map_set_pending(&m, changes->pending_txid, changes->pending_file_checksum, &err),
             &err);
+    }
 }
 
 static void file_copy(const char *from, const char *to)

@@ -51,11 +51,12 @@ int split_init(struct split *s, uint64_t file_bytes, const uint8_t tail[static S
                         ? 0
                         : file_bytes - LTX_HEADER_BYTES - LTX_PAGE_HEADER_BYTES - SPLIT_TAIL_BYTES;
 
-    if (index_bytes == 0 || index_bytes > room)
+    if (index_bytes == 0 || index_bytes > room) {
         return error_set(err, ERR_CORRUPT, 0,
                          "index has %llu bytes in a file of %llu (length at offset %llu)",
                          (unsigned long long)index_bytes, (unsigned long long)file_bytes,
                          (unsigned long long)(file_bytes - SPLIT_TAIL_BYTES));
+    }
     *s = (struct split){.index_bytes = index_bytes, .unit_bytes = unit_bytes};
     s->index_offset = file_bytes - SPLIT_TAIL_BYTES - index_bytes;
     s->frames_end = s->index_offset - LTX_PAGE_HEADER_BYTES;
@@ -100,18 +101,20 @@ static int entry_take(struct split *s, struct error *err)
     uint64_t bytes = s->field[2];
     uint64_t end = frames_so_far(s);
 
-    if (pgno > UINT32_MAX || pgno <= s->last_pgno)
+    if (pgno > UINT32_MAX || pgno <= s->last_pgno) {
         return error_set(err, ERR_CORRUPT, 0,
                          "index has page %llu after page %u (before offset "
                          "%llu)",
                          (unsigned long long)pgno, s->last_pgno, split_offset(s));
-    if (offset != end || bytes <= LTX_PAGE_HEADER_BYTES || bytes > s->frames_end - end)
+    }
+    if (offset != end || bytes <= LTX_PAGE_HEADER_BYTES || bytes > s->frames_end - end) {
         return error_set(err, ERR_CORRUPT, 0,
                          "index has page %llu at offset %llu with %llu bytes, should begin at %llu "
                          "and end by %llu",
                          (unsigned long long)pgno, (unsigned long long)offset,
                          (unsigned long long)bytes, (unsigned long long)end,
                          (unsigned long long)s->frames_end);
+    }
     if ((s->range_count == 0 || s->ranges[s->range_count - 1].bytes >= s->unit_bytes) &&
         range_add(s, offset, err) < 0)
         return -1;
@@ -124,12 +127,14 @@ static int entry_take(struct split *s, struct error *err)
 /* A byte of the varints. */
 static int index_byte(struct split *s, uint8_t byte, struct error *err)
 {
-    if (s->is_at_end)
+    if (s->is_at_end) {
         return error_set(err, ERR_CORRUPT, 0, "bytes after the end of the index at offset %llu",
                          split_offset(s));
-    if (s->shift > 63 || (s->shift == 63 && byte > 1))
+    }
+    if (s->shift > 63 || (s->shift == 63 && byte > 1)) {
         return error_set(err, ERR_CORRUPT, 0, "number of more than 64 bits at offset %llu",
                          split_offset(s));
+    }
     s->field[s->field_idx] |= (uint64_t)(byte & 0x7f) << s->shift;
     s->shift += 7;
     if (byte & 0x80)
@@ -153,9 +158,10 @@ int split_feed(struct split *s, struct slice bytes, struct error *err)
     s->crc_bytes += bytes.n;
     for (size_t i = 0; i < bytes.n; i++, s->at++) {
         if (s->at < LTX_PAGE_HEADER_BYTES) {
-            if (bytes.p[i] != 0)
+            if (bytes.p[i] != 0) {
                 return error_set(err, ERR_CORRUPT, 0, "no end of the frames at offset %llu",
                                  split_offset(s));
+            }
         } else if (index_byte(s, bytes.p[i], err) < 0) {
             return -1;
         }
@@ -167,10 +173,11 @@ int split_finish(struct split *s, struct error *err)
 {
     if (!s->is_at_end || s->at != LTX_PAGE_HEADER_BYTES + s->index_bytes)
         return error_set(err, ERR_CORRUPT, 0, "index ends early at offset %llu", split_offset(s));
-    if (frames_so_far(s) != s->frames_end)
+    if (frames_so_far(s) != s->frames_end) {
         return error_set(err, ERR_CORRUPT, 0,
                          "index describes frames up to offset %llu, they end at %llu",
                          (unsigned long long)frames_so_far(s), (unsigned long long)s->frames_end);
+    }
     s->crc = crc64(s->crc, slice_of(s->tail, sizeof(s->tail)));
     s->crc_bytes += sizeof(s->tail);
     return 0;

@@ -20,9 +20,10 @@ static int feed_all(struct split *s, struct slice bytes, uint64_t file_bytes, co
 
     if (split_init(s, file_bytes, tail, 64, &err) < 0)
         return -1;
-    for (size_t at = 0; at < bytes.n; at += piece)
+    for (size_t at = 0; at < bytes.n; at += piece) {
         if (split_feed(s, slice_sub(bytes, at, piece), &err) < 0)
             return -1;
+    }
     return split_finish(s, &err);
 }
 

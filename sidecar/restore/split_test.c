@@ -174,9 +174,10 @@ static void test_frame_peek_finds_the_end_of_both_encodings(void **state UNUSED)
         assert_int_equal(pgno, 77);
         assert_int_equal(n, 6 + payload);
         assert_int_equal(frame_peek(slice_of(bytes, n), &pgno, &n, &err), 1);
-        for (size_t cut = 0; cut < 6 + payload; cut++)
+        for (size_t cut = 0; cut < 6 + payload; cut++) {
             assert_error(frame_peek(slice_of(bytes, cut), &pgno, &n, &err), &err, ERR_CORRUPT,
                          "cut off");
+        }
     }
     assert_int_equal(frame_peek(SLICE_LIT("\0\0\0\x05\0\1\0\0\0\2ab rest"), &pgno, &n, &err), 1);
     assert_int_equal(pgno, 5);

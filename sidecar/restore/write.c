@@ -93,9 +93,10 @@ static int output_allocate(struct output *o, uint32_t page_size, uint32_t page_c
 
     if (env_fallocate(env, o->fd, bytes, o->temp_path, err) < 0 ||
         env_ftruncate(env, o->fd, bytes, o->temp_path, err) < 0) {
-        if (err->code == ERR_NO_SPACE)
+        if (err->code == ERR_NO_SPACE) {
             (void)error_hint(err, "the restored database takes %lld bytes%s", (long long)bytes,
                              o->guard->is_there ? ", beside the old one until it is proven" : "");
+        }
         return -1;
     }
     return 0;

@@ -156,14 +156,15 @@ static void op_answer(struct file_op *op)
     op_unlink(op);
     if (op->kind == STORAGE_OP_PUT && op->err.code == ERR_NONE)
         folder_learn(store, op->path);
-    if (op->err.code != ERR_NONE)
+    if (op->err.code != ERR_NONE) {
         (void)error_wrap(&op->err, "%s %s", storage_op_name(op->kind),
                          op->kind == STORAGE_OP_LIST || op->kind == STORAGE_OP_DELETE
                              ? store->base.url
                              : op->key);
-    else if (op->kind == STORAGE_OP_GET || op->kind == STORAGE_OP_HEAD)
+    } else if (op->kind == STORAGE_OP_GET || op->kind == STORAGE_OP_HEAD) {
         result.object = (struct storage_object){
             .key = op->key, .bytes = op->object_bytes, .timestamp_ns = op->object_timestamp_ns};
+    }
     store->base.counters.op[op->kind].bytes += op->moved_bytes;
     if (error_is_fault(op->err.code))
         store->base.counters.op[op->kind].errors++;
@@ -463,12 +464,14 @@ static int root_check(const struct env *env, const char *root_path, struct error
     struct error ignored = ERROR_INIT;
     struct stat st;
 
-    if (root_path[0] != '/')
+    if (root_path[0] != '/') {
         return error_set(err, ERR_USAGE, 0, "\"%.200s\": the path of a file replica is absolute",
                          root_path);
-    if (strlen(root_path) > FILE_ROOT_BYTES_MAX)
+    }
+    if (strlen(root_path) > FILE_ROOT_BYTES_MAX) {
         return error_set(err, ERR_USAGE, 0, "\"%.200s...\": path is longer than %d bytes",
                          root_path, FILE_ROOT_BYTES_MAX);
+    }
     /* What cannot be looked at now is reported by the first operation. */
     bool is_there = env_stat(env, root_path, &st, &ignored) == 0;
     if (is_there ? !S_ISDIR(st.st_mode) : ignored.origin == ENOTDIR) {

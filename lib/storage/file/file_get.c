@@ -57,11 +57,12 @@ static int get_range_check(struct file_op *op)
     if (get->rest == 0 && get->offset <= op->object_bytes)
         get->rest = op->object_bytes - get->offset;
     if (!checked_add_u64(get->offset, get->rest, &end) || end > op->object_bytes ||
-        get->offset > op->object_bytes)
+        get->offset > op->object_bytes) {
         return error_set(&op->err, ERR_CORRUPT, 0,
                          "%s: wanted %llu bytes at offset %llu, the object has %llu bytes",
                          op->path, (unsigned long long)get->rest, (unsigned long long)get->offset,
                          (unsigned long long)op->object_bytes);
+    }
     return 0;
 }
 

@@ -209,9 +209,10 @@ static int walk_push(struct file_op *op)
             return -1;
         error_clear(&op->err); /* gone since we saw it, with all below */
     }
-    if (r.folder->entry_count > 0)
+    if (r.folder->entry_count > 0) {
         qsort_r(r.folder->entry, r.folder->entry_count, sizeof(struct file_entry), entry_compare,
                 r.folder->names.p);
+    }
     return 0;
 }
 

@@ -57,15 +57,17 @@ int file_key_check(const char *key, struct error *err)
     while (*key) {
         char part[PART_BYTES_MAX + 1];
         size_t n = strcspn(key, "/");
-        if (n > PART_BYTES_MAX)
+        if (n > PART_BYTES_MAX) {
             return error_set(err, ERR_USAGE, 0,
                              "key \"%.200s\": a file name has at most %d bytes, this part has %zu",
                              key, PART_BYTES_MAX, n);
+        }
         memcpy(part, key, n);
         part[n] = '\0';
-        if (file_temp_is(part))
+        if (file_temp_is(part)) {
             return error_set(err, ERR_USAGE, 0, "key part \"%s\": is the form of temporary files",
                              part);
+        }
         key += n;
         if (*key == '/')
             key++;
@@ -189,9 +191,10 @@ static int root_ensure(struct file_store *store, struct error *err)
         atomic_store(&store->has_root, true);
         return 0;
     }
-    if (atomic_load(&store->has_root))
+    if (atomic_load(&store->has_root)) {
         return error_set(err, ERR_WRONG_STATE, 0, "%s: the folder was there and has vanished",
                          root_path(store));
+    }
     size_t n = strlen(store->root);
     for (size_t end = 1; end <= n; end++) {
         bool is_new = false;

@@ -110,9 +110,10 @@ static int page_add_text(struct s3_page *page, struct slice text, size_t max, si
 
 static int page_add_entry(struct s3_page *page, const struct s3_entry *entry, struct error *err)
 {
-    if (page->entry_count == S3_PAGE_ENTRIES_MAX)
+    if (page->entry_count == S3_PAGE_ENTRIES_MAX) {
         return error_set(err, ERR_CORRUPT, 0, "more than %d entries in one page of a listing",
                          S3_PAGE_ENTRIES_MAX);
+    }
     if (page->entry_count == page->entry_cap) {
         size_t cap = page->entry_cap ? page->entry_cap * 2 : 64;
         struct s3_entry *grown = realloc(page->entries, cap * sizeof(*grown));
@@ -288,9 +289,10 @@ int s3_list_parse(struct slice body, struct s3_page *out, struct error *err)
 
     if (list_run_all(&run, body, err) < 0)
         return -1;
-    if (out->is_truncated && !out->next_token)
+    if (out->is_truncated && !out->next_token) {
         return error_set(err, ERR_CORRUPT, 0,
                          "the listing says it goes on but not where (no NextContinuationToken)");
+    }
     return 0;
 }
 
@@ -309,9 +311,10 @@ int s3_uploads_parse(struct slice body, struct s3_page *out, struct error *err)
     }
     if (out->next_token && run.is_encoded && text_decode(out->next_token, err) < 0)
         return -1;
-    if (out->is_truncated && !out->next_token)
+    if (out->is_truncated && !out->next_token) {
         return error_set(err, ERR_CORRUPT, 0,
                          "the listing says it goes on but not where (no NextKeyMarker)");
+    }
     return 0;
 }
 

@@ -23,10 +23,11 @@ static void round_trip(const struct s3_page *page)
     struct error err = ERROR_INIT;
     bool is_whole = buf_append_str(&again, "<ListBucketResult>", &err) == 0;
 
-    for (size_t i = 0; is_whole && i < page->entry_count; i++)
+    for (size_t i = 0; is_whole && i < page->entry_count; i++) {
         is_whole = buf_append_str(&again, "<Contents><Key>", &err) == 0 &&
                    s3_xml_escape(&again, s3_page_key(page, i), &err) == 0 &&
                    buf_append_str(&again, "</Key></Contents>", &err) == 0;
+    }
     /* Decoded bytes need not be UTF-8, nor control characters XML: such a page does not parse. */
     if (is_whole && buf_append_str(&again, "</ListBucketResult>", &err) == 0 &&
         s3_list_parse(buf_slice(&again), &second, &err) == 0) {

@@ -73,10 +73,11 @@ int s3_credentials_set(struct s3_credentials *out, const char *source, const cha
     const char *token = session_token && *session_token ? session_token : NULL;
 
     if (!text_is_header_safe(access_key_id) || !text_is_header_safe(secret) ||
-        (token && !text_is_header_safe(token)))
+        (token && !text_is_header_safe(token))) {
         return error_set(err, ERR_ACCESS, 0,
                          "credentials (%s) contain white space or characters that no key has",
                          source);
+    }
     if (strlen(secret) > 512 || strlen(access_key_id) > 512 ||
         (token && strlen(token) > S3_CREDENTIAL_BYTES_MAX))
         return error_set(err, ERR_ACCESS, 0, "credentials (%s) are too long to be some", source);
@@ -108,10 +109,11 @@ static int source_environment(struct s3_credentials *out, struct error *err)
         const char *secret = credentials_env(names[i].secret);
         if (!id && !secret)
             continue;
-        if (!id || !secret)
+        if (!id || !secret) {
             return error_set(err, ERR_ACCESS, 0, "%s is set, but not %s",
                              id ? names[i].id : names[i].secret,
                              id ? names[i].secret : names[i].id);
+        }
         const char *token = names[i].token ? credentials_env(names[i].token) : NULL;
         return s3_credentials_set(out, "environment", id, secret, token, 0, err) < 0 ? -1 : 1;
     }
@@ -125,11 +127,12 @@ static int source_profile(const struct s3_credentials_chain *chain, const char *
 {
     if (s3_profile_load(loop_env(chain->loop), name, out_profile, err) < 0)
         return -1;
-    if (out_profile->access_key_id && out_profile->secret)
+    if (out_profile->access_key_id && out_profile->secret) {
         return s3_credentials_set(out, "shared files", out_profile->access_key_id,
                                   out_profile->secret, out_profile->session_token, 0, err) < 0
                    ? -1
                    : 1;
+    }
     if (out_profile->role_arn && out_profile->web_identity_token_file)
         return 2;
     if (out_profile->refused) {
@@ -262,9 +265,10 @@ static int fetch_of_web_identity(struct s3_credentials_chain *chain, struct erro
         .token_file = credentials_env("AWS_WEB_IDENTITY_TOKEN_FILE"),
         .region = chain->region};
 
-    if (!config.role_arn)
+    if (!config.role_arn) {
         return error_set(err, ERR_ACCESS, 0,
                          "AWS_WEB_IDENTITY_TOKEN_FILE is set, but not AWS_ROLE_ARN");
+    }
     return fetch_start(chain, &config, err);
 }
 
@@ -288,11 +292,12 @@ static int refresh_begin(struct s3_credentials_chain *chain, struct s3_credentia
     const char *name = credentials_env("AWS_PROFILE");
     int rc;
 
-    if (fixed->access_key_id)
+    if (fixed->access_key_id) {
         return s3_credentials_set(made, "configuration", fixed->access_key_id, fixed->secret,
                                   fixed->session_token, 0, err) < 0
                    ? -1
                    : 1;
+    }
     if (name) {
         rc = named_profile(chain, name, made, err);
         return rc ? rc
@@ -396,10 +401,11 @@ int s3_credentials_chain_new(struct loop *loop, const struct s3_credentials_conf
     const char *id = config->access_key_id ? config->access_key_id : "";
     const char *secret = config->secret_access_key ? config->secret_access_key : "";
 
-    if (!*id != !*secret)
+    if (!*id != !*secret) {
         return error_set(err, ERR_USAGE, 0, "%s is set, but not %s",
                          *id ? "access-key-id" : "secret-access-key",
                          *id ? "secret-access-key" : "access-key-id");
+    }
     struct s3_credentials_chain *chain = mem_new(1, sizeof(*chain), err);
     if (!chain)
         return -1;

@@ -186,9 +186,10 @@ int credentials_sts_parse(struct slice body, struct s3_credentials *out, struct 
         rc = error_set(err, ERR_CORRUPT, 0, "the answer of STS holds no keys");
     if (rc == 0)
         rc = expiry_parse(run.expiration, &expires_ns, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc =
             s3_credentials_set(out, "web identity", run.id, run.secret, run.token, expires_ns, err);
+    }
     explicit_bzero(&run, sizeof(run));
     return rc;
 }
@@ -220,16 +221,18 @@ static int container_url(struct buf *url, struct error *err)
     const char *relative = credentials_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const char *full = credentials_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 
-    if (relative && relative[0] != '/')
+    if (relative && relative[0] != '/') {
         return error_set(err, ERR_USAGE, 0,
                          "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI does not begin with '/'");
+    }
     if (relative)
         return buf_printf(url, err, "http://169.254.170.2%s", relative);
-    if (!url_stays_here(full))
+    if (!url_stays_here(full)) {
         return error_set(err, ERR_USAGE, 0,
                          "AWS_CONTAINER_CREDENTIALS_FULL_URI \"%.200s\" is neither https nor an "
                          "address of this machine",
                          full);
+    }
     return buf_append_str(url, full, err);
 }
 

@@ -152,10 +152,11 @@ static void on_batch(struct s3_op *op, void *arg UNUSED, const struct s3_answer 
         delete_go_on(del);
         return;
     }
-    if (err.code == ERR_NONE && s3_delete_parse(answer->body, batch_on_key, del, &err) == 0)
+    if (err.code == ERR_NONE && s3_delete_parse(answer->body, batch_on_key, del, &err) == 0) {
         (void)error_set(&err, ERR_UNAVAILABLE, answer->status,
                         "DELETE s3://%s/%s: the answer does not say whether the key was deleted",
                         op->store->target.bucket, op->store->prefix);
+    }
     batch_fail(del, &err);
     delete_go_on(del);
 }

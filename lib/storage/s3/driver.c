@@ -65,9 +65,10 @@ int s3_op_init(struct s3_op *op, struct storage *st, const char *key, storage_do
     loop_assert_owner(st->loop);
     if (store->is_closing)
         return error_set(err, ERR_WRONG_STATE, 0, "%s is being closed", st->url);
-    if (key)
+    if (key) {
         (void)snprintf(op->key, sizeof(op->key), "%s%s", store->prefix,
                        key); /* fits: both are bounded, see S3_PREFIX_BYTES_MAX */
+    }
     op->base.st = st;
     op->store = store;
     op->done = done;
@@ -157,9 +158,10 @@ void s3_headers_add_object(struct s3_headers *headers, const struct s3_store *st
                            uint64_t timestamp_ns)
 {
     s3_headers_add(headers, "content-type", "application/octet-stream");
-    if (timestamp_ns > 0)
+    if (timestamp_ns > 0) {
         s3_headers_add(headers, S3_TIMESTAMP_HEADER,
                        time_format_rfc3339(timestamp_ns, headers->timestamp));
+    }
     if (store->storage_class)
         s3_headers_add(headers, "x-amz-storage-class", store->storage_class);
     if (store->encryption.kms_key_id) {
@@ -180,13 +182,15 @@ static int prefix_normalize(const char *prefix, char **out, struct error *err)
 
     while (*at) {
         size_t n = strcspn(at, "/");
-        if ((n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.'))
+        if ((n == 1 && at[0] == '.') || (n == 2 && at[0] == '.' && at[1] == '.')) {
             return error_set(err, ERR_USAGE, 0, "path \"%.200s\" has a part \"%.*s\"", prefix,
                              (int)n, at);
+        }
         if (n > 0 && (buf_append(&b, at, n, err) < 0 || buf_append_byte(&b, '/', err) < 0)) {
-            if (err->code == ERR_LIMIT)
+            if (err->code == ERR_LIMIT) {
                 return error_set(err, ERR_USAGE, 0, "path \"%.80s...\" is longer than %d bytes",
                                  prefix, S3_PREFIX_BYTES_MAX - 1);
+            }
             return -1;
         }
         at += n + (at[n] == '/');
@@ -198,10 +202,11 @@ static int prefix_normalize(const char *prefix, char **out, struct error *err)
 static int part_bytes_set(struct s3_store *store, uint64_t part_bytes, struct error *err)
 {
     store->part_bytes = part_bytes ? part_bytes : S3_PART_BYTES_MIN;
-    if (store->part_bytes < S3_PART_BYTES_MIN || store->part_bytes > S3_PART_BYTES_MAX)
+    if (store->part_bytes < S3_PART_BYTES_MIN || store->part_bytes > S3_PART_BYTES_MAX) {
         return error_set(err, ERR_USAGE, 0,
                          "part-size of %llu bytes: S3 takes parts from 5 MiB to 5 GiB",
                          (unsigned long long)part_bytes);
+    }
     return 0;
 }
 
@@ -274,9 +279,10 @@ static int store_configure(struct s3_store *store, const struct storage_s3_confi
         return -1;
     const struct s3_provider *provider = store->target.provider;
     store->concurrency = config->concurrency ? config->concurrency : provider->concurrency;
-    if (store->concurrency > S3_CONCURRENCY_MAX)
+    if (store->concurrency > S3_CONCURRENCY_MAX) {
         return error_set(err, ERR_USAGE, 0, "concurrency of %u is more than %d", store->concurrency,
                          S3_CONCURRENCY_MAX);
+    }
     store->signs_payload = choice(config->sign_payload, true);
     store->sends_content_md5 = choice(config->require_content_md5, provider->wants_content_md5);
     store->has_batch_delete = provider->has_batch_delete;

@@ -119,10 +119,11 @@ static int entry_is_wanted(const struct list_op *list, const char *key, struct e
         return 0;
     if (list->start_after[0] && strcmp(key, list->start_after) <= 0)
         return 0;
-    if (list->last_key[0] && strcmp(key, list->last_key) <= 0)
+    if (list->last_key[0] && strcmp(key, list->last_key) <= 0) {
         return error_set(err, ERR_CORRUPT, 0,
                          "LIST s3://%s/%s: \"%.200s\" comes after \"%.200s\": not in order",
                          list->op.store->target.bucket, list->op.key, key, list->last_key);
+    }
     return 1;
 }
 
@@ -154,10 +155,11 @@ static int page_begin(struct list_op *list, const struct s3_answer *answer, stru
     list->head_at = 0;
     if (s3_list_parse(answer->body, &list->page, err) < 0 || page_filter(list, err) < 0)
         return -1;
-    if (list->page.is_truncated && list->token && strcmp(list->token, list->page.next_token) == 0)
+    if (list->page.is_truncated && list->token && strcmp(list->token, list->page.next_token) == 0) {
         return error_set(err, ERR_CORRUPT, answer->status,
                          "LIST s3://%s/%s: the server answers the same page for ever",
                          list->op.store->target.bucket, list->op.key);
+    }
     if (list->wants_timestamps && list->page.entry_count > 0) {
         list->heads = mem_new(list->page.entry_count, sizeof(*list->heads), err);
         if (!list->heads)
@@ -271,9 +273,10 @@ int s3_list(struct storage *st, const struct storage_list *args, storage_done_fn
     list->page = (struct s3_page)S3_PAGE_INIT;
     list->on_object = args->on_object;
     list->wants_timestamps = args->want_timestamps;
-    if (args->start_after && *args->start_after)
+    if (args->start_after && *args->start_after) {
         (void)snprintf(list->start_after, sizeof(list->start_after), "%s%.*s", store->prefix,
                        STORAGE_KEY_BYTES_MAX, args->start_after);
+    }
     list_ask(list);
     if (out_op)
         *out_op = s3_op_public(&list->op);

@@ -65,15 +65,16 @@ static void on_looked(struct s3_op *op, void *arg UNUSED, const struct s3_answer
         (void)error_wrap(&err, "the upload is gone, and so is its object");
     } else {
         s3_object_of_answer(answer->http, &object);
-        if (put->mode == STORAGE_PUT_CREATE)
+        if (put->mode == STORAGE_PUT_CREATE) {
             (void)error_set(&err, ERR_EXISTS, answer->status, "PUT s3://%s/%s: the key is taken",
                             op->store->target.bucket, op->key);
-        else if (object.bytes != put->body->bytes)
+        } else if (object.bytes != put->body->bytes) {
             (void)error_set(&err, ERR_UNAVAILABLE, answer->status,
                             "PUT s3://%s/%s: the upload is gone, the object has %llu bytes, not "
                             "%llu",
                             op->store->target.bucket, op->key, (unsigned long long)object.bytes,
                             (unsigned long long)put->body->bytes);
+        }
     }
     s3_op_end(op, err.code == ERR_NONE ? NULL : &err);
 }
@@ -250,9 +251,10 @@ static int parts_plan(struct s3_put_op *put, struct error *err)
     uint64_t bytes = put->body->bytes;
     uint64_t part_bytes = put->op.store->part_bytes;
 
-    if (bytes > put->op.store->st.caps.object_bytes_max)
+    if (bytes > put->op.store->st.caps.object_bytes_max) {
         return error_set(err, ERR_LIMIT, 0, "PUT s3://%s/%s: %llu bytes are more than S3 can hold",
                          put->op.store->target.bucket, put->op.key, (unsigned long long)bytes);
+    }
     if ((bytes - 1) / part_bytes + 1 > S3_PARTS_MAX) {
         part_bytes = (bytes - 1) / S3_PARTS_MAX + 1;
         part_bytes = ((part_bytes - 1) / PART_ROUND_BYTES + 1) * PART_ROUND_BYTES;

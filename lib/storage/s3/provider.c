@@ -82,9 +82,10 @@ static int bucket_set(struct s3_target *target, const char *bucket, struct error
     size_t n = strlen(bucket);
     if (n == 0)
         return error_set(err, ERR_USAGE, 0, "bucket is missing");
-    if (n >= S3_BUCKET_BYTES_MAX)
+    if (n >= S3_BUCKET_BYTES_MAX) {
         return error_set(err, ERR_USAGE, 0, "bucket \"%.80s...\" is longer than %d characters",
                          bucket, S3_BUCKET_BYTES_MAX - 1);
+    }
     for (size_t i = 0; i < n; i++) {
         if (!isalnum((unsigned char)bucket[i]) && !strchr("-._", bucket[i]))
             return error_set(err, ERR_USAGE, 0, "bucket \"%s\" contains '%c'", bucket, bucket[i]);
@@ -232,9 +233,10 @@ static bool host_form_fits(const struct host_form_row *row, const char *host,
         return false;
     (void)snprintf(out->bucket, sizeof(out->bucket), "%.*s", (int)bucket_n, host);
     (void)snprintf(out->region, sizeof(out->region), "%.*s", (int)region_n, region);
-    if (row->scheme)
+    if (row->scheme) {
         (void)snprintf(out->endpoint, sizeof(out->endpoint), "%s%s%s", row->scheme, out->region,
                        row->suffix);
+    }
     return true;
 }
 
@@ -339,10 +341,10 @@ static const char *region_of_endpoint(const struct s3_target *target,
 
 static void path_style_set(const struct storage_s3_config *config, struct s3_target *out)
 {
-    if (config->force_path_style == S3_CHOICE_AUTO)
+    if (config->force_path_style == S3_CHOICE_AUTO) {
         out->has_path_style =
             out->provider->has_path_style || (out->is_tls && strchr(out->bucket, '.'));
-    else
+    } else
         out->has_path_style = config->force_path_style == S3_CHOICE_YES;
 }
 

@@ -70,10 +70,11 @@ static int end_check(const struct range_read *r, const struct range_extent *exte
 
     if (extent->last == wanted_last)
         return 0;
-    if (extent->last < wanted_last && has_more)
+    if (extent->last < wanted_last && has_more) {
         return error_set(err, ERR_UNAVAILABLE, response->status,
                          "asked for bytes to %llu, the answer stops at %llu",
                          (unsigned long long)wanted_last, (unsigned long long)extent->last);
+    }
     return error_set(err, ERR_CORRUPT, response->status,
                      "asked for %llu bytes from %llu on, but the answer ends at %llu",
                      (unsigned long long)r->bytes, (unsigned long long)r->offset,
@@ -88,18 +89,21 @@ int range_check(const struct range_read *r, const struct http_response *response
 
     if (!r->is_wanted && first == 0)
         return 0;
-    if (response->status != 206)
+    if (response->status != 206) {
         return error_set(err, ERR_CORRUPT, response->status,
                          "asked for bytes from %llu on, got the whole object: the store ignores "
                          "Range",
                          (unsigned long long)first);
-    if (!range_extent_parse(header, &extent) || extent.first != first)
+    }
+    if (!range_extent_parse(header, &extent) || extent.first != first) {
         return error_set(err, ERR_CORRUPT, response->status,
                          "asked for bytes from %llu on, got Content-Range \"%.64s\"",
                          (unsigned long long)first, header ? header : "");
+    }
     uint64_t announced = extent.last - first + 1;
-    if (response->err->code == ERR_NONE && r->tried != announced)
+    if (response->err->code == ERR_NONE && r->tried != announced) {
         return error_set(err, ERR_UNAVAILABLE, response->status, "%llu bytes announced, %llu came",
                          (unsigned long long)announced, (unsigned long long)r->tried);
+    }
     return end_check(r, &extent, response, err);
 }

@@ -425,9 +425,10 @@ static int judge(struct s3_request *r, const struct http_response *response,
         *err = *response->err;
         return -1;
     }
-    if (!is_success)
+    if (!is_success) {
         return error_set(err, ERR_UNAVAILABLE, response->status, "%d, which is no answer",
                          response->status);
+    }
     if (doc->code[0])
         return judge_failure(r, response, doc, err);
     if (r->spec.check && r->spec.check(r->spec.arg, answer, err) < 0) {

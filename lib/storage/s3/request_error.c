@@ -161,12 +161,12 @@ static void access_explain(const struct s3_failure *f, struct error *err)
         skew_explain(f, err);
     else if (strcmp(code, "InvalidAccessKeyId") == 0)
         (void)error_hint(err, "the access key id is unknown to this endpoint");
-    else if (strcmp(code, "SignatureDoesNotMatch") == 0)
+    else if (strcmp(code, "SignatureDoesNotMatch") == 0) {
         (void)error_hint(err,
                          "the secret access key does not belong to the access key id, or the "
                          "region (%s) is not the endpoint's",
                          f->target->region);
-    else if (s3_code_is_expiry(code))
+    } else if (s3_code_is_expiry(code))
         (void)error_hint(err, "the session token is no longer valid: get new credentials");
     else
         (void)error_hint(err, "the credentials need %s", permission_of(f->kind));
@@ -191,12 +191,12 @@ int s3_failure_explain(const struct s3_failure *f, struct error *err)
         access_explain(f, err);
     else if (is_redirect || strcmp(s3_code, "AuthorizationHeaderMalformed") == 0)
         region_explain(f, err);
-    else if (strcmp(s3_code, "NoSuchBucket") == 0)
+    else if (strcmp(s3_code, "NoSuchBucket") == 0) {
         (void)error_hint(err,
                          "bucket %s does not exist at %s: create it, or correct bucket, "
                          "endpoint or region",
                          f->target->bucket, f->target->host);
-    else if (code == ERR_CORRUPT && f->status == 416)
+    } else if (code == ERR_CORRUPT && f->status == 416)
         (void)error_hint(err, "the object is shorter than what was asked for");
     return -1;
 }

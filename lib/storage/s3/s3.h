@@ -31,7 +31,8 @@
 #include "lib/storage/storage.h"
 
 #define S3_PART_BYTES_MIN                                                                          \
-    (UINT64_C(5) << 20) /* S3 refuses smaller parts, the last one excepted                         \
+    (UINT64_C(5)                                                                                   \
+     << 20) /* S3 refuses smaller parts, the last one excepted                         \
                          */
 #define S3_PART_BYTES_MAX (UINT64_C(5) << 30)
 

@@ -187,9 +187,10 @@ static int query_split(const char *query, struct buf *text, struct query_paramet
         size_t n = strcspn(query, "&");
         size_t name_n = strcspn(query, "=&");
         size_t value_at = name_n < n ? name_n + 1 : n;
-        if (count == SIGV4_QUERY_PARAMETERS_MAX)
+        if (count == SIGV4_QUERY_PARAMETERS_MAX) {
             return error_set(err, ERR_LIMIT, 0, "more than %d query parameters",
                              SIGV4_QUERY_PARAMETERS_MAX);
+        }
         if (n > 0) {
             parameters[count].name = (const char *)text->p + text->n;
             if (query_reencode(slice_of(query, name_n), text, err) < 0)

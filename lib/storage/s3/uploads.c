@@ -153,10 +153,11 @@ static void sweep_on_page(struct s3_op *op, void *arg UNUSED, const struct s3_an
     }
     int rc = s3_uploads_parse(answer->body, &page, &err);
     if (rc == 0 && page.is_truncated && token_is_same(page.next_token, sweep->page.next_token) &&
-        token_is_same(page.next_upload_id, sweep->page.next_upload_id))
+        token_is_same(page.next_upload_id, sweep->page.next_upload_id)) {
         rc = error_set(&err, ERR_CORRUPT, answer->status,
                        "uploads of s3://%s/%s: the server answers the same page for ever",
                        op->store->target.bucket, op->key);
+    }
     s3_page_destroy(&sweep->page);
     sweep->page = page;
     sweep->page_at = 0;

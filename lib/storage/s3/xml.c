@@ -89,9 +89,10 @@ static void on_text(void *user, const XML_Char *text, int n)
     struct xml_run *run = user;
 
     if (!run->has_failed && buf_append(&run->text, text, (size_t)n, run->err) < 0) {
-        if (run->err->code == ERR_LIMIT)
+        if (run->err->code == ERR_LIMIT) {
             (void)error_set(run->err, ERR_CORRUPT, 0, "%s: text longer than %d bytes", run->path,
                             XML_TEXT_BYTES_MAX);
+        }
         run_fail(run);
     }
 }
