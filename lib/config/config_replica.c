@@ -45,6 +45,13 @@ static int source_wrap(const struct source *s, const char *key, struct error *er
         const struct yamldoc_node *node = yamldoc_get(s->map, key);
         return yamldoc_wrap(node ? node : s->map, err);
     }
+    const char *authority = strstr(s->url_text, "://");
+    const char *at = authority ? strchr(authority, '@') : NULL;
+    bool has_userinfo = at && strcspn(authority + 3, "/?") > (size_t)(at - authority - 3);
+
+    if (has_userinfo) /* "s3://key:secret@bucket": whoever wrote that must not read it in a log */
+        return error_wrap(err, "%.*s***%.*s", (int)(authority + 3 - s->url_text), s->url_text,
+                          (int)strcspn(at, "?"), at);
     return error_wrap(err, "%.*s", (int)strcspn(s->url_text, "?"), s->url_text);
 }
 

@@ -81,6 +81,10 @@ struct wal_checkpoint_info {
     uint32_t backfill_attempted;              /* >= backfill after a checkpointer died */
 };
 
+/*
+ * The live checkpoint information: read word by word, never torn, possibly older than the
+ * header.
+ */
 void wal_checkpoint_info_read(const void *block0, struct wal_checkpoint_info *out);
 
 /* The blocks that are mapped, from the first on. Borrowed from whoever mapped them. */

@@ -145,6 +145,7 @@ MUST_USE int storage_housekeep_start(struct storage *st, uint64_t older_than_ns,
 /* Ends an operation soon; its done is called with ERR_CANCELED unless it was already decided. */
 void storage_cancel(struct storage_op *op);
 
+/* What the store can do. Borrowed; changes only by storage_set_can_create(). */
 const struct storage_caps *storage_caps(const struct storage *st);
 
 /* For people and logs: "s3://bucket/prefix", "file:///backups/app"; never a credential. */

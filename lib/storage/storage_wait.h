@@ -19,6 +19,7 @@ MUST_USE int storage_get_wait(struct storage *st, const char *key, uint64_t offs
 MUST_USE int storage_list_wait(struct storage *st, const struct storage_list *args, void *arg,
                                struct error *err);
 
+/* As storage_delete_start(): the error of the first key that could not be deleted. */
 MUST_USE int storage_delete_wait(struct storage *st, const char *const *keys, size_t key_count,
                                  struct error *err);
 

@@ -54,7 +54,7 @@ int command_help(const struct command *command, struct buf *out, struct error *e
 
 int command_print(struct slice text, struct error *err)
 {
-    if (fwrite(text.p, 1, text.n, stdout) != text.n || fflush(stdout) != 0)
+    if ((text.n > 0 && fwrite(text.p, 1, text.n, stdout) != text.n) || fflush(stdout) != 0)
         return error_set(err, ERR_IO, 0, "standard output cannot be written");
     return 0;
 }

@@ -222,9 +222,14 @@ log_forms() {
     expect 0 replicate -once -config "$work/c.yml"
     python3 - "$work/err" <<-'END'
 	import json, sys
-	lines = [json.loads(line) for line in open(sys.argv[1])]
+	def unique(pairs):
+	    keys = [key for key, value in pairs]
+	    assert len(keys) == len(set(keys)), "a key is there twice: %s" % keys
+	    return dict(pairs)
+	lines = [json.loads(line, object_pairs_hook=unique) for line in open(sys.argv[1])]
 	assert all({"time", "level", "msg"} <= set(line) for line in lines), lines
-	assert any(line["msg"] == "object shipped" and line["level"] == "debug" for line in lines), lines
+	shipped = [line for line in lines if line["msg"] == "object shipped"]
+	assert shipped and shipped[0]["level"] == "debug", lines
 	END
     [ ! -s "$work/out" ]
     echo 'logging: {stderr: false}' >"$work/d.yml"

@@ -53,6 +53,7 @@ MUST_USE int connection_begin_immediate(struct connection *c, bool *out_is_busy,
 /* Ends the transaction, if any, by rolling it back. */
 void connection_end(struct connection *c);
 
+/* Whether a read transaction is open. */
 bool connection_is_reading(const struct connection *c);
 
 /* The slot of the read transaction: 0..4; -1 none. */

@@ -75,6 +75,7 @@ struct engine_options {
     uint64_t shutdown_timeout_ns; /* for the tail of all databases together */
 };
 
+/* Makes an engine without databases. ERR_NO_MEMORY, ERR_LIMIT (inotify instances). */
 MUST_USE int engine_new(const struct engine_options *options, struct engine **out,
                         struct error *err);
 

@@ -115,6 +115,7 @@ void follow_settle(struct follower *f);
 MUST_USE int follow_map(struct follower *f, uint32_t frame_no, struct wal_index_map *out,
                         struct error *err);
 
+/* What the wal-index says about checkpoints now. */
 struct wal_checkpoint_info follow_checkpoint_info(const struct follower *f);
 
 /* ERR_WRONG_STATE after release, or if the path names another file. */
@@ -127,6 +128,7 @@ bool follow_fs_is_network(uint64_t magic);
 
 /* ---- follow_read.c ---- */
 
+/* A page as it was at the end of a view; the errors of follower_page_read(). */
 MUST_USE int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno,
                               uint8_t *out_page, struct error *err);
 

@@ -142,7 +142,7 @@ static void level_begin_anew(struct level_work *l, const struct error *err)
     struct chain *c = l->chain;
 
     LOG_WARN(c->db->engine->log, "level begins anew behind a snapshot", LOG_STR("db", c->db->path),
-             LOG_STR("destination", c->name), LOG_U64("level", l->level), LOG_ERR(err));
+             LOG_STR("destination", c->name), LOG_U64("ltx_level", l->level), LOG_ERR(err));
     l->boundary_txid = l->known_from_txid;
     l->is_changed_known = true;
     l->failures = 0;

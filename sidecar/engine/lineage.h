@@ -81,6 +81,7 @@ enum lineage_verdict lineage_judge(const struct lineage_facts *facts, const char
 /* STALE, DIVERGED and FOREIGN: nothing may be shipped. */
 bool lineage_is_refusal(enum lineage_verdict verdict);
 
+/* Lower-case word for logs: "continue", "stale", ... Never NULL. */
 const char *lineage_verdict_name(enum lineage_verdict verdict);
 
 #endif

@@ -92,6 +92,7 @@ MUST_USE int page_map_create(const struct env *env, const char *path, const char
                              uint32_t page_size, struct page_map *out, struct error *err);
 MUST_USE int page_map_publish(struct page_map *m, const struct map_state *state, struct error *err);
 
+/* Closes the file. Accepts PAGE_MAP_INIT. */
 void page_map_close(struct page_map *m);
 
 /* XOR over all entries equals the header's database checksum? Reads the whole file (8 bytes a

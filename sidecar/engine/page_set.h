@@ -20,7 +20,9 @@ struct page_set {
 
 #define PAGE_SET_INIT {.chunks = NULL}
 
+/* Frees the chunks. Accepts a zeroed one; the set is empty afterwards. */
 void page_set_destroy(struct page_set *s);
+/* Empties the set and gives its memory back. */
 void page_set_clear(struct page_set *s);
 
 /* ERR_NO_MEMORY; the set is unchanged then. */
@@ -30,6 +32,7 @@ MUST_USE int page_set_add_range(struct page_set *s, uint32_t first, uint32_t las
                                 struct error *err);
 MUST_USE int page_set_add_all(struct page_set *s, const struct page_set *other, struct error *err);
 
+/* Whether a page is in the set. Cost: O(1). */
 bool page_set_has(const struct page_set *s, uint32_t pgno);
 static inline bool page_set_is_empty(const struct page_set *s)
 {

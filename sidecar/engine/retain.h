@@ -46,6 +46,7 @@ struct retain_plan {
     uint64_t floor_txid; /* of the oldest base that is kept: nothing before it is promised */
 };
 
+/* Frees the lists. Accepts a zeroed one. */
 void retain_plan_destroy(struct retain_plan *p);
 
 /*

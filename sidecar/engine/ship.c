@@ -115,7 +115,7 @@ void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *
     e->last_object_ns = env_monotonic_ns(e->env);
     metrics_histogram_observe(&c->upload_seconds, duration);
     LOG_DEBUG(e->log, "object shipped", LOG_STR("db", c->db->path), LOG_STR("destination", c->name),
-              LOG_U64("level", level), LOG_U64("min_txid", h->min_txid),
+              LOG_U64("ltx_level", level), LOG_U64("min_txid", h->min_txid),
               LOG_U64("max_txid", h->max_txid), LOG_U64("bytes", bytes),
               LOG_F64("seconds", (double)duration / 1e9));
 }

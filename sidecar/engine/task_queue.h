@@ -47,6 +47,7 @@ struct task_queue {
     void *on_idle_arg;
 };
 
+/* Prepares an empty queue; allocates nothing. */
 void task_queue_init(struct task_queue *q, struct loop *loop);
 
 /* Queues the task behind those of its urgency; nothing if it is queued already. A closed queue

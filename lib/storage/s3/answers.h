@@ -56,6 +56,7 @@ struct s3_page {
 
 #define S3_PAGE_INIT {.text = BUF_INIT(S3_ANSWER_BYTES_MAX)}
 
+/* Frees the keys. Accepts a zeroed one. */
 void s3_page_destroy(struct s3_page *page);
 
 /* The key of an entry; valid until the page is destroyed. */

@@ -43,6 +43,7 @@ struct attempt {
 MUST_USE int attempt_make(struct attempt *a, struct s3_store *store,
                           const struct attempt_spec *spec, struct error *err);
 
+/* Frees what the attempt holds. Accepts a zeroed one. */
 void attempt_destroy(struct attempt *a);
 
 #endif

@@ -25,6 +25,7 @@ struct s3_profile {
     char *refused; /* a setting that asks for what this version does not do */
 };
 
+/* Wipes and frees. Accepts a zeroed one. */
 void s3_profile_destroy(struct s3_profile *p);
 
 /*

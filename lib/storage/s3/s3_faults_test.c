@@ -1,7 +1,4 @@
-/*
- * What S3 servers do when they do not do what was asked: a scripted server cuts, redirects, refuses
- * and lies, and the driver tries again, goes on where it was, or says what happened.
- */
+/* A scripted server cuts, redirects, refuses and lies; the driver tries again or says what happened. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +7,7 @@
 #include "lib/storage/storage_wait.h"
 #include "lib/testing/test.h"
 
-static const struct retry_policy quick_policy = {
-    .base_ns = NS_PER_MS, .ceiling_ns = 4 * NS_PER_MS, .tries_max = 4};
+static const struct retry_policy quick_policy = {NS_PER_MS, 4 * NS_PER_MS, .tries_max = 4};
 
 static struct loop *loop;
 

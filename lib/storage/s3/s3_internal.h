@@ -123,6 +123,7 @@ struct s3_headers {
     char timestamp[TIME_TEXT_BYTES];
 };
 
+/* Adds a header; both texts are borrowed until the request is sent. */
 void s3_headers_add(struct s3_headers *headers, const char *name, const char *value);
 /* Metadata, class and encryption of a new object. */
 void s3_headers_add_object(struct s3_headers *headers, const struct s3_store *store,
@@ -132,14 +133,19 @@ void s3_headers_add_customer_key(struct s3_headers *headers, const struct s3_sto
 
 /* ---- the operations, one file each; as in driver.h ---- */
 
+/* The operations of the driver table, as storage.h describes them; each in the file of its name. */
 MUST_USE int s3_put(struct storage *st, const struct storage_put *args, storage_done_fn *done,
                     void *arg, struct storage_op **out_op, struct error *err);
+/* See get.c. */
 MUST_USE int s3_get(struct storage *st, const struct storage_get *args, storage_done_fn *done,
                     void *arg, struct storage_op **out_op, struct error *err);
+/* See list.c. */
 MUST_USE int s3_list(struct storage *st, const struct storage_list *args, storage_done_fn *done,
                      void *arg, struct storage_op **out_op, struct error *err);
+/* See delete.c. */
 MUST_USE int s3_delete(struct storage *st, const struct storage_delete *args, storage_done_fn *done,
                        void *arg, struct storage_op **out_op, struct error *err);
+/* See get.c. */
 MUST_USE int s3_head(struct storage *st, const char *key, storage_done_fn *done, void *arg,
                      struct storage_op **out_op, struct error *err);
 

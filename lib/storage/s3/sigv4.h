@@ -60,6 +60,7 @@ struct sigv4_key {
     uint8_t key[SIGV4_HASH_BYTES];
 };
 
+/* Wipes the key. */
 void sigv4_key_destroy(struct sigv4_key *key);
 
 /*
