@@ -17,8 +17,6 @@
 #include "lib/ltx/merge.h"
 #include "lib/ltx/reader.h"
 
-extern char **environ;
-
 enum {
     PATH_BYTES = 1024,
 };

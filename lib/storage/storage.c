@@ -131,18 +131,25 @@ int storage_head_start(struct storage *st, const char *key, storage_done_fn *don
 
 /* ---- housekeeping ---- */
 
+/* The operation is in no list any more. */
+static void idle_finish(struct storage_idle_op *op)
+{
+    const struct storage_result result = {.err = &op->err};
+
+    loop_timer_stop(&op->timer);
+    op->done(op->arg, &result);
+    free(op);
+}
+
 static void idle_end(void *arg)
 {
     struct storage_idle_op *op = arg;
     struct storage_idle_op **at = &op->base.st->idle_ops;
-    const struct storage_result result = {.err = &op->err};
 
     while (*at != op)
         at = &(*at)->next;
     *at = op->next;
-    loop_timer_stop(&op->timer);
-    op->done(op->arg, &result);
-    free(op);
+    idle_finish(op);
 }
 
 static int idle_start(struct storage *st, storage_done_fn *done, void *arg,
@@ -242,8 +249,10 @@ void storage_free(struct storage *st)
         return;
     loop_assert_owner(st->loop);
     while (st->idle_ops) {
-        (void)error_set(&st->idle_ops->err, ERR_CANCELED, 0, "canceled"); /* as above */
-        idle_end(st->idle_ops);
+        struct storage_idle_op *op = st->idle_ops;
+        st->idle_ops = op->next;
+        (void)error_set(&op->err, ERR_CANCELED, 0, "canceled"); /* as above */
+        idle_finish(op);
     }
     st->driver->free(st);
 }

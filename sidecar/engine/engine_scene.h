@@ -254,8 +254,9 @@ static inline void scene_add_path(struct engine_scene *s, size_t i, const char *
     struct database_options opt = s->opt;
     char bucket[300];
 
-    for (size_t d = 0; d < s->dest_count; d++) {
-        struct storage *inner;
+    assert_in_range(s->dest_count, 1, ARRAY_LEN(names));
+    for (size_t d = 0; d < s->dest_count && d < ARRAY_LEN(names); d++) {
+        struct storage *inner = NULL;
         dest[d] = s->dest[d];
         dest[d].name = names[d];
         assert_ok(storage_file_new(s->loop, &s->env, scene_bucket(s, i, d, bucket), &inner, &err),

@@ -35,6 +35,28 @@ static void expire_free(struct expire *x)
     free(x);
 }
 
+/* A pass that went through, or one that did not: for status and log. */
+static void expire_tell(const struct expire *x, const struct error *err)
+{
+    struct chain *c = x->c;
+    struct engine *e = c->db->engine;
+
+    if (err->code != ERR_NONE && err->code != ERR_CANCELED) {
+        c->retention_errors_total++;
+        LOG_WARN(e->log, "retention not enforced", LOG_STR("db", c->db->path),
+                 LOG_STR("destination", c->name), LOG_ERR(err), LOG_HINT(err));
+        return;
+    }
+    if (x->is_canceled)
+        return;
+    c->retention_at_ns = env_wall_ns(e->env);
+    if (!x->deleted)
+        return;
+    LOG_DEBUG(e->log, "retention enforced", LOG_STR("db", c->db->path),
+              LOG_STR("destination", c->name), LOG_U64("deleted", x->deleted),
+              LOG_U64("floor_txid", x->plan.floor_txid));
+}
+
 static void expire_end(struct expire *x, const struct error *err)
 {
     struct chain *c = x->c;
@@ -43,18 +65,7 @@ static void expire_end(struct expire *x, const struct error *err)
 
     c->expire = NULL;
     error_keep(&c->retention_error, err);
-    if (is_error) {
-        c->retention_errors_total++;
-        LOG_WARN(e->log, "retention not enforced", LOG_STR("db", c->db->path),
-                 LOG_STR("destination", c->name), LOG_ERR(err), LOG_HINT(err));
-    } else if (!x->is_canceled) {
-        c->retention_at_ns = env_wall_ns(e->env);
-        if (x->deleted) {
-            LOG_DEBUG(e->log, "retention enforced", LOG_STR("db", c->db->path),
-                      LOG_STR("destination", c->name), LOG_U64("deleted", x->deleted),
-                      LOG_U64("floor_txid", x->plan.floor_txid));
-        }
-    }
+    expire_tell(x, err);
     if (c->state == CHAIN_FOLLOWING && !x->is_canceled) {
         if (is_error)
             loop_timer_start(&c->expire_timer, expire_retry_ns);

@@ -259,14 +259,18 @@ static int restore_afresh(struct restore *r, struct error *err)
     return -1;
 }
 
+static void warn_kept(const struct restore *r, const struct verdict *v)
+{
+    if (v->has_failed)
+        LOG_WARN(r->args->log, "database kept without a look at its replica",
+                 LOG_STR("db", r->guard.path), LOG_ERR(&v->first));
+}
+
 /* Nothing proves which state the existing database is, or nobody could be asked. */
 static int roll_undecided(struct restore *r, const struct verdict *v, struct error *err)
 {
     if (r->options->if_db_not_exists && (!v->has_failed || v->is_away)) {
-        if (v->has_failed) {
-            LOG_WARN(r->args->log, "database kept without a look at its replica",
-                     LOG_STR("db", r->guard.path), LOG_ERR(&v->first));
-        }
+        warn_kept(r, v);
         error_clear(err);
         r->result.outcome = RESTORE_DB_EXISTS;
         return 0;
