@@ -1,5 +1,5 @@
 #!/bin/sh
-# A bounded number of rounds of the crash test; `make chaos` runs the long form.
+# A bounded number of rounds of the crash test; CHAOS_ROUNDS and CHAOS_SEED make it longer.
 cd "$(dirname "$0")/../.." || exit 1
 out=build/${VARIANT:-release}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/walferry-chaos-XXXXXX")
