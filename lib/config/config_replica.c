@@ -49,9 +49,10 @@ static int source_wrap(const struct source *s, const char *key, struct error *er
     const char *at = authority ? strchr(authority, '@') : NULL;
     bool has_userinfo = at && strcspn(authority + 3, "/?") > (size_t)(at - authority - 3);
 
-    if (has_userinfo) /* "s3://key:secret@bucket": whoever wrote that must not read it in a log */
+    if (has_userinfo) /* "s3://key:secret@bucket": whoever wrote that must not read it in a log */ {
         return error_wrap(err, "%.*s***%.*s", (int)(authority + 3 - s->url_text), s->url_text,
                           (int)strcspn(at, "?"), at);
+    }
     return error_wrap(err, "%.*s", (int)strcspn(s->url_text, "?"), s->url_text);
 }
 

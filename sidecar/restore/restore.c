@@ -261,9 +261,10 @@ static int restore_afresh(struct restore *r, struct error *err)
 
 static void warn_kept(const struct restore *r, const struct verdict *v)
 {
-    if (v->has_failed)
+    if (v->has_failed) {
         LOG_WARN(r->args->log, "database kept without a look at its replica",
                  LOG_STR("db", r->guard.path), LOG_ERR(&v->first));
+    }
 }
 
 /* Nothing proves which state the existing database is, or nobody could be asked. */
