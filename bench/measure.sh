@@ -112,7 +112,7 @@ subject_has_shipped() {
         cut -d/ -f1 | sort -u | wc -l)" -ge "$1" ]
 }
 
-# A subject with nothing to do: no request for a second.
+# A subject with nothing to do: no request for a second. Some never get there.
 subject_is_quiet() {
     local before
     before=$(store_requests .)

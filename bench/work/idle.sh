@@ -17,7 +17,7 @@ idle_of() {
     subject_start
     wait_until "all $count databases have an object" subject_has_shipped "$count"
     keep "${key}_start" "$(calc "($(now_ms) - $begun) / 1000" %.1f)"
-    wait_until "the subject is quiet" subject_is_quiet_or_busy_for 20
+    poll_until 20 subject_is_quiet
     keep "${key}_start_cpu" "$(calc "$(cpu_ns "$subject_pid") / 1e9")"
     # What follows a start (first compactions, snapshots) is not idleness yet.
     sleep "$settle_s"
@@ -32,17 +32,6 @@ idle_of() {
     keep "${key}_threads" "$(find "/proc/$subject_pid/task" -mindepth 1 -maxdepth 1 | wc -l)"
     subject_stop
     store_stop
-}
-
-# One that asks its store for ever never gets quiet: that is what the figures then tell.
-quiet_until_ms=0
-subject_is_quiet_or_busy_for() {
-    [ "$quiet_until_ms" -gt 0 ] || quiet_until_ms=$(($(now_ms) + $1 * 1000))
-    if subject_is_quiet || [ "$(now_ms)" -ge "$quiet_until_ms" ]; then
-        quiet_until_ms=0
-        return 0
-    fi
-    return 1
 }
 
 work_idle() {

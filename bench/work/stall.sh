@@ -24,7 +24,7 @@ work_stall() {
     "$tools/bench_writer" "$db" rate=0 "commits=$megabytes" rows=450 bytes=2000 seconds=3600 \
         >/dev/null
     keep stall_wal_mb "$(calc "$(wal_bytes "$db") / 1000000" %.0f)"
-    wait_until "the subject has shipped it" subject_is_quiet_or_busy_for 60
+    poll_until 60 subject_is_quiet
     cpu=$(cpu_ns "$subject_pid")
     spawn "$work/writer.out" "$tools/bench_writer" "$db" rate=100 seconds=25 bytes=400
     writer_pid=$pid

@@ -97,6 +97,15 @@ static struct destination_options destination_options_of(const struct config *c,
     return o;
 }
 
+static void warn_unverified(const struct replication *r, const struct config_db *db,
+                            const struct config_replica *replica)
+{
+    if (replica->s3.skip_verify) {
+        LOG_WARN(r->log, "TLS certificates are not verified", LOG_STR("db", db->path),
+                 LOG_STR("destination", replica->name));
+    }
+}
+
 int replicate_add(const struct replication *r, const struct config_db *db, struct error *err)
 {
     const struct env *env = loop_env(r->loop);
@@ -119,10 +128,7 @@ int replicate_add(const struct replication *r, const struct config_db *db, struc
     if (db->replica_count == 0)
         return error_set(err, ERR_USAGE, 0, "%s has no destination", db->path);
     for (size_t i = 0; i < db->replica_count; i++) {
-        if (db->replicas[i].s3.skip_verify) {
-            LOG_WARN(r->log, "TLS certificates are not verified", LOG_STR("db", db->path),
-                     LOG_STR("destination", db->replicas[i].name));
-        }
+        warn_unverified(r, db, &db->replicas[i]);
         to[i] = destination_options_of(r->config, &db->replicas[i], r->adopt);
         if (destination_open(r->loop, &db->replicas[i], DESTINATION_BRISK, &to[i].storage, err) <
             0) {
@@ -176,16 +182,22 @@ static int restore_missing(struct loop *loop, const struct log *log, const struc
     return rc < 0 ? error_wrap(err, "restore %s", db->path) : 0;
 }
 
+static void warn_not_restored(const struct replication *r, const struct config_db *db)
+{
+    if (db->dir) {
+        LOG_WARN(r->log, "databases of a folder are not restored by themselves",
+                 LOG_STR("dir", db->dir));
+    }
+}
+
 static int restore_all_missing(const struct replication *r, bool is_asked, struct error *err)
 {
     for (size_t i = 0; i < r->config->db_count; i++) {
         const struct config_db *db = &r->config->dbs[i];
         if (!is_asked && !db->restore_if_db_not_exists)
             continue;
-        if (db->dir) {
-            LOG_WARN(r->log, "databases of a folder are not restored by themselves",
-                     LOG_STR("dir", db->dir));
-        } else if (restore_missing(r->loop, r->log, db, err) < 0)
+        warn_not_restored(r, db);
+        if (db->path && restore_missing(r->loop, r->log, db, err) < 0)
             return -1;
     }
     return 0;

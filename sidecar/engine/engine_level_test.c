@@ -1,6 +1,6 @@
 /*
  * Compactions and snapshots made from the living database are what a merge of the raw objects
- * would be; and the pin under which they are made never outlives its purpose. Retention on top.
+ * would be; and the pin under which they are made never outlives its purpose.
  */
 #include "lib/ltx/merge.h"
 #include "lib/ltx/reader.h"
@@ -132,16 +132,6 @@ static size_t assert_levels_are_merges(struct engine_scene *s)
     return count;
 }
 
-static uint64_t newest(struct engine_scene *s, unsigned level)
-{
-    return scene_status(s, 0, 0)->levels[level].newest_txid;
-}
-
-static uint64_t acknowledged(struct engine_scene *s)
-{
-    return scene_status(s, 0, 0)->acknowledged_txid;
-}
-
 static const struct level_work *level_work(struct engine_scene *s, unsigned level)
 {
     const struct chain *c = scene_chain(s, 0, 0);
@@ -155,30 +145,8 @@ static const struct level_work *level_work(struct engine_scene *s, unsigned leve
 
 static bool are_levels_at_the_tip(struct engine_scene *s)
 {
-    uint64_t tip = acknowledged(s);
-    return newest(s, 1) == tip && newest(s, 2) == tip && newest(s, 9) == tip;
-}
-
-static void with_levels(struct engine_scene *s)
-{
-    s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
-    s->dest[0].level_interval_ns[1] = 2 * NS_PER_MIN;
-    s->dest[0].snapshot_interval_ns = NS_PER_HOUR;
-    s->opt.checkpoint_frames = 60;
-}
-
-/* One of the things that applications do. */
-static void app_step(struct engine_scene *s, unsigned i)
-{
-    static const char *const steps[] = {
-        "UPDATE t SET body = randomblob(700) WHERE id % 7 = 3",
-        "DELETE FROM t WHERE id % 5 = 1",
-        "INSERT INTO t(body) SELECT randomblob(900) FROM t LIMIT 40",
-        "VACUUM",
-        "INSERT INTO t(body) VALUES(zeroblob(20000))",
-        "DELETE FROM t WHERE id > 300",
-    };
-    app_ok(&s->app, "sql 0 %s", steps[i % ARRAY_LEN(steps)]);
+    uint64_t tip = scene_acknowledged(s);
+    return scene_newest(s, 1) == tip && scene_newest(s, 2) == tip && scene_newest(s, 9) == tip;
 }
 
 /* ---- levels ---- */
@@ -187,11 +155,11 @@ static void test_levels_are_what_a_merge_of_raw_objects_would_be(void **state UN
 {
     struct engine_scene s;
     scene_init(&s);
-    with_levels(&s);
+    scene_with_levels(&s);
     scene_begin(&s);
     scene_insert(&s, 0, 300, 500);
     for (unsigned i = 0; i < 36; i++) {
-        app_step(&s, i);
+        scene_live(&s, i);
         scene_sync(&s);
         scene_skip(&s, 10 * NS_PER_SEC);
         scene_run(&s, 5 * NS_PER_MS);
@@ -210,11 +178,11 @@ static void test_levels_go_on_after_restarts(void **state UNUSED)
 {
     struct engine_scene s;
     scene_init(&s);
-    with_levels(&s);
+    scene_with_levels(&s);
     scene_begin(&s);
     scene_insert(&s, 0, 300, 500);
     for (unsigned i = 0; i < 18; i++) {
-        app_step(&s, i);
+        scene_live(&s, i);
         scene_sync(&s);
         scene_skip(&s, 10 * NS_PER_SEC);
         scene_run(&s, 5 * NS_PER_MS);
@@ -222,7 +190,7 @@ static void test_levels_go_on_after_restarts(void **state UNUSED)
             continue;
         scene_kill(&s);
         if (i % 4) {
-            app_step(&s, i + 2);
+            scene_live(&s, i + 2);
             app_ok(&s.app, "sql 0 PRAGMA wal_checkpoint(TRUNCATE)");
         }
         scene_engine(&s);
@@ -264,11 +232,11 @@ static void test_snapshot_is_a_state_although_commits_go_on(void **state UNUSED)
     app_ok(&s.app, "sql 1 PRAGMA busy_timeout=10000");
 
     app_ok(&s.app, "spin 1 UPDATE t SET body = randomblob(300) WHERE id = abs(random()) %% 20000");
-    SCENE_UNTIL(&s, acknowledged(&s) > 2);
+    SCENE_UNTIL(&s, scene_acknowledged(&s) > 2);
     scene_wait(&s, engine_snapshot);
-    uint64_t snapshot = newest(&s, 9);
+    uint64_t snapshot = scene_newest(&s, 9);
     assert_true(snapshot > 1);
-    assert_true(acknowledged(&s) > snapshot); /* commits were shipped beside it */
+    assert_true(scene_acknowledged(&s) > snapshot); /* commits were shipped beside it */
     (void)app_spin_end(&s.app, NULL);
     scene_sync(&s);
     assert_int_equal(scene_status(&s, 0, 0)->errors_total, 0);
@@ -334,7 +302,7 @@ static void test_pin_is_dropped_when_the_store_goes_away(void **state UNUSED)
     flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
     scene_sync(&s);
     scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, newest(&s, 9) == acknowledged(&s));
+    SCENE_UNTIL(&s, scene_newest(&s, 9) == scene_acknowledged(&s));
     assert_true(assert_levels_are_merges(&s) == 1);
     scene_end(&s);
 }
@@ -346,13 +314,13 @@ static void test_compaction_that_is_not_accepted_is_sent_again(void **state UNUS
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
         struct engine_scene s;
         scene_init(&s);
-        with_levels(&s);
+        scene_with_levels(&s);
         scene_begin(&s);
         flaky_set(&s.flaky[0], STORAGE_OP_PUT,
                   &(struct flaky_rule){.fault = faults[i], .key_part = "ltx/1/", .times = 3});
         scene_insert(&s, 0, 50, 100);
         scene_sync(&s);
-        uint64_t first = acknowledged(&s);
+        uint64_t first = scene_acknowledged(&s);
         scene_skip(&s, NS_PER_MIN);
         SCENE_UNTIL(&s, s.flaky[0].suffered == 1);
         SCENE_UNTIL(&s, !level_work(&s, 1)->op);
@@ -363,8 +331,8 @@ static void test_compaction_that_is_not_accepted_is_sent_again(void **state UNUS
             scene_skip(&s, NS_PER_MIN);
             scene_run(&s, 20 * NS_PER_MS);
         }
-        SCENE_UNTIL(&s, newest(&s, 1) >= first);
-        SCENE_UNTIL_LATER(&s, 10 * NS_PER_SEC, newest(&s, 1) == acknowledged(&s));
+        SCENE_UNTIL(&s, scene_newest(&s, 1) >= first);
+        SCENE_UNTIL_LATER(&s, 10 * NS_PER_SEC, scene_newest(&s, 1) == scene_acknowledged(&s));
         assert_true(assert_levels_are_merges(&s) >= 2);
         assert_int_equal(scene_status(&s, 0, 0)->error_streak, 0);
         scene_end(&s);
@@ -408,7 +376,7 @@ static void test_page_that_rots_is_found_and_does_not_reach_the_bucket(void **st
 
     scene_shell("cd %s && dd if=page of=app0.db bs=4096 seek=9 conv=notrunc status=none", s.folder);
     scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, newest(&s, 9) == acknowledged(&s));
+    SCENE_UNTIL(&s, scene_newest(&s, 9) == scene_acknowledged(&s));
     assert_levels_are_merges(&s);
     scene_end(&s);
 }
@@ -419,12 +387,12 @@ static void test_snapshot_on_demand_is_there_when_its_wait_is_over(void **state 
     scene_init(&s);
     scene_begin(&s);
     scene_wait(&s, engine_snapshot);
-    assert_int_equal(newest(&s, 9), 1);
+    assert_int_equal(scene_newest(&s, 9), 1);
     scene_wait(&s, engine_snapshot); /* nothing new */
     assert_int_equal(scene_count(&s, 0, 0, 9), 1);
     scene_insert(&s, 0, 10, 100);
     scene_wait(&s, engine_snapshot);
-    assert_int_equal(newest(&s, 9), 2);
+    assert_int_equal(scene_newest(&s, 9), 2);
 
     /* One that cannot be made in time is told so. */
     flaky_set(&s.flaky[0], STORAGE_OP_PUT,
@@ -455,182 +423,6 @@ static void test_two_destinations_take_turns_with_the_pin(void **state UNUSED)
     scene_end(&s);
 }
 
-/* ---- retention ---- */
-
-static void test_retention_keeps_the_window_restorable(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    with_levels(&s);
-    s.dest[0].snapshot_interval_ns = 5 * NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = 20 * NS_PER_MIN;
-    s.dest[0].l0_retention_ns = 90 * NS_PER_SEC;
-    s.dest[0].is_retention_enabled = true;
-    scene_begin(&s);
-    scene_insert(&s, 0, 100, 200);
-    for (unsigned i = 0; i < 120; i++) {
-        app_step(&s, i);
-        scene_sync(&s);
-        scene_skip(&s, 20 * NS_PER_SEC);
-        scene_run(&s, 2 * NS_PER_MS);
-    }
-    SCENE_UNTIL_LATER(&s, 10 * NS_PER_SEC, newest(&s, 1) == acknowledged(&s));
-    scene_skip(&s, 2 * NS_PER_MIN);
-    scene_wait(&s, engine_expire);
-    const struct status_destination *d = scene_status(&s, 0, 0);
-    assert_true(d->levels[0].deleted_total > 80);
-    assert_true(d->levels[9].deleted_total >= 2);
-    assert_true(d->levels[9].object_count < 8);
-    assert_int_equal(d->levels[0].newest_txid, acknowledged(&s));
-    assert_true(d->retention_at_ns > 0);
-    assert_null(d->retention_error);
-    uint64_t window = env_wall_ns(&s.env) - d->restore_oldest_at_ns;
-    assert_true(window >= 20 * NS_PER_MIN);
-    assert_true(window < 30 * NS_PER_MIN);
-    /* Memory and bucket agree. */
-    for (unsigned level = 0; level < LTX_LEVELS; level++) {
-        assert_int_equal(scene_count(&s, 0, 0, level),
-                         scene_status(&s, 0, 0)->levels[level].object_count);
-    }
-    assert_true(scene_assert_restorable(&s, 0, 0) > 10);
-    scene_assert_replicated(&s, 0, 0);
-    scene_end(&s);
-}
-
-static void test_retention_that_is_off_deletes_nothing(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    with_levels(&s);
-    s.dest[0].l0_retention_ns = NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = NS_PER_MIN;
-    scene_begin(&s);
-    for (unsigned i = 0; i < 6; i++) {
-        scene_insert(&s, 0, 5, 100);
-        scene_sync(&s);
-        scene_skip(&s, 2 * NS_PER_MIN);
-        scene_run(&s, 5 * NS_PER_MS);
-    }
-    scene_wait(&s, engine_expire);
-    assert_int_equal(s.flaky[0].started[STORAGE_OP_DELETE], 0);
-    assert_int_equal(scene_count(&s, 0, 0, 0), 7);
-    scene_end(&s);
-}
-
-static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    with_levels(&s);
-    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    s.dest[0].is_retention_enabled = true;
-    scene_begin(&s);
-    for (unsigned i = 0; i < 5; i++) {
-        scene_insert(&s, 0, 5, 100);
-        scene_sync(&s);
-    }
-    scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, newest(&s, 1) == 6);
-    assert_int_equal(scene_count(&s, 0, 0, 0), 6);
-    scene_skip(&s, 10 * NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2); /* base and newest */
-    assert_int_equal(scene_count(&s, 0, 0, 0), 2);
-    scene_run(&s, 50 * NS_PER_MS);
-    scene_skip(&s, 3 * NS_PER_HOUR);
-    SCENE_UNTIL(&s, newest(&s, 9) == 6);
-    scene_run(&s, 50 * NS_PER_MS);
-    assert_int_equal(scene_count(&s, 0, 0, 0), 2); /* the window begins before the snapshot */
-    scene_skip(&s, NS_PER_DAY);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 1);
-    scene_assert_restorable(&s, 0, 0);
-    scene_assert_replicated(&s, 0, 0);
-
-    /* Then nothing is left to do, for ever. */
-    scene_run(&s, 50 * NS_PER_MS);
-    uint64_t requests = s.flaky[0].started_total;
-    for (unsigned i = 0; i < 10; i++) {
-        scene_skip(&s, NS_PER_DAY);
-        scene_run(&s, 10 * NS_PER_MS);
-    }
-    assert_int_equal(s.flaky[0].started_total, requests);
-    scene_end(&s);
-}
-
-static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    with_levels(&s);
-    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    s.dest[0].is_retention_enabled = true;
-    scene_begin(&s);
-    flaky_set(&s.flaky[0], STORAGE_OP_DELETE,
-              &(struct flaky_rule){.fault = FLAKY_FAIL, .code = ERR_ACCESS, .times = 2});
-    for (unsigned i = 0; i < 3; i++) {
-        scene_insert(&s, 0, 5, 100);
-        scene_sync(&s);
-    }
-    scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, newest(&s, 1) == 4);
-    scene_skip(&s, 10 * NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->retention_errors_total == 1);
-    assert_non_null(scene_status(&s, 0, 0)->retention_error);
-    assert_int_equal(scene_count(&s, 0, 0, 0), 4);
-    for (unsigned i = 0; i < 2; i++) {
-        scene_skip(&s, 2 * NS_PER_MIN);
-        scene_run(&s, 20 * NS_PER_MS);
-    }
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2);
-    assert_null(scene_status(&s, 0, 0)->retention_error);
-    scene_assert_replicated(&s, 0, 0);
-    scene_end(&s);
-}
-
-/* Clearing away what dead uploads left is a matter of once a day. */
-static void test_housekeeping_follows_a_snapshot_once_a_day(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    scene_begin(&s);
-    assert_int_equal(s.flaky[0].housekept, 0);
-    scene_wait(&s, engine_snapshot);
-    assert_int_equal(s.flaky[0].housekept, 1);
-    scene_insert(&s, 0, 10, 100);
-    scene_sync(&s);
-    scene_wait(&s, engine_snapshot);
-    assert_int_equal(scene_count(&s, 0, 0, 9), 2);
-    assert_int_equal(s.flaky[0].housekept, 1);
-    scene_skip(&s, NS_PER_DAY);
-    scene_insert(&s, 0, 10, 100);
-    scene_sync(&s);
-    scene_wait(&s, engine_snapshot);
-    assert_int_equal(s.flaky[0].housekept, 2);
-    scene_end(&s);
-}
-
-static void test_retention_expires_what_fenced_writers_left(void **state UNUSED)
-{
-    struct engine_scene s;
-    struct inventory inv;
-    scene_init(&s);
-    s.dest[0].is_retention_enabled = true;
-    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    scene_shell("cd %s && mkdir -p bucket-0-0/fenced/00000001-000000aa "
-                "bucket-0-0/fenced/00000002-000000bb && touch -d '2 days ago' "
-                "bucket-0-0/fenced/00000001-000000aa/0000000000000007-0000000000000007.ltx && "
-                "touch bucket-0-0/fenced/00000002-000000bb/0000000000000009-0000000000000009.ltx",
-                s.folder);
-    scene_begin(&s);
-    scene_wait(&s, engine_expire);
-    scene_list(&s, 0, 0, &inv);
-    assert_int_equal(inv.fenced_count, 1);
-    assert_int_equal(inv.fenced[0].owner, 0xbb);
-    inventory_destroy(&inv);
-    scene_end(&s);
-}
-
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -644,12 +436,6 @@ int main(int argc, char **argv)
         TEST(test_page_that_rots_is_found_and_does_not_reach_the_bucket),
         TEST(test_snapshot_on_demand_is_there_when_its_wait_is_over),
         TEST(test_two_destinations_take_turns_with_the_pin),
-        TEST(test_retention_keeps_the_window_restorable),
-        TEST(test_retention_that_is_off_deletes_nothing),
-        TEST(test_raw_objects_age_out_while_nothing_is_committed),
-        TEST(test_deletion_that_fails_is_tried_again),
-        TEST(test_housekeeping_follows_a_snapshot_once_a_day),
-        TEST(test_retention_expires_what_fenced_writers_left),
     };
     return TEST_MAIN(tests);
 }

@@ -494,6 +494,40 @@ static inline size_t scene_assert_restorable(struct engine_scene *s, size_t i, s
     return count;
 }
 
+/* ---- lives with levels ---- */
+
+static inline uint64_t scene_newest(struct engine_scene *s, unsigned level)
+{
+    return scene_status(s, 0, 0)->levels[level].newest_txid;
+}
+
+static inline uint64_t scene_acknowledged(struct engine_scene *s)
+{
+    return scene_status(s, 0, 0)->acknowledged_txid;
+}
+
+static inline void scene_with_levels(struct engine_scene *s)
+{
+    s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
+    s->dest[0].level_interval_ns[1] = 2 * NS_PER_MIN;
+    s->dest[0].snapshot_interval_ns = NS_PER_HOUR;
+    s->opt.checkpoint_frames = 60;
+}
+
+/* One of the things that applications do. */
+static inline void scene_live(struct engine_scene *s, unsigned i)
+{
+    static const char *const steps[] = {
+        "UPDATE t SET body = randomblob(700) WHERE id % 7 = 3",
+        "DELETE FROM t WHERE id % 5 = 1",
+        "INSERT INTO t(body) SELECT randomblob(900) FROM t LIMIT 40",
+        "VACUUM",
+        "INSERT INTO t(body) VALUES(zeroblob(20000))",
+        "DELETE FROM t WHERE id > 300",
+    };
+    app_ok(&s->app, "sql 0 %s", steps[i % ARRAY_LEN(steps)]);
+}
+
 /* ---- files beside each other ---- */
 
 /* Runs a shell command; the test fails if it fails. For copies of databases that nobody has open.
