@@ -44,7 +44,9 @@ struct engine_wait {
 /* A chain that cannot get anywhere by waiting. */
 static bool chain_is_stuck(const struct chain *c)
 {
-    return c->state == CHAIN_FENCED || c->state == CHAIN_REFUSED || c->db->is_released;
+    bool is_leaving = c->state == CHAIN_FENCED && c->is_put_under_way; /* what it could not ship */
+    return (c->state == CHAIN_FENCED && !is_leaving) || c->state == CHAIN_REFUSED ||
+           c->db->is_released;
 }
 
 /* The bucket cannot be asked, but when the database was opened its log stood where the bucket's

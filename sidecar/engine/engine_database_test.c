@@ -200,6 +200,46 @@ static void test_killed_application_does_not_disturb(void **state UNUSED)
     scene_end(&s);
 }
 
+static void test_torn_header_of_the_log_is_recovered(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync(&s);
+    app_ok(&s.app, "tear %s/app0.db", s.folder);
+    SCENE_UNTIL(&s, follower_look(scene_db(&s, 0)->follower) == LOOK_TORN);
+    SCENE_UNTIL_LATER(&s, NS_PER_SEC,
+                      database_is_following(scene_db(&s, 0)) &&
+                          follower_look(scene_db(&s, 0)->follower) == LOOK_SAME);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync_and_compare(&s);
+    scene_end(&s);
+}
+
+static void test_exclusive_application_is_waited_for(void **state UNUSED)
+{
+    struct engine_scene s;
+    char path[300];
+    scene_init(&s);
+    s.opt.busy_timeout_ns = 50 * NS_PER_MS;
+    app_ok(&s.app, "open 0 %s", scene_path(&s, 0, path));
+    app_ok(&s.app, "sql 0 PRAGMA locking_mode=EXCLUSIVE");
+    app_ok(&s.app, "sql 0 PRAGMA journal_mode=WAL");
+    app_ok(&s.app, "sql 0 CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, state_of(&s) != STATUS_DB_OPENING);
+    assert_int_not_equal(state_of(&s), STATUS_DB_FOLLOWING);
+    assert_non_null(scene_db(&s, 0)->state_detail);
+    app_ok(&s.app, "close 0");
+    scene_database(&s, 0);
+    SCENE_UNTIL(&s, state_of(&s) == STATUS_DB_FOLLOWING);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync_and_compare(&s);
+    scene_end(&s);
+}
+
 /* ---- the reserve of free disk space ---- */
 
 static void test_below_the_reserve_the_log_is_the_applications(void **state UNUSED)
@@ -504,6 +544,8 @@ int main(int argc, char **argv)
         TEST(test_other_page_size_is_a_full_copy_and_a_snapshot),
         TEST(test_reader_of_the_application_is_told_and_does_not_stop_shipping),
         TEST(test_killed_application_does_not_disturb),
+        TEST(test_torn_header_of_the_log_is_recovered),
+        TEST(test_exclusive_application_is_waited_for),
         TEST(test_below_the_reserve_the_log_is_the_applications),
         TEST(test_below_the_reserve_a_store_that_comes_back_has_to_wait),
         TEST(test_stop_ships_the_tail_of_all_databases),

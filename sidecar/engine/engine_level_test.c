@@ -423,6 +423,44 @@ static void test_two_destinations_take_turns_with_the_pin(void **state UNUSED)
     scene_end(&s);
 }
 
+/* What a level was looking up belongs to the position at which it began; attaching anew gives that
+ * position up. An answer that comes late must not count for the new one. */
+static void test_lookup_of_changes_does_not_survive_attaching_anew(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_with_levels(&s);
+    s.dest[0].l0_retention_ns = NS_PER_HOUR;
+    scene_begin(&s);
+    for (unsigned i = 0; i < 3; i++) {
+        scene_insert(&s, 0, 100, 500);
+        scene_sync(&s);
+    }
+    assert_int_equal(scene_stop(&s), 0);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    scene_sync(&s);
+
+    /* L1 is due and looks up what changed from 2 to 4; the answer is held. */
+    flaky_set(&s.flaky[0], STORAGE_OP_GET,
+              &(struct flaky_rule){.fault = FLAKY_HOLD_ANSWER, .times = 1});
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    /* The answer to 5 is lost, then proof of ownership has expired: attach anew, heal to 5. */
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT,
+              &(struct flaky_rule){.fault = FLAKY_LOSE_ANSWER, .times = 1});
+    app_ok(&s.app, "sql 0 UPDATE t SET body = randomblob(700) WHERE id %% 9 = 0");
+    SCENE_UNTIL(&s, s.flaky[0].suffered == 2);
+    scene_skip(&s, 2 * NS_PER_HOUR);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->conflicts_total == 1);
+    flaky_release(&s.flaky[0]);
+    scene_sync(&s);
+    assert_int_equal(scene_acknowledged(&s), 5);
+    SCENE_UNTIL_LATER(&s, 5 * NS_PER_MIN, are_levels_at_the_tip(&s));
+    assert_levels_are_merges(&s);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -435,6 +473,7 @@ int main(int argc, char **argv)
         TEST(test_compaction_that_is_not_accepted_is_sent_again),
         TEST(test_page_that_rots_is_found_and_does_not_reach_the_bucket),
         TEST(test_snapshot_on_demand_is_there_when_its_wait_is_over),
+        TEST(test_lookup_of_changes_does_not_survive_attaching_anew),
         TEST(test_two_destinations_take_turns_with_the_pin),
     };
     return TEST_MAIN(tests);

@@ -56,8 +56,9 @@ struct engine_scene {
     struct destination_options dest[SCENE_DESTINATIONS_MAX]; /* of databases added from now on */
     size_t dest_count;
     struct database_options opt; /* likewise */
-    bool is_done;                /* of the wait under way */
-    size_t unshipped;            /* its outcome */
+    uint64_t shutdown_timeout_ns;
+    bool is_done;     /* of the wait under way */
+    size_t unshipped; /* its outcome */
     char first_path[300];
     struct error first_error;
 };
@@ -209,6 +210,7 @@ static inline void scene_init(struct engine_scene *s)
     if (!getenv("SCENE_LOG"))
         s->log.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     s->dest_count = 1;
+    s->shutdown_timeout_ns = SCENE_PATIENCE_SECONDS / 2 * NS_PER_SEC;
     for (size_t d = 0; d < SCENE_DESTINATIONS_MAX; d++)
         s->dest[d] = (struct destination_options){.sync_interval_ns = NS_PER_MS};
     s->opt = (struct database_options){
@@ -240,8 +242,7 @@ static inline void scene_engine(struct engine_scene *s)
     const struct engine_options options = {.loop = s->loop,
                                            .log = &s->log,
                                            .version = "test",
-                                           .shutdown_timeout_ns =
-                                               SCENE_PATIENCE_SECONDS / 2 * NS_PER_SEC};
+                                           .shutdown_timeout_ns = s->shutdown_timeout_ns};
     assert_ok(engine_new(&options, &s->engine, &err), &err);
 }
 
