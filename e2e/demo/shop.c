@@ -55,7 +55,7 @@ static bool shop_open(struct shop *s, const char *path)
 /* Commits one order, then tells. */
 static bool shop_take_order(struct shop *s)
 {
-    static const char *const customers[] = {"Ada",  "Barbara", "Claude", "Dennis",  "Edsger",
+    static const char *const customers[] = {"Ada",  "Barbara", "Clara", "Dennis",  "Edsger",
                                             "Fran", "Grace",   "Hedy",   "Ingrid",  "Joan",
                                             "Ken",  "Leslie",  "Mary",   "Niklaus", "Ole"};
     int64_t id = s->last_id + 1;

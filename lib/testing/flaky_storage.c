@@ -42,6 +42,7 @@ struct flaky_op {
     enum flaky_state state;
     struct flaky_rule rule; /* what it suffers */
     bool is_held;
+    bool is_canceled;
     bool is_doomed; /* the timer ends it with err instead of asking the real store */
     struct loop_timer timer;
     struct storage_op *inner_op;
@@ -110,7 +111,7 @@ static void inner_on_done(void *arg, const struct storage_result *result)
         (void)error_set(&op->err, op->rule.code, 0, "%s %s: answer lost", storage_op_name(op->kind),
                         op->key);
     }
-    if (op->rule.fault == FLAKY_HOLD_ANSWER && !op->st->is_freed) {
+    if (op->rule.fault == FLAKY_HOLD_ANSWER && !op->is_canceled && !op->st->is_freed) {
         op->state = FLAKY_OP_ANSWERED;
         op->is_held = true;
         return;
@@ -320,6 +321,7 @@ static void flaky_cancel(struct storage_op *storage_op)
 {
     struct flaky_op *op = (void *)storage_op;
 
+    op->is_canceled = true;
     if (op->state == FLAKY_OP_INSIDE)
         storage_cancel(op->inner_op);
     else

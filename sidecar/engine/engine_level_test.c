@@ -450,7 +450,7 @@ static void test_lookup_of_changes_does_not_survive_attaching_anew(void **state 
     flaky_set(&s.flaky[0], STORAGE_OP_PUT,
               &(struct flaky_rule){.fault = FLAKY_LOSE_ANSWER, .times = 1});
     app_ok(&s.app, "sql 0 UPDATE t SET body = randomblob(700) WHERE id %% 9 = 0");
-    SCENE_UNTIL(&s, s.flaky[0].suffered == 2);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->error_streak == 1);
     scene_skip(&s, 2 * NS_PER_HOUR);
     SCENE_UNTIL(&s, scene_status(&s, 0, 0)->conflicts_total == 1);
     flaky_release(&s.flaky[0]);
