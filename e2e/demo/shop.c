@@ -56,8 +56,8 @@ static bool shop_open(struct shop *s, const char *path)
 static bool shop_take_order(struct shop *s)
 {
     static const char *const customers[] = {"Ada",  "Barbara", "Clara", "Dennis",  "Edsger",
-                                            "Fran", "Grace",   "Hedy",   "Ingrid",  "Joan",
-                                            "Ken",  "Leslie",  "Mary",   "Niklaus", "Ole"};
+                                            "Fran", "Grace",   "Hedy",  "Ingrid",  "Joan",
+                                            "Ken",  "Leslie",  "Mary",  "Niklaus", "Ole"};
     int64_t id = s->last_id + 1;
     uint64_t hash = (uint64_t)id * UINT64_C(0x9E3779B97F4A7C15);
     const char *customer = customers[(hash >> 20) % ARRAY_LEN(customers)];
