@@ -390,6 +390,8 @@ void flaky_release(struct flaky *flaky)
     for (struct flaky_op *op = flaky->ops; op; op = op->next) {
         if (op->is_held)
             loop_timer_start(&op->timer, 0);
+        else if (op->rule.fault == FLAKY_HOLD_ANSWER)
+            op->rule.fault = FLAKY_NONE; /* its answer is still to come */
     }
 }
 
