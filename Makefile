@@ -58,15 +58,19 @@ find_c = $(sort $(shell find $(1) -name '*.c' ! -name '*_test.c' ! -name '*_fuzz
 LIB_SRC     := $(filter-out lib/testing/%,$(call find_c,lib))
 TESTING_SRC := $(call find_c,lib/testing)
 SIDECAR_SRC := $(filter-out sidecar/main.c,$(call find_c,sidecar))
-TEST_SRC    := $(sort $(shell find lib sidecar -name '*_test.c'))
-FUZZ_SRC    := $(sort $(shell find lib sidecar -name '*_fuzz.c'))
+# A program is a main.c; everything else of its folder is shared by its tests.
+CONTROLLER_MAINS := controller/main.c controller/plugin/main.c
+CONTROLLER_SRC   := $(filter-out $(CONTROLLER_MAINS),$(call find_c,controller))
+TEST_SRC    := $(sort $(shell find lib sidecar controller -name '*_test.c'))
+FUZZ_SRC    := $(sort $(shell find lib sidecar controller -name '*_fuzz.c'))
 E2E_SRC     := $(call find_c,e2e bench)
-SHELL_TESTS := $(sort $(shell find e2e docs sidecar lib -name '*_test.sh' 2>/dev/null))
-ALL_C       := $(sort $(shell find lib sidecar e2e bench -name '*.[ch]' 2>/dev/null))
+SHELL_TESTS := $(sort $(shell find e2e docs sidecar controller crds charts lib -name '*_test.sh' 2>/dev/null))
+ALL_C       := $(sort $(shell find lib sidecar controller e2e bench -name '*.[ch]' 2>/dev/null))
 
 LIB_OBJ     := $(LIB_SRC:%.c=$(OUT)/obj/%.o)
 TESTING_OBJ := $(TESTING_SRC:%.c=$(OUT)/obj/%.o)
 SIDECAR_OBJ := $(SIDECAR_SRC:%.c=$(OUT)/obj/%.o)
+CONTROLLER_OBJ := $(CONTROLLER_SRC:%.c=$(OUT)/obj/%.o)
 TEST_BIN    := $(TEST_SRC:%.c=$(OUT)/test/%)
 FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
@@ -76,7 +80,9 @@ E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(OUT)/bin/walferry compile_commands.json ## Build the program into build/bin/
+PROGRAMS := $(addprefix $(OUT)/bin/,walferry walferry-controller kubectl-walferry)
+
+all: $(PROGRAMS) compile_commands.json ## Build the programs into build/bin/
 
 help: ## Show this list
 	$(Q)awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,23 +114,29 @@ $(OUT)/testing.list: FORCE
 	$(call keep,$(TESTING_OBJ))
 $(OUT)/sidecar.list: FORCE
 	$(call keep,$(SIDECAR_OBJ))
+$(OUT)/controller.list: FORCE
+	$(call keep,$(CONTROLLER_OBJ))
 
 $(OUT)/obj/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC    ,$<)
 	$(Q)$(CC) $(BASE_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
 
-$(OUT)/obj/sidecar/command/version.o: DEFINES = -DWALFERRY_VERSION='"$(VERSION)"' \
-                                                -DWALFERRY_COMMIT='"$(COMMIT)"'
-$(OUT)/obj/sidecar/command/version.o: $(OUT)/version
+$(OUT)/obj/lib/base/version.o: DEFINES = -DWALFERRY_VERSION='"$(VERSION)"' \
+                                         -DWALFERRY_COMMIT='"$(COMMIT)"'
+$(OUT)/obj/lib/base/version.o: $(OUT)/version
 
 $(OUT)/lib.a: $(LIB_OBJ)
 $(OUT)/testing.a: $(TESTING_OBJ)
 $(OUT)/sidecar.a: $(SIDECAR_OBJ)
+$(OUT)/controller.a: $(CONTROLLER_OBJ)
 $(OUT)/%.a: $(OUT)/%.list
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(OUT)/bin/walferry: $(OUT)/obj/sidecar/main.o $(OUT)/sidecar.a $(OUT)/lib.a
+$(OUT)/bin/walferry-controller: $(OUT)/obj/controller/main.o $(OUT)/controller.a $(OUT)/lib.a
+$(OUT)/bin/kubectl-walferry: $(OUT)/obj/controller/plugin/main.o $(OUT)/controller.a $(OUT)/lib.a
+$(PROGRAMS):
 	@mkdir -p $(@D)
 	$(call say,LINK  ,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $^ $(BASE_LIBS)
@@ -132,7 +144,7 @@ $(OUT)/bin/walferry: $(OUT)/obj/sidecar/main.o $(OUT)/sidecar.a $(OUT)/lib.a
 
 # Tests, fuzzers and the programs of e2e/ and bench/ are one source file each; from the archives
 # they take what they name.
-ARCHIVES := $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/lib.a
+ARCHIVES := $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/controller.a $(OUT)/lib.a
 define link_one
 	@mkdir -p $(@D)
 	$(call say,LINK  ,$@)
@@ -150,8 +162,8 @@ $(OUT)/bin/%_fuzz: $(OUT)/obj/%_fuzz.o $(ARCHIVES)
 
 # Warnings and language, no optimisation: what clang's tools need to know.
 compile_commands.json: FORCE
-	@.ci/compile-commands "$(CLANG)" "$(LANGUAGE)" $(LIB_SRC) $(SIDECAR_SRC) $(wildcard sidecar/main.c) \
-	    $(TESTING_SRC) $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC)
+	@.ci/compile-commands "$(CLANG)" "$(LANGUAGE)" $(LIB_SRC) $(SIDECAR_SRC) sidecar/main.c \
+	    $(CONTROLLER_SRC) $(CONTROLLER_MAINS) $(TESTING_SRC) $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC)
 
 # ---- tests -------------------------------------------------------------------------------------
 
@@ -204,8 +216,8 @@ format: ## Format every C file
 	$(Q)$(firstword $(shell command -v clang-format-19 clang-format 2>/dev/null) clang-format-19) -i $(ALL_C)
 
 PREFIX ?= /usr/local
-install: all ## Install program, man pages and completion below PREFIX (default /usr/local)
-	$(Q)install -D -m 0755 $(OUT)/bin/walferry $(DESTDIR)$(PREFIX)/bin/walferry
+install: all ## Install programs, man pages and completion below PREFIX (default /usr/local)
+	$(Q)install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
 	$(Q)for page in $(wildcard docs/man/*.1); do \
 	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
 	$(Q)$(OUT)/bin/walferry completion bash >$(OUT)/completion.bash

@@ -12,6 +12,7 @@
  *   assert.h   statements that only a mistake of ours can break; they stay on in production
  *   log.h      one line an event, text or JSON
  *   utf8.h     which bytes are UTF-8
+ *   version.h  which version and commit this build is
  *   attr.h     MUST_USE, CLEANUP and the other compiler attributes
  *
  * The room includes nothing of the project and may use GNU extensions; no other room does.
@@ -31,5 +32,6 @@
 #include "lib/base/slice.h"
 #include "lib/base/time.h"
 #include "lib/base/utf8.h"
+#include "lib/base/version.h"
 
 #endif

@@ -15,7 +15,6 @@
 #include "sidecar/command/heartbeat.h"
 #include "sidecar/command/serve.h"
 #include "sidecar/command/supervise.h"
-#include "sidecar/command/version.h"
 #include "sidecar/restore/restore.h"
 
 enum {

@@ -2,8 +2,6 @@
  * walferry version: ours, and that of the SQLite library in use (whose WAL-reset bug matters to
  * everybody who checkpoints, so it is said aloud).
  */
-#include "sidecar/command/version.h"
-
 #include <curl/curl.h>
 #include <lz4.h>
 #include <openssl/crypto.h>
@@ -12,23 +10,6 @@
 
 #include "sidecar/command/command.h"
 #include "sidecar/engine/follow.h"
-
-#ifndef WALFERRY_VERSION
-#define WALFERRY_VERSION "development"
-#endif
-#ifndef WALFERRY_COMMIT
-#define WALFERRY_COMMIT "unknown"
-#endif
-
-const char *walferry_version(void)
-{
-    return WALFERRY_VERSION;
-}
-
-const char *walferry_commit(void)
-{
-    return WALFERRY_COMMIT;
-}
 
 struct version_args {
     bool verbose;
@@ -48,8 +29,8 @@ static int print_json(struct buf *out, struct error *err)
 
     json_writer_init(&w, out, JSON_PRETTY);
     json_writer_object(&w, NULL);
-    json_writer_str(&w, "version", WALFERRY_VERSION);
-    json_writer_str(&w, "commit", WALFERRY_COMMIT);
+    json_writer_str(&w, "version", walferry_version());
+    json_writer_str(&w, "commit", walferry_commit());
     json_writer_str(&w, "sqlite", follow_sqlite_version());
     json_writer_bool(&w, "sqlite_has_wal_reset_bug", follow_sqlite_has_wal_reset_bug());
     json_writer_str(&w, "machine", uname(&machine) == 0 ? machine.machine : NULL);
@@ -65,13 +46,13 @@ static int run(const struct invocation *inv, struct error *err)
 
     if (args->json)
         return print_json(&out, err);
-    if (buf_printf(&out, err, "walferry %s\n", WALFERRY_VERSION) < 0)
+    if (buf_printf(&out, err, "walferry %s\n", walferry_version()) < 0)
         return -1;
     if (args->verbose &&
         buf_printf(&out, err,
                    "commit: %s\nmachine: %s\nsqlite: %s%s\nlibuv: %s\nopenssl: %s\nlz4: %s\n"
                    "curl: %s\n",
-                   WALFERRY_COMMIT, uname(&machine) == 0 ? machine.machine : "unknown",
+                   walferry_commit(), uname(&machine) == 0 ? machine.machine : "unknown",
                    follow_sqlite_version(),
                    follow_sqlite_has_wal_reset_bug()
                        ? " (has the WAL-reset bug, which checkpoints of walferry cannot trigger)"

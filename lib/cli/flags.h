@@ -5,8 +5,8 @@
  * A command describes its flags in one static table; parsing, help and shell completion come from
  * it. Values go into the command's own struct at the given offset, which holds the defaults before.
  */
-#ifndef WALFERRY_SIDECAR_COMMAND_FLAGS_H
-#define WALFERRY_SIDECAR_COMMAND_FLAGS_H
+#ifndef WALFERRY_LIB_CLI_FLAGS_H
+#define WALFERRY_LIB_CLI_FLAGS_H
 
 #include <stddef.h>
 #include <stdint.h>

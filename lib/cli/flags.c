@@ -1,7 +1,7 @@
 /*
  * Table-driven flags: one loop over argv, one over the table for the help.
  */
-#include "sidecar/command/flags.h"
+#include "lib/cli/flags.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * Flags as people write them.
  */
-#include "sidecar/command/flags.h"
+#include "lib/cli/flags.h"
 
 #include <stdio.h>
 #include <string.h>
