@@ -26,6 +26,12 @@ struct env_clock {
     uint64_t (*wall_ns)(void *ctx);      /* moment since 1970; may jump */
     uint64_t (*monotonic_ns)(void *ctx); /* stops in suspend; for delays and durations */
     uint64_t (*boot_ns)(void *ctx);      /* goes on in suspend; for expiry of ownership */
+    /*
+     * Lets time pass until monotonic_ns() has reached ns, or until something happens before. NULL
+     * in the real thing, where time passes by itself. In a simulation it passes here only: a loop
+     * (lib/io/loop.h) that has nothing due calls it instead of waiting in the kernel.
+     */
+    void (*wait_until)(void *ctx, uint64_t ns);
     void *ctx;
 };
 

@@ -18,6 +18,12 @@
  * once, and put back at once: a child process (an application with a pool of its own) must not
  * inherit our choice.
  *
+ * Simulation (the clock has wait_until()). The timerfd is never set; a turn is: wait_until() the
+ * first deadline, look at descriptors without waiting (inotify is as deterministic as the writes
+ * that cause its events), call what is due. A job's timers are job_start_ns_max and
+ * job_work_ns_max apart at most, drawn from the environment's randomness; starts keep the order of
+ * submission.
+ *
  * Invariants: heap[i].heap_idx == i; heap[i/2].deadline_ns <= heap[i].deadline_ns; the timerfd is
  * armed exactly if the heap is not empty (outside of step 2).
  */
@@ -37,6 +43,8 @@ enum {
     LOOP_CLOSE_ROUNDS = 16, /* turns of the loop within which closed handles must be gone */
 };
 
+static const uint64_t job_start_ns_max = 50 * NS_PER_US; /* simulated: from submit to work */
+static const uint64_t job_work_ns_max = 4 * NS_PER_MS;   /* and from there to done */
 static const char pool_size_variable[] = "UV_THREADPOOL_SIZE";
 
 struct loop {
@@ -49,7 +57,10 @@ struct loop {
     size_t heap_count;
     size_t heap_places; /* allocated, without place 0 */
     unsigned job_count;
+    uint64_t job_start_ns; /* simulated: when the job submitted last begins */
+    bool is_simulated;
     bool is_running;
+    bool is_stopped;   /* loop_stop() was called in this loop_run() */
     bool is_in_timers; /* step 2 is under way: it sets the timerfd at its end */
 };
 
@@ -127,6 +138,8 @@ static void timer_fd_set(struct loop *loop)
 {
     struct itimerspec spec = {.it_value = {0}};
 
+    if (loop->is_simulated)
+        return;
     if (loop->heap_count > 0) {
         uint64_t now_ns = env_monotonic_ns(loop->env);
         uint64_t deadline_ns = loop->heap[1]->deadline_ns;
@@ -141,6 +154,23 @@ static void timer_fd_set(struct loop *loop)
     ASSERT(rc == 0);
 }
 
+/* Step 2: what the heap says. */
+static void timers_call_due(struct loop *loop)
+{
+    uint64_t now_ns = env_monotonic_ns(loop->env);
+
+    loop->is_in_timers = true;
+    for (size_t left = loop->heap_count; left > 0 && loop->heap_count > 0; left--) {
+        struct loop_timer *t = loop->heap[1];
+        if (t->deadline_ns > now_ns)
+            break;
+        heap_remove(loop, t);
+        t->fn(t->arg);
+    }
+    loop->is_in_timers = false;
+    timer_fd_set(loop);
+}
+
 /* Step 2. */
 static void timers_on_due(uv_poll_t *poll, int status, int events UNUSED)
 {
@@ -152,17 +182,7 @@ static void timers_on_due(uv_poll_t *poll, int status, int events UNUSED)
     /* Nothing to read when a start or stop in this turn set the timerfd anew: no harm, what is due
      * is told by the heap. */
     ASSERT(got > 0 || errno == EAGAIN);
-    uint64_t now_ns = env_monotonic_ns(loop->env);
-    loop->is_in_timers = true;
-    for (size_t left = loop->heap_count; left > 0 && loop->heap_count > 0; left--) {
-        struct loop_timer *t = loop->heap[1];
-        if (t->deadline_ns > now_ns)
-            break;
-        heap_remove(loop, t);
-        t->fn(t->arg);
-    }
-    loop->is_in_timers = false;
-    timer_fd_set(loop);
+    timers_call_due(loop);
 }
 
 void loop_timer_init(struct loop_timer *t, struct loop *loop, void (*fn)(void *arg), void *arg)
@@ -213,14 +233,43 @@ static void job_on_work(uv_work_t *uv)
     job->work(job);
 }
 
-static void job_on_done(uv_work_t *uv, int status)
+static void job_end(struct job *job)
 {
-    struct job *job = CONTAINER_OF(uv, struct job, uv);
-
-    ASSERT(status == 0); /* nobody calls uv_cancel(): work always runs, if only to see the flag */
     ASSERT(job->loop->job_count > 0);
     job->loop->job_count--;
     job->done(job);
+}
+
+static void job_on_done(uv_work_t *uv, int status)
+{
+    ASSERT(status == 0); /* nobody calls uv_cancel(): work always runs, if only to see the flag */
+    job_end(CONTAINER_OF(uv, struct job, uv));
+}
+
+static void job_simulated_done(void *arg)
+{
+    job_end(arg);
+}
+
+static void job_simulated_work(void *arg)
+{
+    struct job *job = arg;
+
+    job->work(job);
+    job->timer.fn = job_simulated_done;
+    loop_timer_start(&job->timer, env_random_below(job->loop->env, job_work_ns_max));
+}
+
+static void job_simulate(struct loop *loop, struct job *job)
+{
+    uint64_t now_ns = env_monotonic_ns(loop->env);
+    uint64_t start_ns = now_ns + env_random_below(loop->env, job_start_ns_max);
+
+    if (start_ns <= loop->job_start_ns)
+        start_ns = loop->job_start_ns + 1;
+    loop->job_start_ns = start_ns;
+    loop_timer_init(&job->timer, loop, job_simulated_work, job);
+    loop_timer_start(&job->timer, start_ns - now_ns);
 }
 
 void job_submit(struct loop *loop, struct job *job, void (*work)(struct job *job),
@@ -233,6 +282,10 @@ void job_submit(struct loop *loop, struct job *job, void (*work)(struct job *job
     job->done = done;
     atomic_init(&job->is_canceled, false);
     loop->job_count++;
+    if (loop->is_simulated) {
+        job_simulate(loop, job);
+        return;
+    }
     int rc = uv_queue_work(&loop->uv, &job->uv, job_on_work, job_on_done);
     ASSERT(rc == 0);
 }
@@ -342,6 +395,7 @@ int loop_new(const struct env *env, unsigned workers, struct loop **out_loop, st
     if (!loop)
         return error_wrap(err, "event loop");
     loop->env = env;
+    loop->is_simulated = env->clock.wait_until != NULL;
     loop->owner = pthread_self();
     loop->timer_fd = -1;
     int rc = uv_loop_init(&loop->uv);
@@ -350,7 +404,8 @@ int loop_new(const struct env *env, unsigned workers, struct loop **out_loop, st
         (void)error_set_errno(err, -rc, "event loop");
         return -1;
     }
-    if (pool_create(&loop->uv, workers, err) < 0 || timers_open(loop, err) < 0) {
+    if ((!loop->is_simulated && pool_create(&loop->uv, workers, err) < 0) ||
+        timers_open(loop, err) < 0) {
         loop_close(loop);
         return error_wrap(err, "event loop");
     }
@@ -369,18 +424,43 @@ void loop_free(struct loop *loop)
     loop_close(loop);
 }
 
+/* One turn without a kernel that waits. */
+static bool turn_simulate(struct loop *loop)
+{
+    const struct env_clock *clock = &loop->env->clock;
+
+    if (loop->heap_count == 0)
+        return false;
+    clock->wait_until(clock->ctx, loop->heap[1]->deadline_ns);
+    (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* handles may be left: they are the heap's business */
+    timers_call_due(loop);
+    return true;
+}
+
+static bool turn_make(struct loop *loop)
+{
+    return loop->is_simulated ? turn_simulate(loop) : uv_run(&loop->uv, UV_RUN_ONCE) != 0;
+}
+
 void loop_run(struct loop *loop)
 {
     loop_assert_owner(loop);
     ASSERT(!loop->is_running);
     loop->is_running = true;
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* non-zero only tells that it was stopped */
+    loop->is_stopped = false;
+    if (loop->is_simulated) {
+        while (!loop->is_stopped && turn_simulate(loop)) {
+        }
+    } else {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* non-zero only tells that it was stopped */
+    }
     loop->is_running = false;
 }
 
 void loop_stop(struct loop *loop)
 {
     loop_assert_owner(loop);
+    loop->is_stopped = true;
     uv_stop(&loop->uv);
 }
 
@@ -390,10 +470,25 @@ bool loop_run_until(struct loop *loop, const bool *is_done)
     ASSERT(!loop->is_running);
     loop->is_running = true;
     /* *is_done is asked first also after the last turn: that turn may have set it. */
-    while (!*is_done && uv_run(&loop->uv, UV_RUN_ONCE) != 0) {
+    while (!*is_done && turn_make(loop)) {
     }
     loop->is_running = false;
     return *is_done;
+}
+
+bool loop_turn(struct loop *loop)
+{
+    loop_assert_owner(loop);
+    ASSERT(!loop->is_running);
+    loop->is_running = true;
+    bool is_left = turn_make(loop);
+    loop->is_running = false;
+    return is_left;
+}
+
+uint64_t loop_next_ns(const struct loop *loop)
+{
+    return loop->heap_count > 0 ? loop->heap[1]->deadline_ns : UINT64_MAX;
 }
 
 void loop_assert_owner(const struct loop *loop)

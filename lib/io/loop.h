@@ -5,6 +5,11 @@
  * The loop thread (the one that created the loop) owns every long-lived struct. Work that may block
  * or burn goes to a worker as a job, which owns its data from submit to done and answers on the
  * loop thread. Callbacks never run inside the call that started them.
+ *
+ * With an environment whose clock has wait_until() (a simulation) the loop uses neither kernel
+ * timers nor threads: a turn lets time pass until the first timer is due, and jobs are timers, too:
+ * one at which work() runs, on the loop thread, and a later one for done(). Equal environments make
+ * equal turns.
  */
 #ifndef WALFERRY_LIB_IO_LOOP_H
 #define WALFERRY_LIB_IO_LOOP_H
@@ -41,6 +46,16 @@ void loop_stop(struct loop *loop);
  * not from within a callback. Returns false if nothing is left that could ever make it true.
  */
 bool loop_run_until(struct loop *loop, const bool *is_done);
+
+/*
+ * One turn: waits until something is due and runs its callbacks. False if nothing is left that
+ * could ever happen. For those who wait in a callback-free place for more than a flag.
+ */
+bool loop_turn(struct loop *loop);
+
+/* When the first timer is due (monotonic); UINT64_MAX: none is armed. For whoever drives several
+ * loops, which only a simulation does. */
+uint64_t loop_next_ns(const struct loop *loop);
 
 /* Aborts unless called on the loop's thread. First line of functions that need the loop. */
 void loop_assert_owner(const struct loop *loop);
@@ -86,7 +101,10 @@ struct job {
     void (*done)(struct job *job); /* on the loop thread, always, also after cancel */
     atomic_bool is_canceled;       /* long jobs look at it now and then */
     struct loop *loop;
-    uv_work_t uv;
+    union {
+        uv_work_t uv;
+        struct loop_timer timer; /* in a simulation */
+    };
 };
 
 /* Hands the job to the pool. Jobs of a pool start in the order of submission. */

@@ -427,8 +427,8 @@ void engine_free(struct engine *e)
     }
     for (size_t i = 0; i < e->db_count; i++)
         database_close(e->dbs[i]);
-    while (!all_closed(e)) /* cancelled requests and the running job of each database */
-        (void)uv_run(loop_uv(e->loop), UV_RUN_ONCE);
+    while (!all_closed(e))        /* cancelled requests and the running job of each database */
+        (void)loop_turn(e->loop); /* there is something left: what is not closed yet */
     for (size_t i = 0; i < e->db_count; i++)
         database_free(e->dbs[i]);
     watch_free(e->watch);
