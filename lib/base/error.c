@@ -159,6 +159,8 @@ static const struct code_row {
     [ERR_USAGE] = {"usage", false, 2},
     [ERR_NOT_FOUND] = {"not_found", false, 1},
     [ERR_EXISTS] = {"exists", false, 1},
+    [ERR_CONFLICT] = {"conflict", true, 1},
+    [ERR_EXPIRED] = {"expired", true, 1},
     [ERR_FENCED] = {"fenced", false, 5},
     [ERR_CORRUPT] = {"corrupt", false, 4},
     [ERR_GAP] = {"gap", false, 4},

@@ -25,6 +25,8 @@ enum error_code {
     ERR_USAGE,       /* command line or configuration is wrong */
     ERR_NOT_FOUND,   /* the object, file or database is positively not there */
     ERR_EXISTS,      /* create-if-absent was refused: something has that name */
+    ERR_CONFLICT,    /* it was changed by somebody else meanwhile: read it again */
+    ERR_EXPIRED,     /* what this refers to is too old to be known: begin anew */
     ERR_FENCED,      /* another writer owns the prefix */
     ERR_CORRUPT,     /* bytes that a format forbids, or a checksum that does not fit */
     ERR_GAP,         /* the chain of TXIDs has a hole before the wanted moment */

@@ -186,6 +186,8 @@ static int name_failure(const char *path, enum follow_state *out_state, struct e
     case ERR_NONE:
     case ERR_USAGE:
     case ERR_EXISTS:
+    case ERR_CONFLICT:
+    case ERR_EXPIRED:
     case ERR_FENCED:
     case ERR_GAP:
     case ERR_LIMIT:
