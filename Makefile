@@ -27,7 +27,7 @@ HARDEN_C := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fsta
             -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
             -fno-strict-overflow -fno-strict-aliasing -fexceptions -fPIE
 HARDEN_L := -pie -Wl,-z,noexecstack,-z,relro,-z,now,--as-needed
-ifneq ($(shell uname -m),x86_64)
+ifeq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 HARDEN_C := $(filter-out -fcf-protection=full,$(HARDEN_C))
 endif
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fPIE
@@ -47,8 +47,9 @@ LDFLAGS_coverage := -pie --coverage
 
 VERSION  ?= $(shell cat VERSION)
 COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
+PKG_CONFIG ?= pkg-config
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
 LANGUAGE    := -std=gnu17 $(WARNINGS) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
 BASE_CFLAGS := $(LANGUAGE) $(CFLAGS_$(VARIANT))
@@ -76,7 +77,7 @@ FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
 .PHONY: all help deps peers demo test test-build fuzz-build compare bench fuzz asan tsan lint format \
-        coverage clean install golden FORCE
+        coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -186,6 +187,23 @@ compare: all $(E2E_BIN) ## The ways in which a replicator fails its user: walfer
 bench: all $(E2E_BIN) ## Measure walferry and Litestream side by side on the same work
 	$(Q).ci/peers
 	$(Q)bench/run
+
+IMAGE_ARCH ?= amd64
+images: ## Build the images into build/images/ (IMAGE_ARCH=arm64 cross-compiles)
+	$(Q)images/build --arch $(IMAGE_ARCH)
+
+CLUSTER ?= build/cluster
+e2e-control-plane: all ## Scenarios against a real API server (built from Go modules)
+	$(Q)e2e/cluster/run control-plane
+e2e: all $(E2E_BIN) ## Scenarios on a real Kubernetes node, with the images of this tree
+	$(Q)e2e/cluster/run node
+e2e-up: ## Start a cluster to play with
+	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster up
+	$(Q)echo "reach it by: WORK=$(CLUSTER) e2e/cluster/cluster kubectl get nodes"
+e2e-down: ## Stop and remove it
+	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster clean
+e2e-shell: ## A shell inside it
+	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster shell
 
 asan: ## Run the tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory test VARIANT=asan
