@@ -85,7 +85,11 @@ static void test_frames_are_written_and_read_in_both_byte_orders(void **state UN
 
         assert_int_equal(be32_load(header), 0x377f0682 + big);
         assert_int_equal(wal_header_decode(slice_of(header, sizeof(header)), &decoded, &err), 1);
-        assert_memory_equal(&decoded, &h, sizeof(h));
+        assert_int_equal(decoded.page_size, h.page_size);
+        assert_int_equal(decoded.is_big_endian, h.is_big_endian);
+        assert_int_equal(decoded.checkpoint_seq, h.checkpoint_seq);
+        assert_memory_equal(&decoded.salt, &h.salt, sizeof(h.salt));
+        assert_true(wal_cksum_eq(decoded.cksum, h.cksum));
 
         struct wal_cksum writing = h.cksum;
         struct wal_cksum reading = h.cksum;
