@@ -22,7 +22,8 @@ static void *field_of(const struct setting *s, void *base)
 
 static bool is_text(const struct setting *s)
 {
-    return s->kind == SETTING_TEXT || s->kind == SETTING_SECRET || s->kind == SETTING_PATH;
+    return s->kind == SETTING_TEXT || s->kind == SETTING_SECRET || s->kind == SETTING_CALLBACK ||
+           s->kind == SETTING_PATH;
 }
 
 void setting_text_free(char *text)
@@ -211,6 +212,7 @@ int setting_set(const struct setting *s, void *base, const char *text,
         return reserve_set(field, text, err);
     case SETTING_TEXT:
     case SETTING_SECRET:
+    case SETTING_CALLBACK:
     case SETTING_PATH:
         return text_set(s, field, text, context, err);
     case SETTING_PLACE:
@@ -279,6 +281,21 @@ static int reserve_format(const struct config_reserve *r, struct buf *out, struc
     return r->percent ? buf_printf(out, err, "%" PRIu32 "%%", r->percent) : 0;
 }
 
+/* Scheme, host and port; who knows the path may answer in our name. */
+static int callback_format(const char *url, struct buf *out, struct error *err)
+{
+    const char *scheme_end = strstr(url, "://");
+    size_t scheme_n = scheme_end ? (size_t)(scheme_end - url) + 3 : 0;
+    const char *host = url + scheme_n;
+    size_t end = strcspn(host, "/?#");
+    size_t begin = end;
+
+    while (begin > 0 && host[begin - 1] != '@') /* "user:password@" is none of it */
+        begin--;
+    return buf_printf(out, err, "%.*s%.*s%s", (int)scheme_n, url, (int)(end - begin), host + begin,
+                      host[end] ? "/***" : "");
+}
+
 int setting_format(const struct setting *s, const void *base, struct buf *out, struct error *err)
 {
     const void *field = (const char *)base + s->offset;
@@ -306,6 +323,8 @@ int setting_format(const struct setting *s, const void *base, struct buf *out, s
         return reserve_format(field, out, err);
     case SETTING_SECRET:
         return buf_append_str(out, *text ? "***" : "", err);
+    case SETTING_CALLBACK:
+        return *text ? callback_format(*text, out, err) : 0;
     case SETTING_TEXT:
     case SETTING_PATH:
         return buf_append_str(out, *text ? *text : "", err);

@@ -25,6 +25,7 @@ enum setting_kind {
     SETTING_RESERVE,  /* struct config_reserve: "64MiB", "5%" or "64MiB,5%" */
     SETTING_TEXT,     /* char *, NULL if not configured */
     SETTING_SECRET,   /* char *, wiped and never shown */
+    SETTING_CALLBACK, /* char *, a URL whose path is a secret: shown up to its host */
     SETTING_PATH,     /* char *, expanded */
     SETTING_PLACE,    /* read by the code of its neighbourhood, not by the table: dbs, url, ... */
     SETTING_MOOT,     /* of Litestream's machinery, no meaning here: a warning with note */
@@ -81,7 +82,7 @@ MUST_USE int setting_table_own(struct setting_table table, void *base, struct er
 /* Wipes and frees the texts. */
 void setting_table_destroy(struct setting_table table, void *base);
 
-/* Adds the value as text that setting_set() reads; "***" for a secret, "" for no text. */
+/* Adds the value as text that setting_set() reads, with "***" for what is secret; "" for no text. */
 MUST_USE int setting_format(const struct setting *s, const void *base, struct buf *out,
                             struct error *err);
 

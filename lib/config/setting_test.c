@@ -28,6 +28,8 @@ static const char *sample_of(const struct setting *s)
     case SETTING_TEXT:
     case SETTING_SECRET:
         return "some text";
+    case SETTING_CALLBACK:
+        return "https://host:8443";
     case SETTING_PATH:
         return "/some/path";
     case SETTING_PLACE:

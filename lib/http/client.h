@@ -71,6 +71,7 @@ struct http_request {
      */
     int (*on_data)(void *arg, struct slice chunk, struct error *err);
     const char *unix_socket; /* connect there instead of to the URL's host; NULL: no */
+    const char *shown_url;   /* what errors call the URL; NULL: the URL without user and query */
 };
 
 /* Valid during done. */

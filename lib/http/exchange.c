@@ -373,6 +373,11 @@ static int set_url(struct http_exchange *x, const char *url, struct error *err)
     return 0;
 }
 
+static const char *request_url_shown(const struct http_request *req)
+{
+    return req->shown_url ? req->shown_url : req->url;
+}
+
 static int exchange_prepare(struct http_exchange *x, struct loop *loop,
                             const struct exchange_settings *settings,
                             const struct http_request *req, struct error *err)
@@ -385,7 +390,7 @@ static int exchange_prepare(struct http_exchange *x, struct loop *loop,
     x->deadline_ns = req->deadline_ns;
     x->stall_ns = req->stall_ns ? req->stall_ns : stall_ns_default;
     x->on_data = req->on_data;
-    (void)url_redact(req->url, x->shown_url); /* answers its argument */
+    (void)url_redact(request_url_shown(req), x->shown_url); /* answers its argument */
     loop_timer_init(&x->deadline, loop, on_deadline, x);
     loop_timer_init(&x->stall, loop, on_stall, x);
     x->method = str_dup(req->method, err);
@@ -412,7 +417,8 @@ int exchange_new(struct loop *loop, const struct exchange_settings *settings,
         return -1;
     if (exchange_prepare(x, loop, settings, req, err) < 0) {
         exchange_free(x);
-        return error_wrap(err, "%s %s", req->method, url_redact(req->url, shown));
+        return error_wrap(err, "%s %s", req->method,
+                          url_redact(request_url_shown(req), shown));
     }
     *out = x;
     return 0;

@@ -195,6 +195,7 @@ tap_run variables_are_expanded_in_values_and_unset_ones_reported expansion
 secrets() {
     cat >"$work/c.yml" <<-'END'
 	access-key-id: AKIDTOP
+	heartbeat-url: https://me:canary-5@hc.example.com/ping/canary-6?token=canary-7
 	secret-access-key: canary-1
 	dbs:
 	  - path: /a.db
@@ -215,6 +216,7 @@ secrets() {
     done
     expect 0 config -config "$work/c.yml" check
     grep -qE 'secret-access-key +\*\*\*' "$work/out"
+    grep -qE 'heartbeat-url +https://hc.example.com/\*\*\* ' "$work/out"
     # Nor does an error repeat them.
     sed -i 's/MDEy/canary-4/' "$work/c.yml"
     expect 2 config -config "$work/c.yml" check

@@ -11,7 +11,7 @@ hears() {
 class Beats(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         open(sys.argv[1], "a").write(self.path + "\n")
-        self.send_response(204)
+        self.send_response(503 if "canary" in self.path else 204)
         self.end_headers()
     def log_message(self, *arguments):
         pass
@@ -50,6 +50,28 @@ beats() {
     pid_stop "$bad_pid" TERM
     [ "$status" -eq 1 ]
 }
+# Who knows the URL can vouch for us: a failure is told without it, whatever went wrong.
+undelivered() {
+    hears
+    local name
+    for name in answered away; do
+        db_make "$work/$name.db"
+        configure "$name"
+        sed -i "s#$port/$name#$port/canary?token=canary#" "$work/$name.yml"
+    done
+    sed -i "s/127.0.0.1:$port/me:canary@127.0.0.1:1/" "$work/away.yml"
+    daemon_start answered replicate -log-level trace -config "$work/answered.yml"
+    local answered_pid=$pid
+    daemon_start away replicate -log-level trace -config "$work/away.yml"
+    wait_log answered 'answered 503'
+    wait_log away 'GET heartbeat-url: '
+    lacks "$work/answered.log" canary
+    lacks "$work/away.log" canary
+    pid_stop "$pid" TERM
+    pid_stop "$answered_pid" TERM
+}
+tap_run an_undelivered_beat_is_told_without_its_url undelivered
+
 tap_run a_healthy_process_beats_and_a_refused_one_does_not beats
 
 tap_end
