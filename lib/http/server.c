@@ -279,9 +279,9 @@ static int vhost_create(struct server_listener *listener, size_t idx, struct err
 {
     struct http_server *server = listener->server;
     struct lws_context_creation_info info = {0};
-    char name[16];
+    char name[24];
 
-    (void)snprintf(name, sizeof(name), "%zu", idx); /* one digit */
+    (void)snprintf(name, sizeof(name), "%zu", idx); /* the largest has 20 digits */
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info.vhost_name = name;
     info.protocols = server->protocols;

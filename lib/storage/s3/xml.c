@@ -9,6 +9,7 @@
 #include "lib/storage/s3/xml.h"
 
 #include <expat.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,16 @@ static const char *name_local(const char *name)
     return colon ? colon + 1 : name;
 }
 
+/* Of the input where the parser stands. The narrow form is deprecated where there is a wide one. */
+static uint64_t line_now(XML_Parser parser)
+{
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+    return XML_GetCurrentLineNumber64(parser);
+#else
+    return XML_GetCurrentLineNumber(parser);
+#endif
+}
+
 static void on_start(void *user, const XML_Char *name, const XML_Char **attributes UNUSED)
 {
     struct xml_run *run = user;
@@ -44,8 +55,8 @@ static void on_start(void *user, const XML_Char *name, const XML_Char **attribut
     if (run->has_failed)
         return;
     if (run->depth == XML_DEPTH_MAX || at + strlen(local) + 2 > sizeof(run->path)) {
-        (void)error_set(run->err, ERR_CORRUPT, 0, "line %lu: XML nested too deep",
-                        (unsigned long)XML_GetCurrentLineNumber(run->parser));
+        (void)error_set(run->err, ERR_CORRUPT, 0, "line %" PRIu64 ": XML nested too deep",
+                        line_now(run->parser));
         run_fail(run);
         return;
     }
@@ -138,8 +149,8 @@ int xml_parse(struct slice document, const struct xml_handler *handler, void *ar
     if (status != XML_STATUS_OK) {
         enum XML_Error cause = XML_GetErrorCode(parser);
         return error_set(err, cause == XML_ERROR_NO_MEMORY ? ERR_NO_MEMORY : ERR_CORRUPT, 0,
-                         "not an XML document: line %lu: %s",
-                         (unsigned long)XML_GetCurrentLineNumber(parser), XML_ErrorString(cause));
+                         "not an XML document: line %" PRIu64 ": %s", line_now(parser),
+                         XML_ErrorString(cause));
     }
     return 0;
 }
