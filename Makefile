@@ -234,13 +234,18 @@ format: ## Format every C file
 	$(Q)$(firstword $(shell command -v clang-format-19 clang-format 2>/dev/null) clang-format-19) -i $(ALL_C)
 
 PREFIX ?= /usr/local
-install: all ## Install programs, man pages and completion below PREFIX (default /usr/local)
+# install_completion SHELL,PATH: made by the program, into the folder where the shell looks.
+define install_completion
+	$(Q)$(OUT)/bin/walferry completion $(1) >$(OUT)/completion.$(1)
+	$(Q)install -D -m 0644 $(OUT)/completion.$(1) $(DESTDIR)$(PREFIX)/share/$(2)
+endef
+install: all ## Install programs, man pages and completions below PREFIX (default /usr/local)
 	$(Q)install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
 	$(Q)for page in $(wildcard docs/man/*.1); do \
 	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
-	$(Q)$(OUT)/bin/walferry completion bash >$(OUT)/completion.bash
-	$(Q)install -D -m 0644 $(OUT)/completion.bash \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/walferry
+	$(call install_completion,bash,bash-completion/completions/walferry)
+	$(call install_completion,zsh,zsh/site-functions/_walferry)
+	$(call install_completion,fish,fish/vendor_completions.d/walferry.fish)
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf build compile_commands.json

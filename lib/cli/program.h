@@ -30,6 +30,7 @@ struct command {
     size_t flag_count;
     size_t args_bytes;
     const void *defaults; /* args before parsing; NULL: zeros */
+    const char *words;    /* what its argument can be, as "bash|zsh"; NULL: anything */
     int positional_min;
     int positional_max;
     /* Runs it. Returns the exit status, or -1 with err for the caller to print and to derive the

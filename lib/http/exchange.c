@@ -417,8 +417,7 @@ int exchange_new(struct loop *loop, const struct exchange_settings *settings,
         return -1;
     if (exchange_prepare(x, loop, settings, req, err) < 0) {
         exchange_free(x);
-        return error_wrap(err, "%s %s", req->method,
-                          url_redact(request_url_shown(req), shown));
+        return error_wrap(err, "%s %s", req->method, url_redact(request_url_shown(req), shown));
     }
     *out = x;
     return 0;

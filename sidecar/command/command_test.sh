@@ -230,7 +230,7 @@ output_pipe() {
 }
 tap_run a_reader_that_went_away_does_not_kill_the_program output_pipe
 
-# ---- version, completion -----------------------------------------------------------------------
+# ---- version -----------------------------------------------------------------------------------
 
 version() {
     expect 0 version
@@ -242,31 +242,5 @@ version() {
     json_is "sorted(d) == ['commit', 'machine', 'sqlite', 'sqlite_has_wal_reset_bug', 'version']"
 }
 tap_run version_names_itself_and_the_libraries version
-
-# completes LINE: what bash proposes for its last word, into $work/out.
-completes() {
-    bash -c '
-        eval "$("$1" completion bash)" || exit 1
-        complete -p walferry | grep -q "_walferry" || exit 1
-        read -ra COMP_WORDS <<<"$2"
-        [ "${2%" "}" = "$2" ] || COMP_WORDS+=("")
-        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-        _walferry
-        printf "%s\n" "${COMPREPLY[@]}"' - "$walferry" "$1" >"$work/out"
-}
-
-completion() {
-    completes 'walferry re'
-    [ "$(sort "$work/out" | tr '\n' ' ')" = "$(grep '^re' <<<"$names" | sort | tr '\n' ' ')" ]
-    completes 'walferry repl'
-    [ "$(cat "$work/out")" = replicate ]
-    completes 'walferry restore -t'
-    [ "$(sort "$work/out" | tr '\n' ' ')" = '-timestamp -txid ' ]
-    completes 'walferry config '
-    says '-full'
-    expect 2 completion fish
-    tells 'bash only'
-}
-tap_run completion_loads_in_bash_and_completes_commands_and_flags completion
 
 tap_end

@@ -53,6 +53,7 @@ const struct command command_config = {
     .flags = flags,
     .flag_count = ARRAY_LEN(flags),
     .args_bytes = sizeof(struct config_args),
+    .words = "check",
     .positional_min = 1,
     .positional_max = 1,
     .run = run,

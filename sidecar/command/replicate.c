@@ -50,8 +50,8 @@ static const struct flag flags[] = {
      "restore databases that are missing before replicating", NULL},
     {"adopt", FLAG_SWITCH, AT(adopt), NULL,
      "continue whatever lies at the destination with this database", NULL},
-    {"log-level", FLAG_TEXT, AT(log_level), "LEVEL", "trace, debug, info, warn or error",
-     "$LOG_LEVEL, the configuration, info"},
+    {"log-level", FLAG_TEXT, AT(log_level), "trace|debug|info|warn|error",
+     "log lines of this level and those above it", "$LOG_LEVEL, the configuration, info"},
 };
 
 static const char detail[] =
