@@ -11,7 +11,8 @@
  *   3. finish writes the rest of head; the blob takes the descriptor.
  *
  * Having no name the file is gone with its last descriptor, also when the process is killed.
- * Nothing here is synced: a blob need not survive us. It leaves out any change after finish.
+ * Nothing here is synced: a blob need not survive us. It leaves out any change after finish; before
+ * it, bytes may be written again where they are (a header that was not complete at first).
  */
 #include "lib/io/blob.h"
 
@@ -226,6 +227,21 @@ int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *
     if (w->head.n + bytes.n > BLOB_WRITE_BYTES && head_write(w, err) < 0)
         return -1;
     return buf_append_slice(&w->head, bytes, err);
+}
+
+int blob_writer_rewrite(struct blob_writer *w, uint64_t offset, struct slice bytes,
+                        struct error *err)
+{
+    ASSERT(offset <= blob_writer_bytes(w));
+    ASSERT(bytes.n <= blob_writer_bytes(w) - offset);
+    /* What is in the file already, then what still waits in head. */
+    uint64_t stored = offset < w->file_bytes ? w->file_bytes - offset : 0;
+    size_t n = bytes.n < stored ? bytes.n : (size_t)stored;
+    if (n > 0 && env_pwrite(w->env, w->fd, bytes.p, n, (int64_t)offset, blob_file_name, err) < 0)
+        return error_wrap(err, "in %s", w->folder);
+    if (n < bytes.n)
+        memcpy(w->head.p + (offset + n - w->file_bytes), bytes.p + n, bytes.n - n);
+    return 0;
 }
 
 int blob_writer_finish(struct blob_writer *w, struct blob *out, struct error *err)

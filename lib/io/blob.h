@@ -62,6 +62,11 @@ void blob_writer_destroy(struct blob_writer *w);
 /* Adds bytes. ERR_NO_SPACE, ERR_NO_MEMORY, ERR_IO (the writer can only be destroyed then). */
 MUST_USE int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *err);
 
+/* Replaces bytes that were appended before; all of them must be there (asserted). ERR_IO,
+ * ERR_NO_SPACE. */
+MUST_USE int blob_writer_rewrite(struct blob_writer *w, uint64_t offset, struct slice bytes,
+                                 struct error *err);
+
 /* Bytes so far. */
 uint64_t blob_writer_bytes(const struct blob_writer *w);
 

@@ -111,6 +111,47 @@ static void test_blob_returns_its_bytes_below_at_and_beyond_the_threshold(void *
     test_folder_remove(folder);
 }
 
+static void test_bytes_are_rewritten_in_memory_in_the_file_and_across(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        uint64_t memory_bytes_max, offset;
+        size_t n;
+    } rows[] = {
+        {"in memory", BIG_BYTES, 0, 100},
+        {"in memory, to the end", BIG_BYTES, BIG_BYTES - 7, 7},
+        {"in the file", 1 << 16, 0, 100},
+        {"from the file into what waits", 1 << 16, 0, BIG_BYTES},
+        {"what waits", 1 << 16, BIG_BYTES - 1, 1},
+        {"nothing", 1 << 16, 5, 0},
+    };
+    static uint8_t wanted[BIG_BYTES];
+    static uint8_t got[BIG_BYTES];
+    char folder[256];
+    test_folder_make(folder);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = ERROR_INIT;
+        struct blob_writer w;
+        CLEANUP(blob_destroy) struct blob b = BLOB_INIT;
+        test_row(rows[i].name);
+        for (size_t k = 0; k < BIG_BYTES; k++)
+            wanted[k] = byte_at(k);
+        for (size_t k = 0; k < rows[i].n; k++)
+            wanted[rows[i].offset + k] ^= 0xff;
+        blob_writer_init(&w, env_real(), folder, rows[i].memory_bytes_max);
+        assert_ok(fill(&w, BIG_BYTES, &err), &err);
+        assert_ok(blob_writer_rewrite(&w, rows[i].offset,
+                                      slice_of(wanted + rows[i].offset, rows[i].n), &err),
+                  &err);
+        assert_int_equal(blob_writer_bytes(&w), BIG_BYTES);
+        assert_ok(blob_writer_finish(&w, &b, &err), &err);
+        assert_ok(blob_read(&b, 0, got, BIG_BYTES, &err), &err);
+        assert_memory_equal(got, wanted, BIG_BYTES);
+        blob_writer_destroy(&w);
+    }
+    test_folder_remove(folder);
+}
+
 static void test_sha256_is_that_of_the_standard(void **state UNUSED)
 {
     static const struct {
@@ -303,6 +344,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_blob_returns_its_bytes_below_at_and_beyond_the_threshold),
+        TEST(test_bytes_are_rewritten_in_memory_in_the_file_and_across),
         TEST(test_sha256_is_that_of_the_standard),
         TEST(test_sha256_does_not_depend_on_where_the_bytes_are),
         TEST(test_an_empty_blob_can_be_destroyed_again),

@@ -10,6 +10,10 @@
  *
  * For a snapshot the checksum of the database is computed along the way and compared with what the
  * header or the caller promises: a wrong object must not reach the bucket.
+ *
+ * A header that learns its database checksum late is written twice. The file checksum is a CRC, so
+ * it need not be computed anew: two files that differ in their first bytes only have checksums that
+ * differ by the CRC of that difference, moved ahead by the number of bytes behind it.
  */
 #include "lib/ltx/writer.h"
 
@@ -30,6 +34,7 @@ enum {
 static int put_summed(struct ltx_writer *w, struct slice bytes, struct error *err)
 {
     w->crc = crc64(w->crc, bytes);
+    w->summed_bytes += bytes.n;
     return blob_writer_append(w->out, bytes, err);
 }
 
@@ -74,7 +79,32 @@ static int index_add(struct ltx_writer *w, uint32_t pgno, uint64_t offset, size_
     return 0;
 }
 
+int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checksum, struct error *err)
+{
+    uint8_t before[LTX_HEADER_BYTES];
+    uint8_t after[LTX_HEADER_BYTES];
+
+    ASSERT(w->is_open && w->header.has_ext);
+    if (ltx_header_encode(&w->header, before, err) < 0)
+        return -1;
+    w->header.db_checksum = db_checksum;
+    if (ltx_header_encode(&w->header, after, err) < 0)
+        return -1;
+    uint64_t difference =
+        crc64(0, slice_of(before, sizeof(before))) ^ crc64(0, slice_of(after, sizeof(after)));
+    w->crc ^= crc64_combine(difference, 0, w->summed_bytes - LTX_HEADER_BYTES);
+    return blob_writer_rewrite(w->out, 0, slice_of(after, sizeof(after)), err);
+}
+
 int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page, struct error *err)
+{
+    uint64_t checksum = knows_db_checksum(&w->header) ? ltx_page_checksum(pgno, page) : 0;
+
+    return ltx_writer_page_summed(w, pgno, page, checksum, err);
+}
+
+int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice page,
+                           uint64_t checksum, struct error *err)
 {
     uint8_t *frame = w->scratch + page_compress_state_bytes();
 
@@ -83,13 +113,14 @@ int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page, stru
     if (page_order_next(&w->order, pgno, err) < 0)
         return error_wrap(err, "LTX file");
     if (knows_db_checksum(&w->header))
-        w->db_checksum = ltx_db_checksum_toggle(w->db_checksum, ltx_page_checksum(pgno, page));
+        w->db_checksum = ltx_db_checksum_toggle(w->db_checksum, checksum);
 
     size_t block_bytes = page_compress(w->scratch, page, frame + LTX_FRAME_HEADER_BYTES);
     be32_store(frame, pgno);
     be16_store(frame + 4, FRAME_FLAG_SIZE);
     be32_store(frame + 6, (uint32_t)block_bytes);
     w->crc = crc64(crc64(w->crc, slice_of(frame, LTX_FRAME_HEADER_BYTES)), page);
+    w->summed_bytes += LTX_FRAME_HEADER_BYTES + page.n;
 
     size_t frame_bytes = LTX_FRAME_HEADER_BYTES + block_bytes;
     if (index_add(w, pgno, blob_writer_bytes(w->out), frame_bytes, err) < 0)

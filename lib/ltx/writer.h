@@ -6,8 +6,9 @@
  *     for each page: ltx_writer_page(&w, pgno, page, err)
  *     ltx_writer_finish(&w, 0, &trailer, err); then blob_writer_finish(&blob, ...)
  *
- * The header is covered by the file checksum and comes first, so it must be complete at open, with
- * db_checksum. For a snapshot (MinTXID 1) the writer sees every page: it computes the checksum of
+ * The header comes first and is covered by the file checksum. All of it must be known at open, but
+ * for the extension's db_checksum, which ltx_writer_set_db_checksum() may tell later: whoever
+ * learns it from the pages need not read them twice. For a snapshot (MinTXID 1) the writer sees every page: it computes the checksum of
  * the database again and refuses to finish a file whose header promised another one.
  *
  * Threads: one at a time. Memory: one compressed page, LZ4's state (16 KiB), and the index, which
@@ -40,9 +41,10 @@ struct ltx_writer {
     struct blob_writer *out;
     struct blob_writer index;
     struct page_order order;
-    uint8_t *scratch;     /* LZ4's state, then one frame */
-    uint64_t crc;         /* of the file so far */
-    uint64_t db_checksum; /* of the pages so far; snapshots only */
+    uint8_t *scratch;      /* LZ4's state, then one frame */
+    uint64_t crc;          /* of the file so far */
+    uint64_t summed_bytes; /* that crc covers */
+    uint64_t db_checksum;  /* of the pages so far; snapshots only */
     bool is_open;
 };
 
@@ -65,6 +67,21 @@ MUST_USE int ltx_writer_open(struct ltx_writer *w, const struct ltx_writer_args 
  */
 MUST_USE int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page,
                              struct error *err);
+
+/*
+ * The same for a caller that has computed ltx_page_checksum(pgno, page) already. A wrong checksum
+ * is found where it counts, in a snapshot: by ltx_writer_finish().
+ */
+MUST_USE int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice page,
+                                    uint64_t checksum, struct error *err);
+
+/*
+ * Puts another db_checksum into the header's extension, which there must be (asserted); any time
+ * between open and finish. The file is as if it had been opened with it. Some 10 us.
+ * ERR_CORRUPT: ltx_header_check(). ERR_IO, ERR_NO_SPACE.
+ */
+MUST_USE int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checksum,
+                                        struct error *err);
 
 /*
  * Writes index and trailer. The blob then holds the whole file; the writer is closed.

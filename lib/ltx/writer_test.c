@@ -202,6 +202,69 @@ static void test_snapshot_that_is_not_the_promised_database_is_not_finished(void
     }
 }
 
+static void test_checksum_told_late_makes_the_same_file(void **state UNUSED)
+{
+    static const uint32_t page_counts[] = {0, 1, 2, 300};
+
+    for (size_t i = 0; i < ARRAY_LEN(page_counts); i++) {
+        struct ltx_trailer trailer[2];
+        struct blob blob[2];
+        for (int late = 0; late <= 1; late++) {
+            struct out o;
+            struct error err = ERROR_INIT;
+            struct ltx_header h = fixture_header_a();
+            uint8_t page[512];
+
+            h.min_txid = h.max_txid = 7;
+            h.commit = 300;
+            h.has_ext = true;
+            h.db_checksum = late ? LTX_CHECKSUM_FLAG : UINT64_C(0x93e12fe333be1d1d);
+            out_open(&o, &h, 0);
+            for (uint32_t pgno = 1; pgno <= page_counts[i]; pgno++) {
+                fixture_page(page, 512, pgno);
+                assert_ok(ltx_writer_page(&o.w, pgno, slice_of(page, 512), &err), &err);
+            }
+            if (late) {
+                assert_ok(ltx_writer_set_db_checksum(&o.w, UINT64_C(0x93e12fe333be1d1d), &err),
+                          &err);
+            }
+            assert_ok(ltx_writer_finish(&o.w, 0, &trailer[late], &err), &err);
+            assert_ok(blob_writer_finish(&o.blob, &blob[late], &err), &err);
+            out_close(&o);
+        }
+        assert_true(trailer[0].file_checksum == trailer[1].file_checksum);
+        assert_int_equal(blob[0].bytes, blob[1].bytes);
+        assert_memory_equal(blob[0].p, blob[1].p, blob[0].bytes);
+        blob_destroy(&blob[0]);
+        blob_destroy(&blob[1]);
+    }
+}
+
+static void test_wrong_checksum_of_a_page_is_found_in_a_snapshot(void **state UNUSED)
+{
+    struct out o;
+    struct ltx_header h = fixture_header_a();
+    struct error err = ERROR_INIT;
+    uint8_t page[512];
+    uint64_t sum = LTX_CHECKSUM_FLAG;
+
+    h.has_ext = true;
+    h.db_checksum = LTX_CHECKSUM_FLAG;
+    out_open(&o, &h, 0);
+    for (uint32_t pgno = 1; pgno <= 2; pgno++) {
+        fixture_page(page, 512, pgno);
+        uint64_t checksum = ltx_page_checksum(pgno, slice_of(page, 512));
+        sum = ltx_db_checksum_toggle(sum, checksum);
+        /* The second one is that of another page. */
+        assert_ok(
+            ltx_writer_page_summed(&o.w, pgno, slice_of(page, 512), checksum ^ (pgno - 1), &err),
+            &err);
+    }
+    assert_ok(ltx_writer_set_db_checksum(&o.w, sum, &err), &err);
+    assert_error(ltx_writer_finish(&o.w, 0, NULL, &err), &err, ERR_CORRUPT, "its header says");
+    out_close(&o);
+}
+
 static void test_header_that_breaks_a_rule_is_not_opened(void **state UNUSED)
 {
     struct blob_writer blob;
@@ -227,6 +290,8 @@ int main(void)
         TEST(test_snapshot_steps_over_the_lock_page),
         TEST(test_snapshot_that_lacks_pages_is_not_finished),
         TEST(test_snapshot_that_is_not_the_promised_database_is_not_finished),
+        TEST(test_checksum_told_late_makes_the_same_file),
+        TEST(test_wrong_checksum_of_a_page_is_found_in_a_snapshot),
         TEST(test_header_that_breaks_a_rule_is_not_opened),
     };
     return TEST_MAIN(tests);

@@ -7,10 +7,9 @@
  *   1. follower_advance() notes what is new into the dirty sets of all chains.
  *   2. The batch: this chain's dirty pages, the pages that growth added, all pages if it must be a
  *      full copy; without the lock page and without what lies beyond the new size.
- *   3. Measure: read each page, compute its checksum, compare with the map. A page that is as the
- *      store has it is left out. The database checksum follows by XOR.
- *   4. Write: the header is complete now (it carries the database checksum), so the pages are read
- *      a second time, from the page cache, and must have the checksums measured before.
+ *   3. Read each page once: compute its checksum, compare with the map. A page that is as the store
+ *      has it is left out, any other is written. The database checksum follows by XOR.
+ *   4. The header carries the database checksum, which is known last: it is written again.
  *   5. What proves that the object is ours must be there before it can be sent, since we may die
  *      before the answer: the pending record in the map; for a full copy, which the map has nothing
  *      to do with, the whole map that it will lead to, under the name "<map>.next".
@@ -105,10 +104,16 @@ struct encoding {
     uint64_t db_checksum; /* grows into that of the new state */
     struct entry_list entries;
     struct page_set pages;
+    /* The object, from its first page on. */
+    struct ltx_header header;
+    struct blob_writer file;
+    struct ltx_writer writer;
 };
 
 static void encoding_destroy(struct encoding *e)
 {
+    ltx_writer_close(&e->writer);
+    blob_writer_destroy(&e->file);
     page_set_destroy(&e->batch);
     page_set_destroy(&e->pages);
     entry_list_destroy(&e->entries);
@@ -141,75 +146,6 @@ static void batch_put_back(struct encoding *e)
         e->c->needs_difference = true; /* no memory for the set: the map will tell */
 }
 
-/* Step 3 for up to FULL_BATCH_PAGES pages: their old checksums in one read, the pages one by one.
- */
-static int measure_run(struct encoding *e, struct map_entry *run, size_t n, struct error *err)
-{
-    struct chain *c = e->c;
-
-    if (e->has_map && page_map_read(&c->map, run, n, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t pgno = run[i].pgno;
-        if (follower_page_read(c->db->follower, pgno, e->page, err) < 0)
-            return -1;
-        uint64_t checksum = ltx_page_checksum(pgno, slice_of(e->page, e->end->page_size));
-        bool is_growth = pgno > c->at.page_count;
-        if (checksum == run[i].checksum && !e->must_send_all && !is_growth)
-            continue;
-        if (run[i].checksum)
-            e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, run[i].checksum);
-        e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, checksum);
-        if (entry_list_add(&e->entries, pgno, checksum, err) < 0 ||
-            page_set_add(&e->pages, pgno, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* The database got smaller: the checksums of the pages that went away go out of the sum. */
-static int measure_shrink(struct encoding *e, struct map_entry *run, struct error *err)
-{
-    uint32_t pgno = e->end->page_count + 1;
-
-    while (e->has_map && pgno <= e->c->map.state.page_count) {
-        size_t n = 0;
-        for (; n < FULL_BATCH_PAGES && pgno <= e->c->map.state.page_count; n++, pgno++)
-            run[n] = (struct map_entry){.pgno = pgno};
-        if (page_map_read(&e->c->map, run, n, err) < 0)
-            return -1;
-        for (size_t i = 0; i < n; i++) {
-            if (run[i].checksum)
-                e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, run[i].checksum);
-        }
-    }
-    return 0;
-}
-
-static int batch_measure(struct encoding *e, struct error *err)
-{
-    CLEANUP(mem_free) struct map_entry *run = mem_new(FULL_BATCH_PAGES, sizeof(*run), err);
-    size_t n = 0;
-
-    if (!run)
-        return -1;
-    e->db_checksum = e->has_map ? e->c->map.state.db_checksum : LTX_CHECKSUM_FLAG;
-    for (uint32_t pgno = page_set_next(&e->batch, 1); pgno;
-         pgno = page_set_next(&e->batch, pgno + 1)) {
-        run[n++] = (struct map_entry){.pgno = pgno};
-        if (n < FULL_BATCH_PAGES)
-            continue;
-        if (task_is_canceled(e->task))
-            return canceled(err);
-        if (measure_run(e, run, n, err) < 0)
-            return -1;
-        n = 0;
-    }
-    if (measure_run(e, run, n, err) < 0)
-        return -1;
-    return measure_shrink(e, run, err);
-}
-
 /* ---- the object ---- */
 
 static struct ltx_header header_of_l0(const struct encoding *e)
@@ -234,7 +170,7 @@ static struct ltx_header header_of_l0(const struct encoding *e)
         .has_ext = true,
         .epoch = c->epoch,
         .owner = c->owner,
-        .db_checksum = e->db_checksum,
+        .db_checksum = LTX_CHECKSUM_FLAG, /* step 4 */
         .wal_cksum = {{end->cksum[0], end->cksum[1]}},
     };
 }
@@ -256,57 +192,125 @@ static int space_check(struct database *db, uint64_t wanted_bytes, struct error 
     return error_hint(err, "free disk space, or set meta-path to a folder on a larger disk");
 }
 
-/* Step 4. */
-static int object_write(struct encoding *e, struct ltx_writer *w, struct error *err)
+static int object_open(struct encoding *e, struct error *err)
 {
     struct database *db = e->c->db;
-    struct slice page = slice_of(e->page, e->end->page_size);
-
-    for (size_t i = 0; i < e->entries.count; i++) {
-        uint32_t pgno = e->entries.entry[i].pgno;
-        if (i % SPACE_CHECK_PAGES == SPACE_CHECK_PAGES - 1) {
-            if (task_is_canceled(e->task))
-                return canceled(err);
-            if (space_check(db, (uint64_t)SPACE_CHECK_PAGES * page.n, err) < 0)
-                return -1;
-        }
-        if (follower_page_read(db->follower, pgno, e->page, err) < 0)
-            return -1;
-        if (ltx_page_checksum(pgno, page) != e->entries.entry[i].checksum) {
-            return error_set(err, ERR_CORRUPT, 0,
-                             "%s: page %" PRIu32 " changed while it was read under our lock",
-                             db->path, pgno);
-        }
-        if (ltx_writer_page(w, pgno, page, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int object_build(struct encoding *e, struct outgoing *out, struct error *err)
-{
-    struct database *db = e->c->db;
-    struct blob_writer file;
-    CLEANUP(ltx_writer_close) struct ltx_writer w = {.is_open = false};
-    struct ltx_trailer trailer;
-    uint64_t bytes = (uint64_t)e->entries.count * e->end->page_size;
+    uint64_t bytes = (uint64_t)e->batch.page_count * e->end->page_size;
 
     if (bytes > BLOB_MEMORY_BYTES &&
         (env_mkdir_all(db->engine->env, db->work_folder, 0700, err) < 0 ||
          space_check(db, bytes / 4, err) < 0))
         return -1;
-    out->header = header_of_l0(e);
-    blob_writer_init(&file, db->engine->env, db->work_folder, BLOB_MEMORY_BYTES);
-    const struct ltx_writer_args args = {.header = out->header, .out = &file};
-    if (ltx_writer_open(&w, &args, err) < 0 || object_write(e, &w, err) < 0 ||
-        ltx_writer_finish(&w, 0, &trailer, err) < 0 ||
-        blob_writer_finish(&file, &out->blob, err) < 0) {
-        blob_writer_destroy(&file);
+    e->header = header_of_l0(e);
+    blob_writer_init(&e->file, db->engine->env, db->work_folder, BLOB_MEMORY_BYTES);
+    const struct ltx_writer_args args = {.header = e->header, .out = &e->file};
+    return ltx_writer_open(&e->writer, &args, err);
+}
+
+/* Step 3 for a page that the store lacks. It is in e->page. */
+static int object_add(struct encoding *e, uint32_t pgno, uint64_t checksum, struct error *err)
+{
+    if (!e->writer.is_open && object_open(e, err) < 0)
         return -1;
-    }
+    if (e->entries.count % SPACE_CHECK_PAGES == SPACE_CHECK_PAGES - 1 &&
+        space_check(e->c->db, (uint64_t)SPACE_CHECK_PAGES * e->end->page_size, err) < 0)
+        return -1;
+    if (entry_list_add(&e->entries, pgno, checksum, err) < 0 ||
+        page_set_add(&e->pages, pgno, err) < 0)
+        return -1;
+    return ltx_writer_page_summed(&e->writer, pgno, slice_of(e->page, e->end->page_size), checksum,
+                                  err);
+}
+
+/* Step 4. */
+static int object_finish(struct encoding *e, struct outgoing *out, struct error *err)
+{
+    struct ltx_trailer trailer;
+
+    if (!e->writer.is_open && object_open(e, err) < 0) /* a new size, and no page */
+        return -1;
+    if (ltx_writer_set_db_checksum(&e->writer, e->db_checksum, err) < 0)
+        return -1;
+    e->header = e->writer.header;
+    if (ltx_writer_finish(&e->writer, 0, &trailer, err) < 0 ||
+        blob_writer_finish(&e->file, &out->blob, err) < 0)
+        return -1;
+    out->header = e->header;
     out->file_checksum = trailer.file_checksum;
     return 0;
 }
+
+/* ---- from batch to object ---- */
+
+/* Step 3 for up to FULL_BATCH_PAGES pages: their old checksums in one read, the pages one by one.
+ */
+static int encode_run(struct encoding *e, struct map_entry *run, size_t n, struct error *err)
+{
+    struct chain *c = e->c;
+
+    if (e->has_map && page_map_read(&c->map, run, n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t pgno = run[i].pgno;
+        if (follower_page_read(c->db->follower, pgno, e->page, err) < 0)
+            return -1;
+        uint64_t checksum = ltx_page_checksum(pgno, slice_of(e->page, e->end->page_size));
+        bool is_growth = pgno > c->at.page_count;
+        if (checksum == run[i].checksum && !e->must_send_all && !is_growth)
+            continue;
+        if (run[i].checksum)
+            e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, run[i].checksum);
+        e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, checksum);
+        if (object_add(e, pgno, checksum, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The database got smaller: the checksums of the pages that went away go out of the sum. */
+static int sum_shrink(struct encoding *e, struct map_entry *run, struct error *err)
+{
+    uint32_t pgno = e->end->page_count + 1;
+
+    while (e->has_map && pgno <= e->c->map.state.page_count) {
+        size_t n = 0;
+        for (; n < FULL_BATCH_PAGES && pgno <= e->c->map.state.page_count; n++, pgno++)
+            run[n] = (struct map_entry){.pgno = pgno};
+        if (page_map_read(&e->c->map, run, n, err) < 0)
+            return -1;
+        for (size_t i = 0; i < n; i++) {
+            if (run[i].checksum)
+                e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, run[i].checksum);
+        }
+    }
+    return 0;
+}
+
+static int batch_write(struct encoding *e, struct error *err)
+{
+    CLEANUP(mem_free) struct map_entry *run = mem_new(FULL_BATCH_PAGES, sizeof(*run), err);
+    size_t n = 0;
+
+    if (!run)
+        return -1;
+    e->db_checksum = e->has_map ? e->c->map.state.db_checksum : LTX_CHECKSUM_FLAG;
+    for (uint32_t pgno = page_set_next(&e->batch, 1); pgno;
+         pgno = page_set_next(&e->batch, pgno + 1)) {
+        run[n++] = (struct map_entry){.pgno = pgno};
+        if (n < FULL_BATCH_PAGES)
+            continue;
+        if (task_is_canceled(e->task))
+            return canceled(err);
+        if (encode_run(e, run, n, err) < 0)
+            return -1;
+        n = 0;
+    }
+    if (encode_run(e, run, n, err) < 0)
+        return -1;
+    return sum_shrink(e, run, err);
+}
+
+/* ---- what proves that the object is ours ---- */
 
 static struct map_state state_of_out(const struct chain *c)
 {
@@ -363,7 +367,7 @@ static int encode_batch(struct encoding *e, enum encode_result *out_result, stru
 
     if (c->needs_all && e->end->page_count == 0)
         return error_set(err, ERR_WRONG_STATE, 0, "%s: the database has no pages yet", c->db->path);
-    if (batch_measure(e, err) < 0)
+    if (batch_write(e, err) < 0)
         return -1;
     bool is_resized = e->end->page_count != c->at.page_count;
     if (e->entries.count == 0 && !is_resized && c->at.txid > 0 && !c->needs_all) {
@@ -371,7 +375,7 @@ static int encode_batch(struct encoding *e, enum encode_result *out_result, stru
         *out_result = ENCODE_NOTHING;
         return 0;
     }
-    if (object_build(e, &c->out, err) < 0)
+    if (object_finish(e, &c->out, err) < 0)
         return -1;
     outgoing_fill(e, &c->out);
     if (proof_write(c, err) < 0) {

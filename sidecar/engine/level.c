@@ -318,11 +318,9 @@ void level_abandon(struct chain *c)
 
 /* ---- steps 2 and 3: encoding ---- */
 
-static int step_check(struct chain *c, struct level_job *job, uint32_t pgno, uint64_t expected,
-                      struct error *err)
+static int step_check(struct chain *c, const struct level_job *job, uint32_t pgno, uint64_t found,
+                      uint64_t expected, struct error *err)
 {
-    uint64_t found = ltx_page_checksum(pgno, slice_of(job->page, job->state.page_size));
-
     if (c->map.state.txid != job->state.txid || found == expected)
         return 0;
     (void)error_set(err, ERR_CORRUPT, 0,
@@ -361,10 +359,12 @@ static int step_run(struct chain *c, struct level_job *job, struct error *err)
             return -1;
         for (size_t i = 0; i < n; i++) {
             uint32_t pgno = job->run[i].pgno;
-            if (follower_page_read_pinned(c->db->follower, pgno, job->page, err) < 0 ||
-                step_check(c, job, pgno, job->run[i].checksum, err) < 0 ||
-                ltx_writer_page(&job->writer, pgno, slice_of(job->page, job->state.page_size),
-                                err) < 0)
+            struct slice page = slice_of(job->page, job->state.page_size);
+            if (follower_page_read_pinned(c->db->follower, pgno, job->page, err) < 0)
+                return -1;
+            uint64_t checksum = ltx_page_checksum(pgno, page);
+            if (step_check(c, job, pgno, checksum, job->run[i].checksum, err) < 0 ||
+                ltx_writer_page_summed(&job->writer, pgno, page, checksum, err) < 0)
                 return -1;
         }
     }
