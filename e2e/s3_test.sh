@@ -258,6 +258,18 @@ two_destinations() {
     } >"$work/it.yml"
 }
 
+# here ROW, away ROW: the newest row that a restore from this destination has.
+here() {
+    db_remove "$work/here.db"
+    "$walferry" restore -o "$work/here.db" "file://$work/here" >/dev/null 2>&1 &&
+        [ "$(db_ask "$work/here.db" "SELECT max(id) FROM app_row")" = "$1" ]
+}
+
+away() {
+    restore_with "$walferry" "$it" "$db" "$work/away.db" -replica away >/dev/null 2>&1 &&
+        [ "$(db_ask "$work/away.db" "SELECT max(id) FROM app_row")" = "$1" ]
+}
+
 one_of_two_destinations_is_away() {
     scene http
     two_destinations
@@ -265,11 +277,6 @@ one_of_two_destinations_is_away() {
     arrives 10
     store_stop
     app_must app insert 5
-    here() {
-        db_remove "$work/here.db"
-        "$walferry" restore -o "$work/here.db" "file://$work/here" >/dev/null 2>&1 &&
-            [ "$(db_ask "$work/here.db" "SELECT max(id) FROM app_row")" = "$1" ]
-    }
     wait_until "the other destination goes on" here 15
     app_must app insert 5
     wait_until "the other destination still goes on" here 20
@@ -277,13 +284,37 @@ one_of_two_destinations_is_away() {
     restore_with "$walferry" "$it" "$db" "$work/out.db" || fail "restore with one destination away"
     [ "$(db_ask "$work/out.db" "SELECT max(id) FROM app_row")" = 20 ] || fail "older rows"
     store_up http || give_up "versitygw does not come back"
-    away() {
-        restore_with "$walferry" "$it" "$db" "$work/away.db" -replica away >/dev/null 2>&1 &&
-            [ "$(db_ask "$work/away.db" "SELECT max(id) FROM app_row")" = 20 ]
-    }
-    wait_until "the one that was away has caught up" away
+    wait_until "the one that was away has caught up" away 20
     it_stop
     restores_equal
+}
+
+# The disk goes away while one destination lags; the restore falls through to the other.
+lagging_destination_goes_on_after_a_restore() {
+    scene http
+    two_destinations
+    it_start
+    arrives 10
+    store_stop
+    app_must app insert 5
+    wait_until "the other destination goes on" here 15
+    pid_stop "$it_pid" KILL
+    app_kill app
+    db_remove "$db"
+    rm -r "$work/.app.db-walferry"
+    "$walferry" restore -config "$it" "$db" </dev/null || fail "restore does not fall through"
+    app_start app "$db"
+    app_must app insert 5
+    it_start
+    wait_until "the restored destination goes on" here 20
+    store_up http || give_up "versitygw does not come back"
+    wait_until "the one that lagged has caught up" away 20
+    app_must app insert 5
+    wait_until "both go on" here 25
+    wait_until "both go on" away 25
+    it_stop
+    app_stop app
+    away 25 && here 25 && pages_equal "$db" "$work/away.db" && pages_equal "$db" "$work/here.db"
 }
 
 unknown_ca_is_refused() {
@@ -327,4 +358,6 @@ tap_run "-once without the store exits 1" once_without_store_fails
 tap_run "a folder of databases, also one that appears later" folder_of_databases
 tap_run "one of two destinations is away: the other goes on, restores fall through" \
     one_of_two_destinations_is_away
+tap_run "a destination that lagged when the disk was lost goes on after a restore from the other" \
+    lagging_destination_goes_on_after_a_restore
 tap_end

@@ -5,7 +5,8 @@
  *   LIST   the inventory of the prefix                                   (one listing)
  *   HEAD   header of the tip, TAIL its trailer                           (two small reads)
  *   JUDGE  facts from map, log and database; the verdict of lineage.h    (task)
- *   COVER  heal and rewind: the objects, or page indexes, in between     (reads)
+ *   ASK    before a refusal: what do the other destinations know?        (reads), then JUDGE again
+ *   COVER  heal, rewind, join: the objects, or page indexes, in between  (reads)
  *   APPLY  the map is healed, the dirty set filled                       (task)
  *
  * From JUDGE (or APPLY) on the chain tracks: what is noted goes into its dirty set. Nothing is
@@ -42,7 +43,7 @@ static void attach_free(struct attach *a)
 
 /* ---- ends ---- */
 
-static void attach_fail(struct attach *a, const char *what, const struct error *err)
+void attach_fail(struct attach *a, const char *what, const struct error *err)
 {
     struct chain *c = a->c;
     struct engine *e = c->db->engine;
@@ -57,10 +58,11 @@ static void attach_fail(struct attach *a, const char *what, const struct error *
         loop_timer_start(&c->attach_timer, delay / 2 + env_random_below(e->env, delay / 2 + 1));
     }
     attach_free(a);
+    attach_wake_siblings(c);
     engine_check_waits(e);
 }
 
-static void attach_refuse(struct attach *a)
+void attach_refuse(struct attach *a)
 {
     struct chain *c = a->c;
     struct error why = ERROR_INIT;
@@ -80,6 +82,7 @@ static void attach_refuse(struct attach *a)
               LOG_STR("hint", hint));
     c->attach = NULL;
     attach_free(a);
+    attach_wake_siblings(c);
     engine_check_waits(e);
 }
 
@@ -102,10 +105,11 @@ static void attach_succeed(struct attach *a)
     struct engine *e = c->db->engine;
 
     c->epoch = next_epoch(c, a);
-    env_random_fill(e->env, &c->owner, sizeof(c->owner));
+    c->owner = c->db->owner;
     c->has_accepted = false;
     c->attach_failures = 0;
     c->has_adopted = true;
+    c->is_descendant = a->verdict != LINEAGE_NEW && !a->facts.adopt;
     c->proof_boot_ns = env_boot_ns(e->env);
     c->timestamp_ms = a->facts.has_tip ? a->facts.tip.timestamp_ms : 0;
     c->acknowledged_txid = c->at.txid;
@@ -122,6 +126,7 @@ static void attach_succeed(struct attach *a)
     validate_arm(c);
     c->commit_count++; /* whatever the verdict found is shipped by the first encode */
     chain_ship_soon(c);
+    attach_wake_siblings(c);
     engine_check_waits(e);
 }
 
@@ -150,7 +155,7 @@ static void cover_begin(struct attach *a)
 {
     struct chain *c = a->c;
     struct error err = ERROR_INIT;
-    const struct cover_args args = {
+    struct cover_args args = {
         .storage = c->storage,
         .inventory = &c->inv,
         .after_txid = a->facts.map.txid,
@@ -160,6 +165,14 @@ static void cover_begin(struct attach *a)
         .work_folder = c->db->work_folder,
     };
 
+    if (a->verdict == LINEAGE_JOIN) { /* what lies between two states of the sibling */
+        const struct chain *s = &c->db->chains[a->sibling_idx];
+        bool is_rewound = a->joined_txid < a->equal_txid;
+        args.storage = s->storage;
+        args.inventory = &s->inv;
+        args.after_txid = is_rewound ? a->joined_txid : a->equal_txid;
+        args.to_txid = is_rewound ? a->equal_txid : a->joined_txid;
+    }
     if (cover_start(&args, cover_on_done, a, &a->cover, &err) == 0)
         return;
     a->cover = NULL;
@@ -170,6 +183,12 @@ static void cover_begin(struct attach *a)
     a->verdict = LINEAGE_FULL; /* what lies between is gone: all pages are sent once */
     a->is_applying = true;
     task_queue_push(&c->db->queue, &c->attach_task);
+}
+
+static bool needs_cover(const struct attach *a)
+{
+    return a->verdict == LINEAGE_HEAL || a->verdict == LINEAGE_REWIND ||
+           (a->verdict == LINEAGE_JOIN && a->joined_txid != a->equal_txid);
 }
 
 static void attach_done(struct task *task)
@@ -195,9 +214,10 @@ static void attach_done(struct task *task)
     }
     if (a->err.code != ERR_NONE)
         attach_fail(a, "attaching", &a->err);
-    else if (lineage_is_refusal(a->verdict))
-        attach_refuse(a);
-    else if (!a->is_applying && (a->verdict == LINEAGE_HEAL || a->verdict == LINEAGE_REWIND))
+    else if (lineage_is_refusal(a->verdict)) {
+        if (!attach_ask_siblings(a))
+            attach_refuse(a);
+    } else if (!a->is_applying && needs_cover(a))
         cover_begin(a);
     else
         attach_succeed(a);
@@ -214,6 +234,11 @@ static int reply_collect(void *arg, struct slice chunk, struct error *err)
 static void judge_start(struct attach *a)
 {
     task_queue_push(&a->c->db->queue, &a->c->attach_task);
+}
+
+void attach_judge_again(struct attach *a)
+{
+    judge_start(a);
 }
 
 static void tail_on_done(void *arg, const struct storage_result *result)
@@ -421,6 +446,7 @@ static void attach_begin(void *chain)
     a->c = c;
     a->reply = (struct buf)BUF_INIT(4096);
     a->facts.adopt = c->opt.adopt && !c->has_adopted;
+    c->is_unproven = false;
     c->attach = a;
     chain_set_state(c, CHAIN_ATTACHING, "looking at the newest object of the bucket");
     probe_start(a);
@@ -461,8 +487,9 @@ void attach_cancel(struct chain *c)
         storage_cancel(a->op); /* its done frees a */
     } else if (a->probe) {
         storage_probe_cancel(a->probe); /* likewise */
-    } else if (a->cover) {
+    } else if (a->cover || a->search) {
         cover_cancel(a->cover);
+        sibling_search_cancel(a->search);
         c->attach = NULL;
         attach_free(a);
     } else if (!task_is_pending(&c->attach_task)) {

@@ -1,6 +1,7 @@
 /*
  * One attaching of a chain, shared by its two halves: attach.c asks the bucket (loop thread),
- * attach_judge.c gathers the facts and carries the verdict out (task).
+ * attach_judge.c gathers the facts and carries the verdict out (task); attach_sibling.c asks the
+ * other destinations before a refusal (loop thread), attach_join.c makes a join (task).
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_ATTACH_INTERNAL_H
 #define WALFERRY_SIDECAR_ENGINE_ATTACH_INTERNAL_H
@@ -9,12 +10,18 @@
 #include "lib/storage/probe.h"
 #include "sidecar/engine/cover.h"
 #include "sidecar/engine/engine_internal.h"
+#include "sidecar/engine/sibling.h"
 
 struct attach {
     struct chain *c;
     struct storage_op *op;
     struct storage_probe *probe;
     struct cover *cover;
+    struct sibling_search *search;
+    size_t sibling_idx;   /* of the chain that is asked, or that has answered */
+    uint64_t equal_txid;  /* join: the sibling's TXID with the state of our tip */
+    uint64_t joined_txid; /* join: the sibling's TXID that the database was compared with */
+    bool is_waiting;      /* for a sibling that attaches, too. Nothing else is under way */
     bool is_canceled;
     struct buf reply;
     char tip_key[STORAGE_KEY_BYTES_MAX];
@@ -33,5 +40,32 @@ struct log_end attach_end_of_header(const struct ltx_header *h);
 
 /* work() of the chain's attach_task: judges, or applies what was fetched. Errors go to a->err. */
 void attach_work(struct task *task);
+
+/* attach.c: what follows from an outcome. a is gone afterwards. */
+void attach_refuse(struct attach *a);
+void attach_fail(struct attach *a, const char *what, const struct error *err);
+void attach_judge_again(struct attach *a);
+
+/*
+ * Before a refusal: asks the other destinations, or waits for one that is still attaching. False
+ * if there is nobody (left) to ask. Otherwise attach_judge_again(), attach_refuse() or attach_fail()
+ * follows.
+ */
+bool attach_ask_siblings(struct attach *a);
+
+/* A chain of this database came to an end of its attaching: others may have waited for it, or been
+ * refused although it could have spoken for them. */
+void attach_wake_siblings(struct chain *c);
+
+/*
+ * Task side. The database continues the sibling, and the tip is the sibling's state at equal_txid:
+ * compares the database with the sibling's page map, which fills the dirty set, and makes the map
+ * that the object N+1 will complete. LINEAGE_FULL in a->verdict if the sibling's map is of no use.
+ */
+MUST_USE int attach_join(struct attach *a, struct task *task, struct error *err);
+
+/* attach_judge.c, for attach_join.c */
+struct map_state attach_state_of_tip(const struct attach *a);
+void attach_apply_new(struct attach *a);
 
 #endif

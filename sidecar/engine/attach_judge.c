@@ -48,15 +48,21 @@ static int log_contains(struct database *db, const struct log_end *end, bool *ou
     return follower_contains(db->follower, end, out, err);
 }
 
-/* A full copy that arrived without our knowledge: its map lies ready beside the map. */
+/* A full copy, or the first object after a join, that arrived without our knowledge: the map that
+ * it led to, or completes, lies ready beside the map. */
 static int next_map_look(struct chain *c, const struct lineage_facts *facts, struct error *err)
 {
     CLEANUP(page_map_close) struct page_map next = PAGE_MAP_INIT;
     struct error ignored = ERROR_INIT; /* none, or none of use: then the map itself is asked */
+    const struct map_state *s = &next.state;
+    const struct lineage_tip *tip = &facts->tip;
 
-    if (!facts->has_tip ||
-        page_map_open(c->db->engine->env, c->next_map_path, &next, &ignored) < 0 ||
-        next.state.txid != facts->tip.txid || next.state.file_checksum != facts->tip.file_checksum)
+    if (!facts->has_tip || page_map_open(c->db->engine->env, c->next_map_path, &next, &ignored) < 0)
+        return 0;
+    bool is_of_tip = s->txid == tip->txid && s->file_checksum == tip->file_checksum;
+    bool has_led_to_tip =
+        s->pending_txid == tip->txid && s->pending_file_checksum == tip->file_checksum;
+    if (!is_of_tip && !has_led_to_tip)
         return 0;
     return encode_next_map_take(c, err);
 }
@@ -136,7 +142,7 @@ static int content_compare(struct attach *a, struct task *task, struct entry_lis
 }
 
 /* The state at the tip, as the map will have it. */
-static struct map_state state_of_tip(const struct attach *a)
+struct map_state attach_state_of_tip(const struct attach *a)
 {
     const struct lineage_tip *tip = &a->facts.tip;
 
@@ -173,7 +179,7 @@ static int track_from_map(struct chain *c, bool is_in_log, struct error *err)
 static int apply_rebuild(struct attach *a, const struct entry_list *entries, struct error *err)
 {
     struct chain *c = a->c;
-    struct map_state state = state_of_tip(a);
+    struct map_state state = attach_state_of_tip(a);
 
     page_map_close(&c->map);
     if (page_map_create(c->db->engine->env, c->map_path, c->db->path, state.page_size, &c->map,
@@ -188,32 +194,35 @@ static int apply_rebuild(struct attach *a, const struct entry_list *entries, str
     return 0;
 }
 
-static void apply_new(struct attach *a)
+void attach_apply_new(struct attach *a)
 {
     struct chain *c = a->c;
 
     page_map_close(&c->map);
-    c->at = a->facts.has_tip ? state_of_tip(a) : (struct map_state){.txid = 0};
+    c->at = a->facts.has_tip ? attach_state_of_tip(a) : (struct map_state){.txid = 0};
     c->at.page_size = follower_end(c->db->follower)->page_size;
     c->needs_all = true;
     c->is_tracking = true;
 }
 
 /* Verdicts that need nothing more from the bucket are carried out in the same task. */
-static int verdict_apply(struct attach *a, const struct entry_list *entries, struct error *err)
+static int verdict_apply(struct attach *a, struct task *task, const struct entry_list *entries,
+                         struct error *err)
 {
     struct chain *c = a->c;
 
     switch (a->verdict) {
     case LINEAGE_NEW:
     case LINEAGE_FULL:
-        apply_new(a);
+        attach_apply_new(a);
         return 0;
     case LINEAGE_CONTINUE:
         c->at = c->map.state;
         return track_from_map(c, a->facts.log_contains_map, err);
     case LINEAGE_REBUILD:
         return apply_rebuild(a, entries, err);
+    case LINEAGE_JOIN:
+        return attach_join(a, task, err);
     case LINEAGE_HEAL:
     case LINEAGE_REWIND:
     case LINEAGE_STALE:
@@ -247,7 +256,7 @@ static int judge(struct attach *a, struct task *task, struct error *err)
             return -1;
         a->verdict = lineage_judge(&a->facts, &a->reason);
     }
-    return verdict_apply(a, &entries, err);
+    return verdict_apply(a, task, &entries, err);
 }
 
 /* ---- APPLY: task ---- */
@@ -273,7 +282,7 @@ static int heal_from(struct chain *c, const struct blob *object, struct error *e
 static int apply_heal(struct attach *a, struct error *err)
 {
     struct chain *c = a->c;
-    struct map_state state = state_of_tip(a);
+    struct map_state state = attach_state_of_tip(a);
     bool is_sound = false;
 
     for (size_t i = 0; i < a->fetched.blob_count; i++) {
@@ -284,7 +293,7 @@ static int apply_heal(struct attach *a, struct error *err)
         return -1;
     if (!is_sound) {
         a->reason = "the page map could not be healed: all pages are sent once";
-        apply_new(a);
+        attach_apply_new(a);
         return 0;
     }
     c->at = state;
@@ -295,7 +304,7 @@ static int apply_rewind(struct attach *a, struct error *err)
 {
     struct chain *c = a->c;
 
-    c->at = state_of_tip(a);
+    c->at = attach_state_of_tip(a);
     c->at.end = (struct log_end){.page_size = a->facts.tip.page_size}; /* not in this log */
     c->is_tracking = true;
     c->needs_difference = true;
@@ -308,6 +317,8 @@ static int apply(struct attach *a, struct error *err)
     struct database *db = a->c->db;
     enum advance_result proof;
 
+    if (a->verdict == LINEAGE_JOIN) /* tracks since it was judged */
+        return page_set_add_all(&a->c->dirty, &a->fetched.pages, err);
     chain_reset(a->c);
     if (follower_advance(db->follower, database_note, db, &proof, err) < 0)
         return -1;
@@ -316,7 +327,7 @@ static int apply(struct attach *a, struct error *err)
     if (a->verdict == LINEAGE_REWIND)
         return apply_rewind(a, err);
     if (a->verdict == LINEAGE_FULL) {
-        apply_new(a);
+        attach_apply_new(a);
         return 0;
     }
     /* The log may have moved on since the verdict. */

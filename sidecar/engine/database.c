@@ -267,6 +267,7 @@ static void open_done(struct task *task)
         return;
     }
     db->follower = TAKE(db->opened);
+    env_random_fill(e->env, &db->owner, sizeof(db->owner));
     db->open_failures = 0;
     db->is_notified = false;
     db->is_moved = false;

@@ -148,11 +148,22 @@ static void batch_put_back(struct encoding *e)
 
 /* ---- the object ---- */
 
+/* Grows along the chain, and over all chains of this database: it tells in which order the states
+ * were that one owner sent to several destinations. */
+static uint64_t timestamp_next(const struct chain *c)
+{
+    struct database *db = c->db;
+    uint64_t now_ms = env_wall_ns(db->engine->env) / NS_PER_MS;
+    uint64_t last_ms = c->timestamp_ms > db->timestamp_ms ? c->timestamp_ms : db->timestamp_ms;
+
+    db->timestamp_ms = now_ms > last_ms ? now_ms : last_ms + 1;
+    return db->timestamp_ms;
+}
+
 static struct ltx_header header_of_l0(const struct encoding *e)
 {
     const struct chain *c = e->c;
     const struct log_end *end = e->end;
-    uint64_t now_ms = env_wall_ns(c->db->engine->env) / NS_PER_MS;
     bool is_same_log = memcmp(c->at.end.salt, end->salt, sizeof(end->salt)) == 0 &&
                        c->at.end.frame <= end->frame && c->at.end.page_size == end->page_size;
     uint32_t from = is_same_log ? c->at.end.frame : 0;
@@ -163,7 +174,7 @@ static struct ltx_header header_of_l0(const struct encoding *e)
         .commit = end->page_count,
         .min_txid = c->at.txid + 1,
         .max_txid = c->at.txid + 1,
-        .timestamp_ms = (int64_t)(now_ms > c->timestamp_ms ? now_ms : c->timestamp_ms + 1),
+        .timestamp_ms = (int64_t)timestamp_next(c),
         .wal_offset = offset,
         .wal_bytes = wal_frame_offset(end->page_size, (uint64_t)end->frame + 1) - offset,
         .wal_salt = {{end->salt[0], end->salt[1]}},
@@ -552,11 +563,14 @@ static int commit_out(struct chain *c, struct error *err)
     struct outgoing *out = &c->out;
     struct map_state state = state_of_out(c);
 
-    if (!out->has_every_page) {
-        if (page_map_write(&c->map, out->entries.entry, out->entries.count, err) < 0)
+    if (!out->has_every_page && c->map.fd >= 0) {
+        if (page_map_write(&c->map, out->entries.entry, out->entries.count, err) < 0 ||
+            page_map_commit(&c->map, &state, err) < 0)
             return -1;
-        return page_map_commit(&c->map, &state, err);
+        if (strcmp(c->map.path, c->map_path) == 0)
+            return 0;
     }
+    /* A full copy's map, or that of a join: it takes the name now. */
     if (encode_next_map_take(c, err) < 0)
         return -1;
     if (c->map.state.txid == state.txid && c->map.state.file_checksum == state.file_checksum)

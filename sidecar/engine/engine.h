@@ -9,7 +9,8 @@
  *   task_queue.h  one job at a time for a database
  *   database.c    a database's states: waiting, following, checkpointing, below the reserve
  *   chain.c       a destination's states and when it ships
- *   attach.c      taking up a chain: list, judge, heal
+ *   attach.c      taking up a chain: list, judge, heal, join
+ *   sibling.h     what another destination knows of the history of one that lags
  *   encode.c      pages to LTX objects
  *   ship.c        objects to the store; refusals, fencing
  *   level.c       compactions and snapshots

@@ -177,6 +177,8 @@ struct chain {
     struct loop_timer attach_timer;
     unsigned attach_failures;
     bool has_adopted;         /* -adopt counts once */
+    bool is_descendant;       /* attached, and the database provably continues what lies there */
+    bool is_unproven;         /* refused, and another destination could still prove descent */
     struct local_proof found; /* by claim_look(). Owner: task */
     struct local_proof proof; /* the loop's copy */
     uint64_t owed_txid; /* a full copy in mid-chain: not shipped before a snapshot reaches it */
@@ -253,6 +255,8 @@ struct database {
     enum follow_state open_state;
     struct follower *opened; /* result of open_task */
     uint64_t file_id;        /* of the open file; 0: not known */
+    uint32_t owner;          /* random for each opening: writes to all destinations. Owner: loop */
+    uint64_t timestamp_ms;   /* newest that an object of this owner got. Owner: task */
     dev_t device;            /* that the file was on when it was opened. Owner: task */
     int claim_fd;            /* our lock on this database; -1: not taken */
     struct task advance_task;

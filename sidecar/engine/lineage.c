@@ -101,7 +101,8 @@ static enum lineage_verdict judge_map_behind(const struct lineage_facts *f, cons
                    out_reason);
 }
 
-enum lineage_verdict lineage_judge(const struct lineage_facts *f, const char **out_reason)
+/* What map, log and content say. */
+static enum lineage_verdict judge_alone(const struct lineage_facts *f, const char **out_reason)
 {
     if (!f->has_tip)
         return verdict(LINEAGE_NEW, "the prefix is empty: a new history begins", out_reason);
@@ -132,6 +133,30 @@ enum lineage_verdict lineage_judge(const struct lineage_facts *f, const char **o
                              out_reason);
 }
 
+enum lineage_verdict lineage_judge(const struct lineage_facts *f, const char **out_reason)
+{
+    enum lineage_verdict alone = judge_alone(f, out_reason);
+
+    if (alone != LINEAGE_NEEDS_CONTENT && !lineage_is_refusal(alone))
+        return alone;
+    switch (f->sibling) {
+    case LINEAGE_SIBLING_EQUALS:
+        return verdict(LINEAGE_JOIN,
+                       "another destination, which this database continues, had exactly this "
+                       "state: what came after it is sent",
+                       out_reason);
+    case LINEAGE_SIBLING_HOLDS:
+        return verdict(LINEAGE_FULL,
+                       "another destination, which this database continues, went through this "
+                       "state and on: all pages are sent once",
+                       out_reason);
+    case LINEAGE_SIBLING_UNKNOWN:
+    case LINEAGE_SIBLING_NONE:
+    default:
+        return alone;
+    }
+}
+
 bool lineage_is_refusal(enum lineage_verdict v)
 {
     return v == LINEAGE_STALE || v == LINEAGE_DIVERGED || v == LINEAGE_FOREIGN;
@@ -147,6 +172,7 @@ const char *lineage_verdict_name(enum lineage_verdict v)
         [LINEAGE_REWIND] = "rewind",
         [LINEAGE_REBUILD] = "rebuild",
         [LINEAGE_FULL] = "full",
+        [LINEAGE_JOIN] = "join",
         [LINEAGE_STALE] = "stale",
         [LINEAGE_DIVERGED] = "diverged",
         [LINEAGE_FOREIGN] = "foreign",

@@ -18,6 +18,11 @@
  *   no usable map, N's position lies in our log      full: descends, but all pages must be sent
  *   anything else                                    foreign: refused
  *
+ *   Instead of a refusal, if another destination of the database is attached and its history
+ *   (sibling.h) ...
+ *     has the very state of N among its boundaries   join: what differs from that state becomes N+1
+ *     holds a later state of N's owner               full: all pages become N+1
+ *
  * "Refused" always names the ways on: restore, another prefix, or -adopt.
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_LINEAGE_H
@@ -49,6 +54,14 @@ enum lineage_answer {
     LINEAGE_NO,
 };
 
+/* What the history in another destination, which this database provably continues, says. */
+enum lineage_sibling {
+    LINEAGE_SIBLING_UNKNOWN, /* not asked */
+    LINEAGE_SIBLING_NONE,    /* nobody to ask, or it may be a fork */
+    LINEAGE_SIBLING_HOLDS,   /* the tip's state is one that it went through */
+    LINEAGE_SIBLING_EQUALS,  /* and it has exactly that state at a boundary */
+};
+
 struct lineage_facts {
     bool has_tip;
     struct lineage_tip tip;
@@ -59,6 +72,7 @@ struct lineage_facts {
     bool log_contains_map; /* the map's position does */
     enum lineage_answer content_is_map; /* database checksum equals the map's */
     enum lineage_answer content_is_tip; /* ... the tip's */
+    enum lineage_sibling sibling;
     bool adopt; /* the user said: continue with this database whatever it is */
 };
 
@@ -70,6 +84,7 @@ enum lineage_verdict {
     LINEAGE_REWIND,
     LINEAGE_REBUILD,
     LINEAGE_FULL,
+    LINEAGE_JOIN,
     LINEAGE_STALE,
     LINEAGE_DIVERGED,
     LINEAGE_FOREIGN,

@@ -203,6 +203,29 @@ static void test_adopt_continues_whatever_there_is(void **state UNUSED)
     }
 }
 
+static void test_sibling_turns_a_refusal_into_going_on(void **state UNUSED)
+{
+    const struct lineage_facts refused[] = {
+        with_content(bucket_at_9(), false, false),
+        with_content(with_map(4, 0x66), true, false),
+        with_content(with_map(4, 0x66), false, false),
+        with_content(with_map(9, TIP_SUM), false, false),
+        bucket_at_9(), /* the content need not be read again */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct lineage_facts f = refused[i];
+        f.sibling = LINEAGE_SIBLING_HOLDS;
+        expect("holds", f, LINEAGE_FULL, "went through this state");
+        f.sibling = LINEAGE_SIBLING_EQUALS;
+        expect("equals", f, LINEAGE_JOIN, "exactly this state");
+    }
+    struct lineage_facts f = with_map(9, TIP_SUM);
+    f.is_same_file = true;
+    f.sibling = LINEAGE_SIBLING_EQUALS;
+    expect("what is proven anyway stays", f, LINEAGE_CONTINUE, "fits");
+}
+
 /* Whatever the facts: once the content is known there is a verdict, an empty or unproven database
  * is refused, and a question is asked at most once. */
 static void test_every_combination_of_facts_has_a_verdict(void **state UNUSED)
@@ -219,6 +242,7 @@ static void test_every_combination_of_facts_has_a_verdict(void **state UNUSED)
             f.log_contains_map = bits & 8;
             f.map.is_rewind = bits & 16;
             f.tip.has_ext = bits & 32;
+            f.sibling = LINEAGE_SIBLING_NONE;
             f = with_content(f, bits & 64, bits & 128);
             enum lineage_verdict v = lineage_judge(&f, &reason);
             assert_int_not_equal(v, LINEAGE_NEEDS_CONTENT);
@@ -236,8 +260,8 @@ static void test_refusals_are_the_three_that_ship_nothing(void **state UNUSED)
     static const bool refused[] = {
         [LINEAGE_NEEDS_CONTENT] = false, [LINEAGE_NEW] = false,    [LINEAGE_CONTINUE] = false,
         [LINEAGE_HEAL] = false,          [LINEAGE_REWIND] = false, [LINEAGE_REBUILD] = false,
-        [LINEAGE_FULL] = false,          [LINEAGE_STALE] = true,   [LINEAGE_DIVERGED] = true,
-        [LINEAGE_FOREIGN] = true,
+        [LINEAGE_FULL] = false,          [LINEAGE_JOIN] = false,   [LINEAGE_STALE] = true,
+        [LINEAGE_DIVERGED] = true,       [LINEAGE_FOREIGN] = true,
     };
 
     for (unsigned v = 0; v < ARRAY_LEN(refused); v++) {
@@ -258,6 +282,7 @@ int main(void)
         TEST(test_tip_that_is_not_what_we_led_to_is_another_writers),
         TEST(test_bucket_that_lost_its_newest_objects_gets_all_pages),
         TEST(test_adopt_continues_whatever_there_is),
+        TEST(test_sibling_turns_a_refusal_into_going_on),
         TEST(test_every_combination_of_facts_has_a_verdict),
         TEST(test_refusals_are_the_three_that_ship_nothing),
     };
