@@ -77,7 +77,7 @@ FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
 .PHONY: all help deps peers demo test test-build fuzz-build compare bench fuzz asan tsan lint format \
-        coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
+        chaos coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -213,6 +213,11 @@ coverage: ## Line coverage of lib/ and sidecar/ by the tests
 	$(Q)find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	$(Q)$(MAKE) --no-print-directory test VARIANT=coverage || echo "coverage: some tests failed"
 	$(Q).ci/coverage build/coverage
+
+CHAOS_ROUNDS ?= 1000
+chaos: all $(E2E_BIN) ## Kill application, sidecar, store and disk CHAOS_ROUNDS times (default 1000)
+	$(Q).ci/peers || true
+	$(Q)CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) e2e/crash/chaos_test.sh
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), from its kept seeds

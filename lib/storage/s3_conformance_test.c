@@ -1,6 +1,9 @@
 /*
- * The promises of every store, kept by the S3 driver against a real server (versitygw), over http
- * and over https with a certificate of a private authority.
+ * The promises of every store, kept by the S3 driver against real servers: versitygw, over http and
+ * over https with a certificate of a private authority; MinIO; and Swift, which cannot create
+ * conditionally, so that the driver has to look before it creates.
+ *
+ * STORES=minio runs one of them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +11,19 @@
 #include "lib/storage/s3/s3.h"
 #include "lib/testing/server.h"
 #include "lib/testing/storage_conformance.h"
+#include "lib/testing/store.h"
 #include "lib/testing/test.h"
 
-static const char bucket[] = "conformance";
-
 struct s3_fixture {
-    struct test_s3 server;
+    struct test_s3 server;   /* versitygw, or */
+    struct test_store store; /* another */
+    const char *endpoint;
+    const char *bucket;
+    const char *access_key;
+    const char *secret_key;
+    const char *ca_file;
+    bool can_create;
+    size_t page_keys; /* 0: as S3 */
     char folder[256];
     unsigned case_idx; /* each case has a prefix of its own */
 };
@@ -25,15 +35,18 @@ static int s3_open_with(const struct s3_fixture *f, const char *bucket_name, con
 
     (void)snprintf(prefix, sizeof(prefix), "team a/app %u", f->case_idx);
     const struct storage_s3_config config = {
-        .endpoint = f->server.endpoint,
-        .region = f->server.region,
+        .endpoint = f->endpoint,
+        .region = "us-east-1",
         .bucket = bucket_name,
         .prefix = prefix,
-        .access_key_id = f->server.access_key,
+        .access_key_id = f->access_key,
         .secret_access_key = secret,
-        .ca_file = f->server.is_https ? f->server.tls.ca_path : NULL,
+        .ca_file = f->ca_file,
     };
-    return storage_s3_new(loop, &config, out, err);
+    if (storage_s3_new(loop, &config, out, err) < 0)
+        return -1;
+    storage_set_can_create(*out, f->can_create); /* as the probe would find it */
+    return 0;
 }
 
 static int s3_open(void *arg, struct loop *loop, struct storage **out, struct error *err)
@@ -41,69 +54,107 @@ static int s3_open(void *arg, struct loop *loop, struct storage **out, struct er
     struct s3_fixture *f = arg;
 
     f->case_idx++;
-    return s3_open_with(f, bucket, f->server.secret_key, loop, out, err);
+    return s3_open_with(f, f->bucket, f->secret_key, loop, out, err);
 }
 
 static int s3_open_again(void *arg, struct loop *loop, struct storage **out, struct error *err)
 {
     struct s3_fixture *f = arg;
 
-    return s3_open_with(f, bucket, f->server.secret_key, loop, out, err);
+    return s3_open_with(f, f->bucket, f->secret_key, loop, out, err);
 }
 
 static int s3_open_missing(void *arg, struct loop *loop, struct storage **out, struct error *err)
 {
     struct s3_fixture *f = arg;
 
-    return s3_open_with(f, "no-such-bucket", f->server.secret_key, loop, out, err);
+    return s3_open_with(f, "no-such-bucket", f->secret_key, loop, out, err);
 }
 
 static int s3_open_refused(void *arg, struct loop *loop, struct storage **out, struct error *err)
 {
     struct s3_fixture *f = arg;
 
-    return s3_open_with(f, bucket, "not-the-secret-key-at-all", loop, out, err);
+    return s3_open_with(f, f->bucket, "not-the-secret-key-at-all", loop, out, err);
 }
 
-static void test_versitygw_is_there(void **state UNUSED)
-{
-    char path[256];
+/* A store that is not installed is a test that is skipped, and says so. */
+static bool is_there;
 
-    if (!test_peer_path("versitygw", path))
-        test_skip("# no versitygw at %s: run 'make peers'", path);
+static void test_the_store_is_there(void **state UNUSED)
+{
+    if (!is_there)
+        test_skip("# its suite is left out");
 }
 
-static int conformance_over(const char *name, bool is_https)
+static int conformance_run(struct s3_fixture *f, const char *name)
 {
-    struct s3_fixture f = {.case_idx = 0};
+    static const struct CMUnitTest tests[] = {TEST(test_the_store_is_there)};
     const struct storage_conformance_setup setup = {
         .name = name,
         .open = s3_open,
         .open_again = s3_open_again,
         .open_missing = s3_open_missing,
         .open_refused = s3_open_refused,
-        .arg = &f,
+        .cannot_create = !f->can_create,
+        .page_keys = f->page_keys,
+        .arg = f,
     };
+    int failures = test_main_run(tests, ARRAY_LEN(tests), name);
+
+    return is_there ? failures + storage_conformance_run(&setup) : failures;
+}
+
+static int conformance_versitygw(bool is_https)
+{
+    struct s3_fixture f = {.can_create = true, .bucket = "conformance"};
 
     test_folder_make(f.folder);
-    int failures = 1;
-    if (test_s3_start(&f.server, f.folder, is_https)) {
-        test_s3_bucket_make(&f.server, bucket);
-        failures = storage_conformance_run(&setup);
-    }
+    is_there = test_s3_start(&f.server, f.folder, is_https);
+    if (is_there)
+        test_s3_bucket_make(&f.server, f.bucket);
+    f.endpoint = f.server.endpoint;
+    f.access_key = f.server.access_key;
+    f.secret_key = f.server.secret_key;
+    f.ca_file = is_https ? f.server.tls.ca_path : NULL;
+    int failures = conformance_run(&f, is_https ? "s3 over https" : "s3 over http");
     test_s3_stop(&f.server);
     test_folder_remove(f.folder);
     return failures;
 }
 
+static int conformance_store(const char *kind, bool can_create, size_t page_keys)
+{
+    struct s3_fixture f = {.can_create = can_create, .page_keys = page_keys};
+
+    test_folder_make(f.folder);
+    is_there = test_store_start(&f.store, kind, f.folder);
+    f.endpoint = f.store.endpoint;
+    f.bucket = f.store.bucket;
+    f.access_key = f.store.access_key;
+    f.secret_key = f.store.secret_key;
+    int failures = conformance_run(&f, kind);
+    test_store_stop(&f.store);
+    test_folder_remove(f.folder);
+    return failures;
+}
+
+static bool is_wanted(const char *kind)
+{
+    const char *only = getenv("STORES");
+
+    return !only || strcmp(only, kind) == 0;
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {TEST(test_versitygw_is_there)};
-    char path[256];
-    int failures = TEST_MAIN(tests);
+    int failures = 0;
 
-    if (!test_peer_path("versitygw", path))
-        return failures;
-    return failures + conformance_over("s3 over http", false) +
-           conformance_over("s3 over https", true);
+    if (is_wanted("versitygw"))
+        failures += conformance_versitygw(false) + conformance_versitygw(true);
+    if (is_wanted("minio"))
+        failures += conformance_store("minio", true, 0);
+    if (is_wanted("swift"))
+        failures += conformance_store("swift", false, 100);
+    return failures;
 }

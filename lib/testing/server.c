@@ -347,7 +347,7 @@ void test_tls_make(struct test_tls *tls, const char *folder)
 
 /* ---- versitygw ---- */
 
-/* One try on a free port. False if it ended before it answered. */
+/* One try on its port. False if it ended before it answered. */
 static bool s3_try(struct test_s3 *s3, const char *program)
 {
     char port[32];
@@ -356,7 +356,6 @@ static bool s3_try(struct test_s3 *s3, const char *program)
     char access[64];
     char secret[80];
 
-    s3->port = test_port_free();
     (void)snprintf(port, sizeof(port), "127.0.0.1:%u", s3->port);
     (void)snprintf(s3->endpoint, sizeof(s3->endpoint), "%s://%s", s3->is_https ? "https" : "http",
                    port);
@@ -385,6 +384,15 @@ static bool s3_try(struct test_s3 *s3, const char *program)
     return test_port_wait(s3->port, &s3->process, start_ns);
 }
 
+static void s3_give_up(const struct test_s3 *s3)
+{
+    char *output = test_process_output(&s3->process);
+
+    print_error("# versitygw does not answer:\n%s\n", output);
+    free(output);
+    fail();
+}
+
 bool test_s3_start(struct test_s3 *s3, const char *folder, bool is_https)
 {
     char program[256];
@@ -406,15 +414,22 @@ bool test_s3_start(struct test_s3 *s3, const char *folder, bool is_https)
     if (is_https)
         test_tls_make(&s3->tls, folder);
     for (int tries = 0; tries < S3_START_TRIES; tries++) {
+        s3->port = test_port_free();
         if (s3_try(s3, program))
             return true;
         test_process_stop(&s3->process);
     }
-    char *output = test_process_output(&s3->process);
-    print_error("# versitygw does not answer:\n%s\n", output);
-    free(output);
-    fail();
+    s3_give_up(s3);
     return false;
+}
+
+void test_s3_restart(struct test_s3 *s3)
+{
+    char program[256];
+
+    assert_true(test_peer_path("versitygw", program));
+    if (!s3_try(s3, program))
+        s3_give_up(s3);
 }
 
 void test_s3_bucket_make(const struct test_s3 *s3, const char *bucket)

@@ -115,6 +115,9 @@ void test_s3_object_path(const struct test_s3 *s3, const char *bucket, const cha
 /* Number of lines of the access log that contain part ("" counts all requests). */
 unsigned test_s3_request_count(const struct test_s3 *s3, const char *part);
 
+/* Starts a server that has ended once more, with its port and its files; waits until it answers. */
+void test_s3_restart(struct test_s3 *s3);
+
 /* Ends the server. Accepts one that was never started (zeroed). */
 void test_s3_stop(struct test_s3 *s3);
 

@@ -32,6 +32,11 @@ struct storage_conformance_setup {
     /* Which of the odd names this store cannot hold; NULL: it holds all. They are left out and
      * printed. */
     bool (*cannot_hold)(const char *key);
+    /* The store cannot create conditionally: the storage looks first, and of several that create at
+     * once more than one may believe to have won. That case is skipped, and the probe must tell. */
+    bool cannot_create;
+    /* Keys on a page of its listings, and at least as many in a batch delete; 0: 1000. */
+    size_t page_keys;
     /* A storage on a bucket that does not exist: list must be ERR_NOT_FOUND. NULL: no such thing.
      */
     int (*open_missing)(void *arg, struct loop *loop, struct storage **out, struct error *err);

@@ -11,7 +11,7 @@
 #include "lib/testing/test.h"
 
 enum {
-    CONFORMANCE_KEYS_MAX = 2200,
+    CONFORMANCE_PAGE_KEYS = 1000,
     CONFORMANCE_KEY_BYTES = 128
 };
 
@@ -39,6 +39,9 @@ void conformance_create(struct conformance *f, const char *key, uint64_t seed, s
 
 /* Gets the whole object and asserts that it is n bytes of seed. */
 void conformance_assert_content(struct conformance *f, const char *key, uint64_t seed, size_t n);
+
+/* Keys that fill so many tenths of a page of a listing. */
+size_t conformance_page_keys(const struct conformance *f, size_t tenths);
 
 /* Creates count small objects named by name(idx), 16 at a time. */
 void conformance_create_many(struct conformance *f, size_t count,

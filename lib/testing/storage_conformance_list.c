@@ -119,18 +119,19 @@ void test_a_listing_is_ordered_and_complete_beyond_a_page(void **state)
     CLEANUP(listed_destroy) struct listed all = LISTED_INIT;
     CLEANUP(listed_destroy) struct listed level = LISTED_INIT;
     char key[CONFORMANCE_KEY_BYTES];
+    size_t count = conformance_page_keys(f, 22);
 
-    conformance_create_many(f, CONFORMANCE_KEYS_MAX, name_numbered);
+    conformance_create_many(f, count, name_numbered);
     list_ok(f, "", NULL, &all);
-    assert_int_equal(all.count, CONFORMANCE_KEYS_MAX);
+    assert_int_equal(all.count, count);
     name_numbered(0, key);
     assert_string_equal(all.first, key);
-    name_numbered(CONFORMANCE_KEYS_MAX - 1, key);
+    name_numbered(count - 1, key);
     assert_string_equal(all.last, key);
     /* One level, from its middle: also more than a page. */
     name_numbered(98, key);
     list_ok(f, "0000/", key, &level);
-    assert_int_equal(level.count, CONFORMANCE_KEYS_MAX / 2 - 50);
+    assert_int_equal(level.count, count / 2 - 50);
 }
 
 static void create_each(struct conformance *f, const char *const *keys, size_t count)
@@ -272,11 +273,11 @@ void test_deleting_a_missing_object_succeeds(void **state)
 }
 
 enum {
-    BATCH_KEYS = 1500
+    BATCH_KEYS_MAX = 1500
 };
 
 struct batch {
-    bool was_answered[BATCH_KEYS + 2];
+    bool was_answered[BATCH_KEYS_MAX + 2];
     struct conformance_end end;
 };
 
@@ -302,27 +303,28 @@ void test_a_batch_delete_removes_each_key_and_answers_for_it(void **state)
     struct conformance *f = *state;
     struct error err = ERROR_INIT;
     CLEANUP(listed_destroy) struct listed l = LISTED_INIT;
-    CLEANUP(mem_free) char *names = calloc(BATCH_KEYS + 2, CONFORMANCE_KEY_BYTES);
-    CLEANUP(mem_free) const char **keys = calloc(BATCH_KEYS + 2, sizeof(*keys));
+    size_t count = conformance_page_keys(f, 15);
+    CLEANUP(mem_free) char *names = calloc(count + 2, CONFORMANCE_KEY_BYTES);
+    CLEANUP(mem_free) const char **keys = calloc(count + 2, sizeof(*keys));
     struct batch b = {.end = {.is_done = false}};
 
-    assert_true(names && keys);
-    conformance_create_many(f, BATCH_KEYS, name_numbered);
+    assert_true(names && keys && count <= BATCH_KEYS_MAX);
+    conformance_create_many(f, count, name_numbered);
     conformance_create(f, "0001/kept", 7, 7);
     /* Two that were never there, at the front and at the end. */
-    for (size_t i = 0; i < BATCH_KEYS + 2; i++) {
+    for (size_t i = 0; i < count + 2; i++) {
         keys[i] = names + i * CONFORMANCE_KEY_BYTES;
-        name_numbered(i == 0                ? BATCH_KEYS + 5
-                      : i == BATCH_KEYS + 1 ? BATCH_KEYS + 6
-                                            : i - 1,
+        name_numbered(i == 0           ? count + 5
+                      : i == count + 1 ? count + 6
+                                       : i - 1,
                       names + i * CONFORMANCE_KEY_BYTES);
     }
     const struct storage_delete args = {
-        .keys = keys, .key_count = BATCH_KEYS + 2, .on_key = batch_on_key};
+        .keys = keys, .key_count = count + 2, .on_key = batch_on_key};
     assert_ok(storage_delete_start(f->st, &args, batch_on_done, &b, NULL, &err), &err);
     conformance_run_until(f, &b.end.is_done);
     assert_ok(b.end.err.code == ERR_NONE ? 0 : -1, &b.end.err);
-    for (size_t i = 0; i < BATCH_KEYS + 2; i++)
+    for (size_t i = 0; i < count + 2; i++)
         assert_true(b.was_answered[i]);
     list_ok(f, "", NULL, &l);
     assert_string_equal(buf_str(&l.keys), "0001/kept\n");
