@@ -78,6 +78,7 @@ struct inject_result {
 
 #define INJECT_RESULT_INIT {.denial = BUF_INIT(8192), .patch = BUF_INIT(INJECT_PATCH_BYTES_MAX)}
 
+/* Frees the texts. */
 void inject_result_destroy(struct inject_result *result);
 
 /*

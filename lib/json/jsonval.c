@@ -466,3 +466,32 @@ int jsonval_u64_or(struct jsonval v, uint64_t fallback, uint64_t *out, struct er
     *out = fallback;
     return 0;
 }
+
+void jsonval_write(struct jsonval v, struct json_writer *w, const char *key)
+{
+    if (!jsonval_is_object(v) && !jsonval_is_array(v)) {
+        if (cJSON_IsString(v.item))
+            json_writer_str(w, key, v.item->valuestring);
+        else if (cJSON_IsNumber(v.item))
+            json_writer_f64(w, key, v.item->valuedouble);
+        else if (cJSON_IsBool(v.item))
+            json_writer_bool(w, key, cJSON_IsTrue(v.item));
+        else
+            json_writer_null(w, key);
+        return;
+    }
+    if (w->depth == JSON_WRITER_DEPTH_MAX) {
+        if (w->err.code == ERR_NONE)
+            (void)jsonval_error(v, &w->err, ERR_LIMIT, "nested deeper than can be written");
+        json_writer_null(w, key);
+        return;
+    }
+    bool is_object = jsonval_is_object(v);
+    if (is_object)
+        json_writer_object(w, key);
+    else
+        json_writer_array(w, key);
+    for (struct jsonval c = jsonval_first(v); jsonval_exists(c); c = jsonval_next(c))
+        jsonval_write(c, w, is_object ? jsonval_key(c) : NULL);
+    json_writer_end(w);
+}

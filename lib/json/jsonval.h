@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "lib/base/base.h"
+#include "lib/json/json_writer.h"
 
 enum {
     JSONVAL_BYTES_MAX = 32 << 20,
@@ -105,6 +106,13 @@ MUST_USE int jsonval_str_or(struct jsonval v, const char *fallback, const char *
                             struct error *err);
 MUST_USE int jsonval_bool_or(struct jsonval v, bool fallback, bool *out, struct error *err);
 MUST_USE int jsonval_u64_or(struct jsonval v, uint64_t fallback, uint64_t *out, struct error *err);
+
+/*
+ * Writes the value at v, whole, as the next value of w (null where nothing is). Numbers keep their
+ * value, up to the digits of a double. Nested deeper than w has room for: ERR_LIMIT, by
+ * json_writer_finish() like its other failures.
+ */
+void jsonval_write(struct jsonval v, struct json_writer *w, const char *key);
 
 /* An error about the value at v: "<document>: <place>: <fmt>". Returns -1. */
 int jsonval_error(struct jsonval v, struct error *err, enum error_code code, const char *fmt, ...)

@@ -13,37 +13,6 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void value_write(struct json_writer *w, const char *key, struct jsonval v)
-{
-    struct error err = ERROR_INIT;
-    const char *text;
-    double number;
-    bool flag;
-
-    if (jsonval_is_object(v) || jsonval_is_array(v)) {
-        if (w->depth >= JSON_WRITER_DEPTH_MAX) {
-            json_writer_null(w, key);
-            return;
-        }
-        bool is_object = jsonval_is_object(v);
-        if (is_object)
-            json_writer_object(w, key);
-        else
-            json_writer_array(w, key);
-        for (struct jsonval c = jsonval_first(v); jsonval_exists(c); c = jsonval_next(c))
-            value_write(w, is_object ? jsonval_key(c) : NULL, c);
-        json_writer_end(w);
-    } else if (jsonval_str(v, &text, &err) == 0) {
-        json_writer_str(w, key, text);
-    } else if (jsonval_f64(v, &number, &err) == 0) {
-        json_writer_f64(w, key, number);
-    } else if (jsonval_bool(v, &flag, &err) == 0) {
-        json_writer_bool(w, key, flag);
-    } else {
-        json_writer_null(w, key);
-    }
-}
-
 /* Reads text and writes it again; false if it is not JSON. */
 static bool rewrite(struct slice text, enum json_style style, struct buf *out)
 {
@@ -54,9 +23,11 @@ static bool rewrite(struct slice text, enum json_style style, struct buf *out)
     if (jsonval_parse(&doc, "fuzz", text, &err) < 0)
         return false;
     json_writer_init(&w, out, style);
-    value_write(&w, NULL, jsonval_root(&doc));
-    ASSERT(json_writer_finish(&w, &err) == 0);
-    return true;
+    jsonval_write(jsonval_root(&doc), &w, NULL);
+    /* Read up to JSONVAL_DEPTH_MAX, written up to JSON_WRITER_DEPTH_MAX. */
+    if (json_writer_finish(&w, &err) < 0)
+        ASSERT(err.code == ERR_LIMIT);
+    return err.code == ERR_NONE;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

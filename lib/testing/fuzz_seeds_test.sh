@@ -4,7 +4,7 @@
 # sanitizers, beside the release; in other variants this test would say the same again.
 cd "$(dirname "$0")/../.." || exit 1
 
-mapfile -t fuzzers < <(find lib sidecar -name '*_fuzz.c' | sed 's/\.c$//' | sort)
+mapfile -t fuzzers < <(find lib sidecar controller -name '*_fuzz.c' | sed 's/\.c$//' | sort)
 if [ "${VARIANT:-release}" != release ]; then
     echo "ok 1 - fuzzers_survive_their_seeds # SKIP they are a variant of their own"
     exit 0
