@@ -22,6 +22,8 @@ void inject_result_destroy(struct inject_result *result)
     buf_destroy(&result->patch);
 }
 
+static void text_of(char *out, size_t bytes, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
+
 static void text_of(char *out, size_t bytes, const char *fmt, va_list ap)
 {
     (void)vsnprintf(out, bytes, fmt, ap); /* cut when long */

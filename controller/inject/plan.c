@@ -203,7 +203,7 @@ static int database_plan(const struct inject_request *request, const struct pod_
 {
     const struct api_database *db = &request->replica->databases[idx];
     struct error ignored = ERROR_INIT;
-    struct jsonval container;
+    struct jsonval container = {0};
     bool is_read_only = false;
 
     if (container_choose(request, pod, db, &container, result) != 0)

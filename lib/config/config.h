@@ -118,6 +118,7 @@ struct config_s3 {
     char *access_key_id;
     char *secret_access_key; /* secret */
     char *session_token;     /* secret */
+    char *credentials_path;  /* absolute folder of files with these three instead, read again */
     char *storage_class;
     uint64_t part_bytes;          /* of a multipart upload, at least 5 MiB */
     uint32_t concurrency;         /* parts at a time; 0: the provider's (5, R2: 2) */

@@ -194,6 +194,8 @@ static const struct error_row {
      "a.yml:5: dbs[0].replica.access-key-id: secret-access-key is missing", ERR_USAGE},
     {S3 "    secret-access-key: x",
      "a.yml:5: dbs[0].replica.secret-access-key: access-key-id is missing", ERR_USAGE},
+    {S3 "    credentials-path: /keys\n    access-key-id: x\n    secret-access-key: y",
+     "a.yml:5: dbs[0].replica.credentials-path: access-key-id is set, too: one of them", ERR_USAGE},
     {S3 "    session-token: x",
      "a.yml:5: dbs[0].replica.session-token: needs access-key-id and secret-access-key", ERR_USAGE},
     {S3 "    sse-customer-key: x",

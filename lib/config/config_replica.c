@@ -356,6 +356,10 @@ static int s3_check(const struct source *s, struct config_replica *out, struct e
         return source_error(s, "access-key-id", err, ERR_USAGE, "secret-access-key is missing");
     if (s3->secret_access_key && !s3->access_key_id)
         return source_error(s, "secret-access-key", err, ERR_USAGE, "access-key-id is missing");
+    if (s3->credentials_path && s3->access_key_id) {
+        return source_error(s, "credentials-path", err, ERR_USAGE,
+                            "access-key-id is set, too: one of them");
+    }
     if (s3->session_token && !s3->access_key_id) {
         return source_error(s, "session-token", err, ERR_USAGE,
                             "needs access-key-id and secret-access-key");

@@ -4,7 +4,7 @@
  *
  * Defaults and ranges: Litestream 0.5 (cmd/litestream/main.go, db.go, store.go, s3/) and 0.3.13;
  * ours are metrics-compat, journal-mode, free-space-reserve, seal, require-fencing, session-token,
- * ca-file.
+ * credentials-path, ca-file.
  */
 #include <string.h>
 
@@ -116,6 +116,7 @@ static const struct setting replica_rows[] = {
     KEY("access-key-id", s3.access_key_id, TEXT, .flags = S3),
     KEY("secret-access-key", s3.secret_access_key, SECRET, .flags = S3),
     KEY("session-token", s3.session_token, SECRET, .flags = S3),
+    KEY("credentials-path", s3.credentials_path, PATH, .flags = S3),
     KEY("region", s3.region, TEXT, .flags = S3),
     KEY("bucket", s3.bucket, TEXT, .flags = S3),
     KEY("endpoint", s3.endpoint, TEXT, .flags = S3),

@@ -192,6 +192,37 @@ static void test_numbers_that_lost_digits_are_refused(void **state UNUSED)
     }
 }
 
+static void test_a_value_is_written_as_it_was_read(void **state UNUSED)
+{
+    static const char text[] = "{\"a\":[1,2.5,\"x/y\",null,true,{}],\"b\":{\"c\":[]}}";
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    CLEANUP(buf_destroy) struct buf out = BUF_INIT(1024);
+    struct error err = ERROR_INIT;
+    struct json_writer w;
+
+    parse(&doc, text);
+    json_writer_init(&w, &out, JSON_COMPACT);
+    jsonval_write(jsonval_root(&doc), &w, NULL);
+    assert_ok(json_writer_finish(&w, &err), &err);
+    assert_string_equal(buf_str(&out), text);
+}
+
+static void test_a_value_too_deep_to_be_written_is_an_error(void **state UNUSED)
+{
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    CLEANUP(buf_destroy) struct buf out = BUF_INIT(1024);
+    char text[2 * JSONVAL_DEPTH_MAX + 1] = "";
+    struct error err = ERROR_INIT;
+    struct json_writer w;
+
+    memset(text, '[', 40);
+    memset(text + 40, ']', 40);
+    parse(&doc, text);
+    json_writer_init(&w, &out, JSON_COMPACT);
+    jsonval_write(jsonval_root(&doc), &w, NULL);
+    assert_error(json_writer_finish(&w, &err), &err, ERR_LIMIT, "deeper than can be written");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -203,6 +234,8 @@ int main(void)
         TEST(test_duplicates_are_found_among_many_keys),
         TEST(test_limits_of_depth_values_and_size_hold),
         TEST(test_numbers_that_lost_digits_are_refused),
+        TEST(test_a_value_is_written_as_it_was_read),
+        TEST(test_a_value_too_deep_to_be_written_is_an_error),
     };
     return TEST_MAIN(tests);
 }

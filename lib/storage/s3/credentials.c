@@ -4,7 +4,7 @@
  *   current    what peek answers while it is good: not rejected, and not within five minutes of its
  *              end, or there because a refresh has failed and its end has not come
  *   waiters    all get the outcome of one refresh
- *   refresh    begun by the first waiter, from a timer: static, environment and files at once
+ *   refresh    begun by the first waiter, from a timer: static, folder, environment and files at once
  * (small files on a local disk: read on the loop), the others by a fetch
  *
  * After a failed refresh with credentials that still serve, the next one waits 30 s.
@@ -23,6 +23,7 @@ struct s3_credentials_chain {
     struct loop *loop;
     struct http_client *http; /* for the sources; made when first needed */
     char *region;
+    char *folder;                /* NULL: none */
     struct s3_credentials fixed; /* of the configuration */
     struct s3_credentials current;
     bool is_rejected;
@@ -298,6 +299,10 @@ static int refresh_begin(struct s3_credentials_chain *chain, struct s3_credentia
                    ? -1
                    : 1;
     }
+    if (chain->folder) {
+        return s3_credentials_folder_read(loop_env(chain->loop), chain->folder, made, err) < 0 ? -1
+                                                                                               : 1;
+    }
     if (name) {
         rc = named_profile(chain, name, made, err);
         return rc ? rc
@@ -399,6 +404,7 @@ int s3_credentials_chain_new(struct loop *loop, const struct s3_credentials_conf
                              struct s3_credentials_chain **out, struct error *err)
 {
     const char *id = config->access_key_id ? config->access_key_id : "";
+    bool has_folder = config->folder && *config->folder;
     const char *secret = config->secret_access_key ? config->secret_access_key : "";
 
     if (!*id != !*secret) {
@@ -412,8 +418,10 @@ int s3_credentials_chain_new(struct loop *loop, const struct s3_credentials_conf
     chain->loop = loop;
     loop_timer_init(&chain->timer, loop, on_timer, chain);
     chain->region = str_dup(config->region ? config->region : "us-east-1", err);
-    if (!chain->region || (*id && s3_credentials_set(&chain->fixed, "configuration", id, secret,
-                                                     config->session_token, 0, err) < 0)) {
+    chain->folder = has_folder ? str_dup(config->folder, err) : NULL;
+    if (!chain->region || (has_folder && !chain->folder) ||
+        (*id && s3_credentials_set(&chain->fixed, "configuration", id, secret,
+                                   config->session_token, 0, err) < 0)) {
         s3_credentials_chain_free(chain);
         return -1;
     }
@@ -433,5 +441,6 @@ void s3_credentials_chain_free(struct s3_credentials_chain *chain)
     s3_credentials_destroy(&chain->fixed);
     s3_credentials_destroy(&chain->current);
     free(chain->region);
+    free(chain->folder);
     free(chain);
 }

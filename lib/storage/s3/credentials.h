@@ -4,13 +4,15 @@
  * somebody else's identity.
  *
  *   1. static          access-key-id and secret-access-key of the configuration
- *   2. profile         if AWS_PROFILE is set: that section of the shared files
- *   3. environment     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN;
+ *   2. folder          credentials-path of the configuration: files that are read again, so that a
+ *                      mounted Secret can change
+ *   3. profile         if AWS_PROFILE is set: that section of the shared files
+ *   4. environment     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN;
  *                      LITESTREAM_ACCESS_KEY_ID, LITESTREAM_SECRET_ACCESS_KEY
- *   4. web identity    AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN: STS AssumeRoleWithWebIdentity
- *   5. shared files    section "default" of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE
- *   6. container       AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (ECS, EKS Pod Identity)
- *   7. EC2 metadata    IMDSv2, unless AWS_EC2_METADATA_DISABLED=true
+ *   5. web identity    AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN: STS AssumeRoleWithWebIdentity
+ *   6. shared files    section "default" of AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE
+ *   7. container       AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (ECS, EKS Pod Identity)
+ *   8. EC2 metadata    IMDSv2, unless AWS_EC2_METADATA_DISABLED=true
  *
  * Credentials that expire are fetched again S3_CREDENTIALS_EARLY_NS before they do; requests that
  * come meanwhile share one refresh. If that fails the old ones serve until their end. Token files
@@ -26,6 +28,9 @@
 #include "lib/io/loop.h"
 
 #define S3_CREDENTIALS_EARLY_NS (5 * NS_PER_MIN)
+
+/* How often the files of a folder are read again, while there are requests. */
+#define S3_CREDENTIALS_FOLDER_NS NS_PER_MIN
 
 enum {
     S3_CREDENTIAL_BYTES_MAX = 8192, /* of one field; session tokens reach 2 KiB */
@@ -52,6 +57,7 @@ struct s3_credentials_config {
     const char *access_key_id; /* NULL or "": not static */
     const char *secret_access_key;
     const char *session_token;
+    const char *folder; /* of files with the keys; NULL or "": none */
     const char *region; /* of STS, when AWS_REGION does not tell */
 };
 

@@ -44,6 +44,18 @@ MUST_USE int s3_profile_load(const struct env *env, const char *name, struct s3_
 MUST_USE int credentials_token_read(const struct env *env, const char *path, struct buf *out,
                                     struct error *err);
 
+/* ---- credentials_folder.c ---- */
+
+/*
+ * Reads the keys from files of a folder: AWS_ACCESS_KEY_ID or access-key-id,
+ * AWS_SECRET_ACCESS_KEY or secret-access-key, and, if there is one, AWS_SESSION_TOKEN or
+ * session-token. They serve until S3_CREDENTIALS_FOLDER_NS from now; if they cannot be read again
+ * then, S3_CREDENTIALS_EARLY_NS longer.
+ * ERR_ACCESS names the files that are missing; ERR_IO, ERR_LIMIT, ERR_NO_MEMORY.
+ */
+MUST_USE int s3_credentials_folder_read(const struct env *env, const char *folder,
+                                        struct s3_credentials *out, struct error *err);
+
 /* ---- credentials_fetch.c ---- */
 
 enum credentials_fetch_kind {

@@ -137,6 +137,32 @@ static void test_keys_of_the_configuration_come_first(void **state UNUSED)
     s3_credentials_chain_free(chain);
 }
 
+static void test_keys_in_a_folder_are_read_again(void **state UNUSED)
+{
+    const struct s3_credentials_config config = {.folder = folder, .region = "r"};
+    struct asked asked;
+
+    (void)setenv("AWS_ACCESS_KEY_ID", "AKENV", 1); /* never: the folder was asked for */
+    struct s3_credentials_chain *chain = chain_make(&config);
+    ask(chain, &asked);
+    assert_int_equal(asked.err.code, ERR_ACCESS);
+    assert_non_null(strstr(asked.err.text, "neither a file AWS_ACCESS_KEY_ID nor access-key-id"));
+    (void)file_make("AWS_ACCESS_KEY_ID", "AKOLD\n");
+    (void)file_make("secret-access-key", "CANARY\n");
+    ask(chain, &asked);
+    assert_string_equal(asked.id, "AKOLD");
+    assert_non_null(s3_credentials_peek(chain));
+    /* The Secret changes, the store refuses the old key. */
+    (void)file_make("AWS_ACCESS_KEY_ID", "AKNEW\n");
+    (void)file_make("AWS_SESSION_TOKEN", "T\n");
+    assert_true(s3_credentials_reject(chain));
+    assert_null(s3_credentials_peek(chain));
+    ask(chain, &asked);
+    assert_string_equal(asked.id, "AKNEW");
+    assert_string_equal(asked.token, "T");
+    s3_credentials_chain_free(chain);
+}
+
 static void test_keys_come_from_the_environment(void **state UNUSED)
 {
     struct asked asked;
@@ -494,6 +520,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         EACH(test_keys_of_the_configuration_come_first),
+        EACH(test_keys_in_a_folder_are_read_again),
         EACH(test_keys_come_from_the_environment),
         EACH(test_nothing_anywhere_is_said_so),
         EACH(test_keys_come_from_the_shared_files),

@@ -235,6 +235,7 @@ static int clients_take(struct s3_store *store, const struct storage_s3_config *
                                                       .secret_access_key =
                                                           config->secret_access_key,
                                                       .session_token = config->session_token,
+                                                      .folder = config->credentials_path,
                                                       .region = store->target.region};
 
     if (s3_shared_credentials_take(loop, &credentials, &store->credentials, err) < 0 ||

@@ -13,7 +13,7 @@
 #include "lib/storage/s3/sigv4.h"
 
 enum {
-    SHARED_SETTINGS_MAX = 4,
+    SHARED_SETTINGS_MAX = 5,
     SHARED_KEY_BYTES_MAX = 64 * 1024,
 };
 
@@ -195,7 +195,7 @@ int s3_shared_credentials_take(struct loop *loop, const struct s3_credentials_co
         .loop = loop,
         .kind = SHARED_CREDENTIALS,
         .settings = {config->access_key_id, config->secret_access_key, config->session_token,
-                     config->region},
+                     config->folder, config->region},
         .make = credentials_make,
         .config = config,
     };
