@@ -1,0 +1,81 @@
+/*
+ * DestinationAvailable: the probe of the SqliteBucket has the first word; for a store that the
+ * resource names itself, the sidecars' own requests are the probe.
+ */
+#include <string.h>
+
+#include "controller/replica/judge.h"
+
+/* A database whose last request failed, of any pod; NULL: none. */
+static const struct observed_database *failing(const struct replica_view *view)
+{
+    for (size_t i = 0; i < view->pod_count; i++) {
+        const struct observed *seen = view->pods[i].seen;
+        for (size_t j = 0; seen && j < seen->database_count; j++) {
+            if (seen->databases[j].state == OBSERVED_BACKOFF)
+                return &seen->databases[j];
+        }
+    }
+    return NULL;
+}
+
+static bool has_shipped(const struct replica_view *view)
+{
+    for (size_t i = 0; i < view->pod_count; i++) {
+        const struct observed *seen = view->pods[i].seen;
+        for (size_t j = 0; seen && j < seen->database_count; j++) {
+            if (seen->databases[j].replicated_txid[0])
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What a text of the store means, in the words of the condition. */
+static const char *reason_of(const char *text)
+{
+    static const struct {
+        const char *part;
+        const char *reason;
+    } known[] = {
+        {"NoSuchBucket", "BucketMissing"},
+        {"AccessDenied", "AuthFailed"},
+        {"InvalidAccessKeyId", "AuthFailed"},
+        {"SignatureDoesNotMatch", "AuthFailed"},
+        {"ExpiredToken", "AuthFailed"},
+        {"credentials", "AuthFailed"},
+        {"RequestTimeTooSkewed", "ClockSkew"},
+        {"certificate", "TLSError"},
+        {"SSL", "TLSError"},
+        {"Read-only", "ReadOnly"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strstr(text, known[i].part))
+            return known[i].reason;
+    }
+    return "Unreachable";
+}
+
+void judge_destination(const struct replica_view *view, struct replica_outcome *out)
+{
+    struct condition_set *set = &out->conditions;
+    const enum condition_type type = CONDITION_DESTINATION_AVAILABLE;
+    const struct observed_database *bad = failing(view);
+
+    if (view->config_error)
+        condition_put(set, type, CONDITION_FALSE, "InvalidConfiguration", "%s", view->config_error);
+    else if (view->unavailable_bucket)
+        condition_put(set, type, CONDITION_FALSE, view->unavailable_bucket->reason,
+                      "SqliteBucket %s: %s", view->unavailable_bucket->bucket->meta.name,
+                      view->unavailable_bucket->message);
+    else if (bad)
+        condition_put(set, type, CONDITION_FALSE, reason_of(bad->error), "%s", bad->error);
+    else if (view->is_bucket_unprobed)
+        condition_put(set, type, CONDITION_UNKNOWN, "NotProbed",
+                      "A SqliteBucket has not been probed yet.");
+    else if (has_shipped(view))
+        condition_put(set, type, CONDITION_TRUE, "Available", "Objects are accepted.");
+    else
+        condition_put(set, type, CONDITION_UNKNOWN, "NotUsed", "No sidecar has written there yet.");
+}

@@ -1,0 +1,416 @@
+/*
+ * Projections: each reads what its struct has room for and lets the rest of the tree go.
+ */
+#include "controller/replica/kinds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/kube/kube.h"
+
+/* Copies the text at v, or leaves NULL where there is none. */
+static int text_dup(struct jsonval v, char **out, struct error *err)
+{
+    const char *text;
+
+    if (jsonval_str_or(v, NULL, &text, err) < 0)
+        return -1;
+    if (!text)
+        return 0;
+    *out = str_dup(text, err);
+    return *out ? 0 : -1;
+}
+
+static int time_read(struct jsonval v, uint64_t *out_ns, struct error *err)
+{
+    const char *text;
+
+    if (jsonval_str_or(v, NULL, &text, err) < 0)
+        return -1;
+    return text ? time_parse_rfc3339(text, out_ns, err) : 0;
+}
+
+static void text_put(struct jsonval v, char *out, size_t out_bytes)
+{
+    struct error ignored = ERROR_INIT; /* status is ours; what is odd there is as nothing */
+    const char *text = "";
+
+    if (jsonval_str_or(v, "", &text, &ignored) < 0)
+        text = "";
+    (void)snprintf(out, out_bytes, "%s", text);
+}
+
+/* ---- SqliteReplica ---- */
+
+static void replica_item_free(void *item)
+{
+    struct replica_item *r = item;
+
+    if (r)
+        api_replica_free(r->replica);
+    free(r);
+}
+
+static void verification_read(struct jsonval v, struct replica_item *item)
+{
+    struct error ignored = ERROR_INIT; /* as in text_put() */
+
+    if (time_read(jsonval_get(v, "time"), &item->verified_ns, &ignored) < 0 ||
+        jsonval_u64_or(jsonval_get(v, "durationSeconds"), 0, &item->verified_seconds, &ignored) < 0)
+        item->verified_ns = 0;
+    text_put(jsonval_get(v, "result"), item->verified_result, sizeof(item->verified_result));
+    text_put(jsonval_get(v, "message"), item->verified_message, sizeof(item->verified_message));
+    text_put(jsonval_get(v, "txid"), item->verified_txid, sizeof(item->verified_txid));
+}
+
+static int replica_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct replica_item *item = mem_new(1, sizeof(*item), err);
+
+    if (!item)
+        return -1;
+    if (api_replica_parse(object, &item->replica, err) < 0) {
+        replica_item_free(item);
+        return -1;
+    }
+    condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
+    verification_read(jsonval_way(object, "status.lastVerification"), item);
+    *out_item = item;
+    return 0;
+}
+
+static void values_by_bucket(const void *item, struct informer_values *values)
+{
+    const struct api_replica *r = ((const struct replica_item *)item)->replica;
+    char key[INFORMER_KEY_BYTES];
+
+    for (size_t i = 0; i < r->destination_count; i++) {
+        if (r->destinations[i].bucket_ref)
+            informer_value(
+                values, informer_key(r->meta.namespace_name, r->destinations[i].bucket_ref, key));
+    }
+}
+
+int replica_store_key(const struct api_replica *replica, const struct api_destination *destination,
+                      const struct api_database *database, struct buf *out, struct error *err)
+{
+    int rc = destination->bucket_ref ? buf_printf(out, err, "%s/%s", replica->meta.namespace_name,
+                                                  destination->bucket_ref)
+                                     : api_store_url(&destination->store, out, err);
+    if (rc == 0 && !destination->bucket_ref && destination->store.kind == API_STORE_FILE)
+        rc = buf_printf(out, err, "@%s", replica->meta.namespace_name); /* claims are namespaced */
+    if (rc == 0 && !destination->bucket_ref && destination->store.endpoint)
+        rc = buf_printf(out, err, "@%s", destination->store.endpoint);
+    if (rc < 0 || buf_append_str(out, " ", err) < 0)
+        return -1;
+    return api_prefix_resolve(replica, destination, database, NULL, "{{podName}}", out, err);
+}
+
+static void values_by_prefix(const void *item, struct informer_values *values)
+{
+    const struct api_replica *r = ((const struct replica_item *)item)->replica;
+    struct error ignored = ERROR_INIT; /* not found by this key: fencing in the store is behind */
+
+    for (size_t i = 0; i < r->destination_count; i++) {
+        for (size_t j = 0; j < r->database_count; j++) {
+            CLEANUP(buf_destroy) struct buf key = BUF_INIT(8192);
+            if (replica_store_key(r, &r->destinations[i], &r->databases[j], &key, &ignored) == 0)
+                informer_value(values, buf_str(&key));
+        }
+    }
+}
+
+const struct informer_kind kind_replicas = {
+    .resource = &kube_sqlite_replicas,
+    .project = replica_project,
+    .item_free = replica_item_free,
+    .indexes = {[REPLICAS_BY_BUCKET] = {"bucket", values_by_bucket},
+                [REPLICAS_BY_PREFIX] = {"prefix", values_by_prefix}},
+};
+
+/* ---- SqliteBucket ---- */
+
+static void bucket_item_free(void *item)
+{
+    struct bucket_item *b = item;
+
+    if (b)
+        api_bucket_free(b->bucket);
+    free(b);
+}
+
+static void available_read(struct jsonval conditions, struct bucket_item *item)
+{
+    struct error ignored = ERROR_INIT; /* a condition without a type is none */
+
+    for (struct jsonval c = jsonval_first(conditions); jsonval_exists(c); c = jsonval_next(c)) {
+        const char *type = "";
+        if (jsonval_str_or(jsonval_get(c, "type"), "", &type, &ignored) < 0 ||
+            strcmp(type, condition_type_name(CONDITION_AVAILABLE)) != 0)
+            continue;
+        text_put(jsonval_get(c, "reason"), item->reason, sizeof(item->reason));
+        text_put(jsonval_get(c, "message"), item->message, sizeof(item->message));
+    }
+}
+
+static int bucket_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct bucket_item *item = mem_new(1, sizeof(*item), err);
+
+    if (!item)
+        return -1;
+    if (api_bucket_parse(object, &item->bucket, err) < 0) {
+        bucket_item_free(item);
+        return -1;
+    }
+    condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
+    available_read(jsonval_way(object, "status.conditions"), item);
+    *out_item = item;
+    return 0;
+}
+
+const struct informer_kind kind_buckets = {
+    .resource = &kube_sqlite_buckets,
+    .project = bucket_project,
+    .item_free = bucket_item_free,
+};
+
+/* ---- SqliteRestore ---- */
+
+static void restore_item_free(void *item)
+{
+    struct restore_item *r = item;
+
+    if (r)
+        api_restore_free(r->restore);
+    free(r);
+}
+
+static int restore_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct restore_item *item = mem_new(1, sizeof(*item), err);
+
+    if (!item)
+        return -1;
+    if (api_restore_parse(object, &item->restore, err) < 0) {
+        restore_item_free(item);
+        return -1;
+    }
+    condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
+    *out_item = item;
+    return 0;
+}
+
+const struct informer_kind kind_restores = {
+    .resource = &kube_sqlite_restores,
+    .project = restore_project,
+    .item_free = restore_item_free,
+};
+
+/* ---- pods ---- */
+
+static void pod_item_free(void *item)
+{
+    struct pod_item *p = item;
+
+    if (!p)
+        return;
+    free(p->namespace_name);
+    free(p->name);
+    free(p->uid);
+    free(p->replica);
+    free(p->spec_hash);
+    free(p->ip);
+    free(p->trouble);
+    free(p);
+}
+
+/* The element of an array of objects whose "name" is name. */
+static struct jsonval named(struct jsonval array, const char *name)
+{
+    struct error ignored = ERROR_INIT; /* an element without a name is another one */
+
+    for (struct jsonval v = jsonval_first(array); jsonval_exists(v); v = jsonval_next(v)) {
+        const char *found = "";
+        if (jsonval_str_or(jsonval_get(v, "name"), "", &found, &ignored) == 0 &&
+            strcmp(found, name) == 0)
+            return v;
+    }
+    return jsonval_get(array, "");
+}
+
+/* Why a container of ours waits or has failed, if it does. */
+static int trouble_read(struct jsonval status, struct pod_item *p, struct error *err)
+{
+    struct jsonval waiting = jsonval_way(status, "state.waiting");
+    struct jsonval ended = jsonval_way(status, "lastState.terminated");
+    const char *reason;
+    const char *text;
+
+    if (p->trouble || !jsonval_exists(waiting))
+        return 0;
+    if (jsonval_str_or(jsonval_get(waiting, "reason"), "", &reason, err) < 0 ||
+        jsonval_str_or(jsonval_get(jsonval_is_null(ended) ? waiting : ended, "message"), "", &text,
+                       err) < 0)
+        return -1;
+    if (strcmp(reason, "PodInitializing") == 0 || strcmp(reason, "ContainerCreating") == 0)
+        return 0;
+    p->trouble = str_printf(err, "%s: %.400s", reason, text);
+    return p->trouble ? 0 : -1;
+}
+
+static int pod_containers_read(struct jsonval object, struct pod_item *p, struct error *err)
+{
+    struct jsonval sidecar =
+        named(jsonval_way(object, "spec.initContainers"), API_CONTAINER_SIDECAR);
+    struct jsonval statuses = jsonval_way(object, "status.initContainerStatuses");
+    struct jsonval status = named(statuses, API_CONTAINER_SIDECAR);
+
+    p->has_sidecar = jsonval_exists(sidecar);
+    struct jsonval port = jsonval_first(jsonval_get(sidecar, "ports"));
+    if (jsonval_u64_or(jsonval_get(port, "containerPort"), 0, &p->metrics_port, err) < 0 ||
+        jsonval_bool_or(jsonval_get(status, "started"), false, &p->is_sidecar_started, err) < 0 ||
+        trouble_read(named(statuses, API_CONTAINER_RESTORE), p, err) < 0)
+        return -1;
+    return trouble_read(status, p, err);
+}
+
+static int pod_read(struct jsonval object, struct pod_item *p, struct error *err)
+{
+    struct jsonval meta = jsonval_get(object, "metadata");
+    const char *phase;
+
+    if (text_dup(jsonval_get(meta, "namespace"), &p->namespace_name, err) < 0 ||
+        text_dup(jsonval_get(meta, "name"), &p->name, err) < 0 ||
+        text_dup(jsonval_get(meta, "uid"), &p->uid, err) < 0 ||
+        text_dup(jsonval_get(jsonval_get(meta, "labels"), API_LABEL_REPLICA), &p->replica, err) <
+            0 ||
+        text_dup(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_SPEC_HASH),
+                 &p->spec_hash, err) < 0 ||
+        text_dup(jsonval_way(object, "status.podIP"), &p->ip, err) < 0 ||
+        jsonval_str_or(jsonval_way(object, "status.phase"), "", &phase, err) < 0)
+        return -1;
+    if (!p->namespace_name || !p->name || !p->replica)
+        return jsonval_error(meta, err, ERR_CORRUPT, "a pod without namespace, name or label");
+    p->is_ending = jsonval_exists(jsonval_get(meta, "deletionTimestamp"));
+    p->is_finished = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
+    return pod_containers_read(object, p, err);
+}
+
+static int pod_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct pod_item *p = mem_new(1, sizeof(*p), err);
+
+    if (!p)
+        return -1;
+    if (pod_read(object, p, err) < 0) {
+        pod_item_free(p);
+        return -1;
+    }
+    *out_item = p;
+    return 0;
+}
+
+static void values_by_replica(const void *item, struct informer_values *values)
+{
+    const struct pod_item *p = item;
+    char key[INFORMER_KEY_BYTES];
+
+    informer_value(values, informer_key(p->namespace_name, p->replica, key));
+}
+
+const struct informer_kind kind_pods = {
+    .resource = &kube_pods,
+    .label_selector = API_LABEL_REPLICA,
+    .project = pod_project,
+    .item_free = pod_item_free,
+    .indexes = {[PODS_BY_REPLICA] = {"replica", values_by_replica}},
+};
+
+/* ---- Jobs ---- */
+
+static void job_item_free(void *item)
+{
+    struct job_item *j = item;
+
+    if (!j)
+        return;
+    free(j->namespace_name);
+    free(j->name);
+    free(j->uid);
+    free(j->purpose);
+    free(j->owner);
+    free(j->failure);
+    free(j);
+}
+
+static int job_conditions_read(struct jsonval conditions, struct job_item *j, struct error *err)
+{
+    for (struct jsonval c = jsonval_first(conditions); jsonval_exists(c); c = jsonval_next(c)) {
+        const char *type;
+        const char *status;
+        if (jsonval_str_or(jsonval_get(c, "type"), "", &type, err) < 0 ||
+            jsonval_str_or(jsonval_get(c, "status"), "", &status, err) < 0)
+            return -1;
+        bool is_complete = strcmp(type, "Complete") == 0;
+        bool is_failed = strcmp(type, "Failed") == 0;
+        if (strcmp(status, "True") != 0 || (!is_complete && !is_failed))
+            continue;
+        j->is_complete |= is_complete;
+        j->is_failed |= is_failed;
+        if (time_read(jsonval_get(c, "lastTransitionTime"), &j->finished_ns, err) < 0 ||
+            (is_failed && !j->failure && text_dup(jsonval_get(c, "message"), &j->failure, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+static int job_read(struct jsonval object, struct job_item *j, struct error *err)
+{
+    struct jsonval meta = jsonval_get(object, "metadata");
+    struct jsonval labels = jsonval_get(meta, "labels");
+
+    if (text_dup(jsonval_get(meta, "namespace"), &j->namespace_name, err) < 0 ||
+        text_dup(jsonval_get(meta, "name"), &j->name, err) < 0 ||
+        text_dup(jsonval_get(meta, "uid"), &j->uid, err) < 0 ||
+        text_dup(jsonval_get(labels, JOB_LABEL_PURPOSE), &j->purpose, err) < 0 ||
+        text_dup(jsonval_get(labels, JOB_LABEL_OWNER), &j->owner, err) < 0 ||
+        time_read(jsonval_get(meta, "creationTimestamp"), &j->created_ns, err) < 0)
+        return -1;
+    if (!j->namespace_name || !j->name || !j->purpose || !j->owner)
+        return jsonval_error(meta, err, ERR_CORRUPT, "a Job without our labels");
+    return job_conditions_read(jsonval_way(object, "status.conditions"), j, err);
+}
+
+static int job_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct job_item *j = mem_new(1, sizeof(*j), err);
+
+    if (!j)
+        return -1;
+    if (job_read(object, j, err) < 0) {
+        job_item_free(j);
+        return -1;
+    }
+    *out_item = j;
+    return 0;
+}
+
+static void values_by_owner(const void *item, struct informer_values *values)
+{
+    const struct job_item *j = item;
+    CLEANUP(buf_destroy) struct buf key = BUF_INIT(1024);
+    struct error ignored = ERROR_INIT; /* no memory: found at the next resync */
+
+    if (buf_printf(&key, &ignored, "%s/%s/%s", j->namespace_name, j->purpose, j->owner) == 0)
+        informer_value(values, buf_str(&key));
+}
+
+const struct informer_kind kind_jobs = {
+    .resource = &kube_jobs,
+    .label_selector = JOB_LABEL_MANAGER "=walferry",
+    .project = job_project,
+    .item_free = job_item_free,
+    .indexes = {[JOBS_BY_OWNER] = {"owner", values_by_owner}},
+};

@@ -1,0 +1,112 @@
+/*
+ * What the controller remembers of the API server's objects: a projection each, small, since there
+ * are thousands. The tables are shared by all who follow these kinds (informer_set.h), the
+ * admission webhook among them.
+ */
+#ifndef WALFERRY_CONTROLLER_REPLICA_KINDS_H
+#define WALFERRY_CONTROLLER_REPLICA_KINDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "controller/api/api.h"
+#include "controller/informer/informer.h"
+#include "controller/replica/condition.h"
+
+/* ---- SqliteReplica ---- */
+
+struct replica_item {
+    struct api_replica *replica;
+    struct condition_marks marks;
+    uint64_t verified_ns;     /* status.lastVerification.time; 0: never */
+    char verified_result[16]; /* status.lastVerification.result: "Passed", "Failed" */
+    char verified_message[256];
+    char verified_txid[17];
+    uint64_t verified_seconds;
+};
+
+extern const struct informer_kind kind_replicas;
+
+enum {
+    REPLICAS_BY_BUCKET, /* "namespace/bucket": those with a destination there */
+    REPLICAS_BY_PREFIX, /* where a database goes, as replica_store_key() says it */
+};
+
+/*
+ * Adds the text under which two databases meet that would write to the same place: store and
+ * prefix. A bucketRef is taken by name: two buckets that name one store are not seen here, the
+ * fencing in the store itself is.
+ */
+MUST_USE int replica_store_key(const struct api_replica *replica,
+                               const struct api_destination *destination,
+                               const struct api_database *database, struct buf *out,
+                               struct error *err);
+
+/* ---- SqliteBucket, SqliteRestore ---- */
+
+struct bucket_item {
+    struct api_bucket *bucket;
+    struct condition_marks marks;
+    char reason[CONDITION_REASON_BYTES]; /* of Available, as the API server has it */
+    char message[CONDITION_MESSAGE_BYTES];
+};
+
+extern const struct informer_kind kind_buckets;
+
+struct restore_item {
+    struct api_restore *restore;
+    struct condition_marks marks;
+};
+
+extern const struct informer_kind kind_restores;
+
+/* ---- pods that ask for a sidecar ---- */
+
+struct pod_item {
+    char *namespace_name;
+    char *name;
+    char *uid;
+    char *replica;   /* value of the label */
+    char *spec_hash; /* annotation walferry.dev/spec-hash; NULL: not injected */
+    char *ip;        /* NULL: none yet */
+    char *trouble;   /* why restore or sidecar do not run: "BackOff: ..."; NULL: they do */
+    uint64_t metrics_port;
+    bool has_sidecar;
+    bool is_sidecar_started;
+    bool is_ending;   /* deletionTimestamp is set */
+    bool is_finished; /* phase Succeeded or Failed */
+};
+
+extern const struct informer_kind kind_pods;
+
+enum {
+    PODS_BY_REPLICA, /* "namespace/replica" */
+};
+
+/* ---- Jobs of ours ---- */
+
+/* Labels of the Jobs that the controller makes, and of their pods. */
+#define JOB_LABEL_MANAGER "app.kubernetes.io/managed-by" /* "walferry" */
+#define JOB_LABEL_PURPOSE "walferry.dev/purpose"         /* "probe", "verify", "restore" */
+#define JOB_LABEL_OWNER   "walferry.dev/owner"           /* name of the resource it is for */
+
+struct job_item {
+    char *namespace_name;
+    char *name;
+    char *uid;
+    char *purpose;
+    char *owner;
+    bool is_complete;
+    bool is_failed;
+    char *failure; /* message of the condition Failed; NULL: none */
+    uint64_t created_ns;
+    uint64_t finished_ns; /* 0: not yet */
+};
+
+extern const struct informer_kind kind_jobs;
+
+enum {
+    JOBS_BY_OWNER, /* "namespace/purpose/owner" */
+};
+
+#endif

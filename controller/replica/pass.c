@@ -1,0 +1,300 @@
+/*
+ * One pass over one SqliteReplica.
+ *
+ *   1. config   the ConfigMap that the sidecars read, if its text is another than last time
+ *   2. scrape   /status of every pod that has a running sidecar, in parallel
+ *   3. status   judge what was seen, record events, apply the status if it says something new
+ *
+ * Nothing borrowed from a cache survives a turn of the loop: each step looks again, and pods are
+ * recognised by their uid. A resource that is gone ends its pass at the next step.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/replica/pass_internal.h"
+#include "lib/ltx/crc64.h"
+
+static void scrape_begin(struct pass *p);
+static void status_begin(struct pass *p);
+
+static void pass_end(struct pass *p, enum queue_outcome outcome)
+{
+    for (size_t i = 0; i < p->sight_count; i++)
+        free(p->sights[i].seen);
+    queue_finish(p->r->queue, p->key, outcome, RECONCILE_INTERVAL_S * NS_PER_SEC);
+    free(p->key);
+    free(p);
+}
+
+/* The resource, as the cache has it now. NULL: it is gone, and the pass has ended. */
+static const struct replica_item *pass_item(struct pass *p)
+{
+    const struct replica_item *item = informer_get_key(p->r->replicas, p->key);
+
+    if (item && !item->replica->meta.is_deleted)
+        return item;
+    reconcile_forget(p->r, p->key);
+    pass_end(p, QUEUE_DONE);
+    return NULL;
+}
+
+static void pass_fail(struct pass *p, const char *what, const struct error *err)
+{
+    LOG_WARN(p->r->context.log, "reconcile failed", LOG_STR("sqlitereplica", p->key),
+             LOG_STR("step", what), LOG_ERR(err), LOG_HINT(err));
+    pass_end(p, QUEUE_RETRY);
+}
+
+/* ---- 1. config ---- */
+
+static int config_map_body(const struct api_replica *replica, struct slice config,
+                           struct slice name, struct buf *out, struct error *err)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, JSON_COMPACT);
+    json_writer_object(&w, NULL);
+    json_writer_str(&w, "apiVersion", "v1");
+    json_writer_str(&w, "kind", "ConfigMap");
+    json_writer_object(&w, "metadata");
+    json_writer_str(&w, "namespace", replica->meta.namespace_name);
+    json_writer_slice(&w, "name", name);
+    json_writer_object(&w, "labels");
+    json_writer_str(&w, JOB_LABEL_MANAGER, "walferry");
+    json_writer_end(&w);
+    json_writer_array(&w, "ownerReferences");
+    json_writer_object(&w, NULL);
+    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
+    json_writer_str(&w, "kind", kube_sqlite_replicas.kind);
+    json_writer_str(&w, "name", replica->meta.name);
+    json_writer_str(&w, "uid", replica->meta.uid);
+    json_writer_bool(&w, "controller", true);
+    json_writer_bool(&w, "blockOwnerDeletion", false);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    json_writer_object(&w, "data");
+    json_writer_slice(&w, API_CONFIG_KEY, config);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    return json_writer_finish(&w, err);
+}
+
+static void on_config(void *arg, const struct kube_answer *answer)
+{
+    struct pass *p = arg;
+    struct error err = ERROR_INIT;
+
+    p->request = NULL;
+    if (answer->err->code != ERR_NONE) {
+        pass_fail(p, "config", answer->err);
+        return;
+    }
+    p->r->config_write_count++;
+    struct memory *m = reconcile_memory(p->r, p->key, &err);
+    if (m)
+        m->config_crc = p->crc; /* no memory: applied once more, which changes nothing */
+    scrape_begin(p);
+}
+
+static int config_apply(struct pass *p, const struct api_replica *replica, struct slice config,
+                        struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(2 * API_CONFIG_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf name = BUF_INIT(KUBE_NAME_BYTES_MAX);
+
+    if (api_replica_config_map(replica, &name, err) < 0 ||
+        config_map_body(replica, config, buf_slice(&name), &body, err) < 0)
+        return -1;
+    const struct kube_call call = {
+        .verb = KUBE_APPLY,
+        .resource = &kube_config_maps,
+        .namespace_name = replica->meta.namespace_name,
+        .name = buf_str(&name),
+        .body = buf_slice(&body),
+        .field_manager = RECONCILE_MANAGER,
+    };
+    return kube_start(p->r->context.client, &call, on_config, p, &p->request, err);
+}
+
+/* What can be done about a configuration that cannot be made: tell, in the status. */
+static void config_refuse(struct pass *p, const struct error *err)
+{
+    p->config_err = *err;
+    scrape_begin(p);
+}
+
+/* *out_is_under_way: on_config() goes on. */
+static int config_begin(struct pass *p, const struct replica_item *item, bool *out_is_under_way,
+                        struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf config = BUF_INIT(API_CONFIG_BYTES_MAX);
+    const struct bucket_item *found[BUCKETS_MAX];
+    const struct api_bucket *buckets[BUCKETS_MAX];
+    size_t count = reconcile_buckets(p->r, item->replica, found);
+    const struct memory *m = reconcile_memory(p->r, p->key, err);
+
+    for (size_t i = 0; i < count; i++)
+        buckets[i] = found[i]->bucket;
+    *out_is_under_way = false;
+    if (!m || api_sidecar_config(item->replica, buckets, count, &config, err) < 0)
+        return -1;
+    p->crc = crc64(0, buf_slice(&config));
+    if (p->crc == m->config_crc)
+        return 0;
+    *out_is_under_way = true;
+    return config_apply(p, item->replica, buf_slice(&config), err);
+}
+
+void pass_begin(struct reconcile *r, const char *key)
+{
+    struct error err = ERROR_INIT;
+    struct pass *p = mem_new(1, sizeof(*p), &err);
+    bool is_under_way = false;
+
+    if (!p || !(p->key = str_dup(key, &err))) {
+        free(p);
+        queue_finish(r->queue, key, QUEUE_RETRY, 0);
+        return;
+    }
+    p->r = r;
+    const struct replica_item *item = pass_item(p);
+    if (!item)
+        return;
+    if (config_begin(p, item, &is_under_way, &err) < 0) {
+        if (err.code == ERR_NOT_FOUND || err.code == ERR_WRONG_STATE || err.code == ERR_USAGE)
+            config_refuse(p, &err);
+        else
+            pass_fail(p, "config", &err);
+        return;
+    }
+    if (!is_under_way)
+        scrape_begin(p);
+}
+
+/* ---- 2. scrape ---- */
+
+static void on_scrape(void *arg, struct observed *observed, const struct error *err)
+{
+    struct sight *s = arg;
+    struct pass *p = s->pass;
+
+    s->scrape = NULL;
+    s->seen = observed;
+    if (!observed)
+        s->err = *err;
+    if (--p->pending_count == 0)
+        status_begin(p);
+}
+
+static void pod_scrape(void *arg, const char *key UNUSED, const void *item)
+{
+    struct pass *p = arg;
+    const struct pod_item *pod = item;
+
+    if (!pod->is_sidecar_started || !pod->ip || !pod->uid || pod->metrics_port == 0 ||
+        pod->is_finished || p->sight_count == JUDGE_PODS_MAX)
+        return;
+    struct sight *s = &p->sights[p->sight_count++];
+    s->pass = p;
+    (void)snprintf(s->uid, sizeof(s->uid), "%s", pod->uid);
+    if (scrape_start(p->r->scraper, pod->ip, pod->metrics_port, on_scrape, s, &s->scrape,
+                     &s->err) == 0)
+        p->pending_count++;
+}
+
+static void scrape_begin(struct pass *p)
+{
+    if (!pass_item(p))
+        return;
+    informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_scrape, p);
+    if (p->pending_count == 0)
+        status_begin(p);
+}
+
+/* ---- 3. status ---- */
+
+static void on_status(void *arg, const struct kube_answer *answer)
+{
+    struct pass *p = arg;
+    struct error err = ERROR_INIT;
+    struct memory *m;
+
+    p->request = NULL;
+    if (answer->err->code == ERR_NOT_FOUND) { /* deleted meanwhile: the cache will hear of it */
+        pass_end(p, QUEUE_DONE);
+        return;
+    }
+    if (answer->err->code != ERR_NONE) {
+        pass_fail(p, "status", answer->err);
+        return;
+    }
+    p->r->status_write_count++;
+    m = reconcile_memory(p->r, p->key, &err);
+    if (m) { /* no memory: written once more, which changes nothing */
+        m->status_crc = p->crc;
+        m->status_written_ns = env_monotonic_ns(loop_env(p->r->context.loop));
+    }
+    pass_end(p, p->sight_count > 0 ? QUEUE_AFTER : QUEUE_DONE);
+}
+
+/* Whether this status is worth a write now: it says something new, and the last write was a while
+ * ago or a condition has changed. */
+static bool status_is_due(const struct pass *p, const struct memory *m, bool has_flipped)
+{
+    uint64_t now_ns = env_monotonic_ns(loop_env(p->r->context.loop));
+
+    if (p->crc == m->status_crc)
+        return false;
+    return has_flipped || m->status_written_ns == 0 ||
+           now_ns - m->status_written_ns >= RECONCILE_INTERVAL_S * NS_PER_SEC;
+}
+
+static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_way,
+                        struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(STATUS_BYTES_MAX);
+    const struct replica_item *item = w->view.item;
+    bool has_flipped = condition_set_has_flipped(&w->outcome.conditions, &item->marks);
+    const struct memory *m = reconcile_memory(p->r, p->key, err);
+
+    *out_is_under_way = false;
+    if (!m || status_body(&w->view, &w->outcome, w->buckets, w->bucket_count, &body, err) < 0)
+        return -1;
+    p->crc = crc64(0, buf_slice(&body));
+    if (!status_is_due(p, m, has_flipped))
+        return 0;
+    announce(p->r->context.recorder, item, &w->outcome.conditions);
+    const struct kube_call call = {
+        .verb = KUBE_APPLY,
+        .resource = &kube_sqlite_replicas,
+        .namespace_name = item->replica->meta.namespace_name,
+        .name = item->replica->meta.name,
+        .subresource = "status",
+        .body = buf_slice(&body),
+        .field_manager = RECONCILE_MANAGER,
+    };
+    *out_is_under_way = true;
+    return kube_start(p->r->context.client, &call, on_status, p, &p->request, err);
+}
+
+static void status_begin(struct pass *p)
+{
+    struct error err = ERROR_INIT;
+    bool is_under_way = false;
+    const struct replica_item *item = pass_item(p);
+
+    if (!item)
+        return;
+    CLEANUP(mem_free) struct writing *w = mem_new(1, sizeof(*w), &err);
+    if (!w || view_build(p, item, w, &err) < 0) {
+        pass_fail(p, "judge", &err);
+        return;
+    }
+    judge(&w->view, &w->outcome);
+    condition_set_carry(&w->outcome.conditions, &item->marks, w->view.now_ns);
+    if (status_apply(p, w, &is_under_way, &err) < 0)
+        pass_fail(p, "status", &err);
+    else if (!is_under_way)
+        pass_end(p, w->view.pod_count > 0 ? QUEUE_AFTER : QUEUE_DONE);
+}

@@ -1,0 +1,47 @@
+/*
+ * A pass over a SqliteReplica, for pass.c (its steps) and view.c (what it has seen).
+ */
+#ifndef WALFERRY_CONTROLLER_REPLICA_PASS_INTERNAL_H
+#define WALFERRY_CONTROLLER_REPLICA_PASS_INTERNAL_H
+
+#include "controller/replica/reconcile_internal.h"
+
+/* One pod's answer. */
+struct sight {
+    struct pass *pass;
+    struct scrape *scrape; /* NULL: over, or never begun */
+    char uid[64];
+    struct observed *seen; /* NULL: no answer */
+    struct error err;      /* why not; ERR_NONE: not over yet */
+};
+
+struct pass {
+    struct reconcile *r;
+    char *key;
+    struct kube_request *request; /* under way; NULL: none */
+    uint64_t crc;                 /* of the body that is being written */
+    struct error config_err;      /* why no configuration can be made; ERR_NONE: there is one */
+    struct sight sights[JUDGE_PODS_MAX];
+    size_t sight_count;
+    size_t pending_count; /* scrapes under way */
+};
+
+/* A view and what it borrows, and what was judged. Large: on the heap. */
+struct writing {
+    struct replica_view view;
+    struct replica_outcome outcome;
+    const struct bucket_item *found[BUCKETS_MAX];
+    const struct api_bucket *buckets[BUCKETS_MAX];
+    size_t bucket_count;
+    char spec_hash[INJECT_HASH_BYTES];
+    char rival[INFORMER_KEY_BYTES];
+};
+
+/*
+ * Fills w->view from the caches and the pass's answers; borrowed until the loop turns.
+ * ERR_NO_MEMORY, ERR_LIMIT, ERR_NOT_FOUND (a bucket went away meanwhile).
+ */
+MUST_USE int view_build(const struct pass *p, const struct replica_item *item, struct writing *w,
+                        struct error *err);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * The SqliteReplica reconciler: who is told of what, and the memory of what was written.
+ */
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/replica/reconcile_internal.h"
+
+/* ---- memory ---- */
+
+static int memory_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct memory *)a)->key, ((const struct memory *)b)->key);
+}
+
+static void memory_free(void *memory)
+{
+    struct memory *m = memory;
+
+    free(m->key);
+    free(m);
+}
+
+struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err)
+{
+    const struct memory wanted = {.key = (char *)key};
+    struct memory *const *found = tfind(&wanted, &r->memories, memory_compare);
+
+    if (found)
+        return *found;
+    struct memory *m = mem_new(1, sizeof(*m), err);
+    if (!m)
+        return NULL;
+    m->key = str_dup(key, err);
+    if (!m->key || !tsearch(m, &r->memories, memory_compare)) {
+        (void)error_set(err, ERR_NO_MEMORY, 0, "memory of %s", key);
+        memory_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void reconcile_forget(struct reconcile *r, const char *key)
+{
+    const struct memory wanted = {.key = (char *)key};
+    struct memory *const *found = tfind(&wanted, &r->memories, memory_compare);
+
+    if (!found)
+        return;
+    struct memory *m = *found;
+    (void)tdelete(m, &r->memories, memory_compare); /* it is there */
+    memory_free(m);
+}
+
+/* ---- who is told of what ---- */
+
+static enum queue_priority priority_of(const struct informer_change *change)
+{
+    return change->is_resync ? QUEUE_RESYNC : QUEUE_CHANGE;
+}
+
+static void on_replica(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+    const struct replica_item *before = change->before;
+    const struct replica_item *after = change->after;
+    bool is_own_status = before && after && !change->is_resync &&
+                         before->replica->meta.generation == after->replica->meta.generation;
+
+    if (!is_own_status)
+        queue_add(r->queue, change->key, priority_of(change));
+}
+
+static void replica_add(void *arg, const char *key, const void *item UNUSED)
+{
+    struct reconcile *r = arg;
+
+    queue_add(r->queue, key, QUEUE_CHANGE);
+}
+
+static void on_bucket(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+
+    if (!change->is_resync) /* resources are resynced by themselves */
+        informer_each_in(r->replicas, REPLICAS_BY_BUCKET, change->key, replica_add, r);
+}
+
+static void pod_owner_add(struct reconcile *r, const struct pod_item *pod)
+{
+    char key[INFORMER_KEY_BYTES];
+
+    if (pod)
+        queue_add(r->queue, informer_key(pod->namespace_name, pod->replica, key), QUEUE_CHANGE);
+}
+
+static void on_pod(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+
+    if (change->is_resync)
+        return;
+    pod_owner_add(r, change->before);
+    pod_owner_add(r, change->after);
+}
+
+size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
+                         const struct bucket_item *out[static BUCKETS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < replica->destination_count; i++) {
+        const char *name = replica->destinations[i].bucket_ref;
+        const struct bucket_item *item =
+            name ? informer_get(r->buckets, replica->meta.namespace_name, name) : NULL;
+        if (item)
+            out[count++] = item;
+    }
+    return count;
+}
+
+/* ---- life ---- */
+
+static void on_work(void *arg, const char *key)
+{
+    pass_begin(arg, key);
+}
+
+static void on_lost(void *arg)
+{
+    struct reconcile *r = arg;
+
+    informer_resync(r->replicas);
+}
+
+static void reconcile_free(void *state)
+{
+    struct reconcile *r = state;
+
+    if (!r)
+        return;
+    informer_unlisten(r->replicas, on_replica, r);
+    informer_unlisten(r->buckets, on_bucket, r);
+    informer_unlisten(r->pods, on_pod, r);
+    queue_free(r->queue);
+    scraper_free(r->scraper);
+    tdestroy(r->memories, memory_free);
+    free(r);
+}
+
+static int reconcile_open(struct reconcile *r, struct error *err)
+{
+    const struct queue_config queue = {
+        .name = "sqlitereplica", .workers = 16, .work = on_work, .on_lost = on_lost, .arg = r};
+    struct informer_set *set = r->context.informers;
+
+    if (informer_set_get(set, &kind_replicas, &r->replicas, err) < 0 ||
+        informer_set_get(set, &kind_buckets, &r->buckets, err) < 0 ||
+        informer_set_get(set, &kind_pods, &r->pods, err) < 0 ||
+        scraper_new(r->context.loop, &r->scraper, err) < 0 ||
+        queue_new(r->context.loop, &queue, &r->queue, err) < 0 ||
+        informer_listen(r->replicas, on_replica, r, err) < 0 ||
+        informer_listen(r->buckets, on_bucket, r, err) < 0)
+        return -1;
+    return informer_listen(r->pods, on_pod, r, err);
+}
+
+static int reconcile_start(const struct reconcile_context *context, void **out_state,
+                           struct error *err)
+{
+    struct reconcile *r = mem_new(1, sizeof(*r), err);
+
+    if (!r)
+        return -1;
+    r->context = *context;
+    if (reconcile_open(r, err) < 0) {
+        reconcile_free(r);
+        return -1;
+    }
+    *out_state = r;
+    return 0;
+}
+
+static void reconcile_resume(void *state)
+{
+    queue_resume(((struct reconcile *)state)->queue);
+}
+
+static void reconcile_pause(void *state, void (*on_idle)(void *arg), void *arg)
+{
+    queue_pause(((struct reconcile *)state)->queue, on_idle, arg);
+}
+
+static const struct queue *reconcile_queue(const void *state)
+{
+    return ((const struct reconcile *)state)->queue;
+}
+
+const struct reconciler reconciler_replica = {
+    .name = "sqlitereplica",
+    .start = reconcile_start,
+    .resume = reconcile_resume,
+    .pause = reconcile_pause,
+    .free = reconcile_free,
+    .queue = reconcile_queue,
+};

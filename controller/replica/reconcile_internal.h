@@ -1,0 +1,70 @@
+/*
+ * What the files of the SqliteReplica reconciler share.
+ */
+#ifndef WALFERRY_CONTROLLER_REPLICA_RECONCILE_INTERNAL_H
+#define WALFERRY_CONTROLLER_REPLICA_RECONCILE_INTERNAL_H
+
+#include "controller/inject/inject.h"
+#include "controller/replica/judge.h"
+#include "controller/replica/kinds.h"
+#include "controller/replica/replica.h"
+#include "controller/replica/scrape.h"
+
+#define RECONCILE_MANAGER "walferry-controller" /* field manager of server-side apply */
+
+enum {
+    RECONCILE_INTERVAL_S = 15, /* between looks at a resource with pods, and between its statuses */
+    BUCKETS_MAX = API_DESTINATIONS_MAX,
+    STATUS_BYTES_MAX = 512 << 10,
+};
+
+/* What was written for a resource last; lost at a restart, which costs one write each. */
+struct memory {
+    char *key;
+    uint64_t config_crc;
+    uint64_t status_crc;
+    uint64_t status_written_ns; /* monotonic */
+};
+
+struct reconcile {
+    struct reconcile_context context;
+    struct informer *replicas;
+    struct informer *buckets;
+    struct informer *pods;
+    struct queue *queue;
+    struct scraper *scraper;
+    void *memories; /* tsearch() tree of struct memory */
+    uint64_t status_write_count;
+    uint64_t config_write_count;
+};
+
+/* The memory of a key, made when there is none. NULL: ERR_NO_MEMORY. */
+struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err);
+void reconcile_forget(struct reconcile *r, const char *key);
+
+/* ---- pass.c ---- */
+
+/* Begins a pass over key; leads to exactly one queue_finish(). */
+void pass_begin(struct reconcile *r, const char *key);
+
+/*
+ * Collects the buckets that the destinations name and that are there. Returns their number; the
+ * items are borrowed until the loop turns.
+ */
+size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
+                         const struct bucket_item *out[static BUCKETS_MAX]);
+
+/* ---- status_body.c ---- */
+
+/* Adds the body of the apply that sets the status. ERR_LIMIT, ERR_NO_MEMORY. */
+MUST_USE int status_body(const struct replica_view *view, const struct replica_outcome *outcome,
+                         const struct api_bucket *const *buckets, size_t bucket_count,
+                         struct buf *out, struct error *err);
+
+/* ---- announce.c ---- */
+
+/* Records an event for each condition that has changed and that people want to hear of. */
+void announce(struct recorder *recorder, const struct replica_item *item,
+              const struct condition_set *now);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * controller/replica: what the leader does for each resource. Level-triggered: a key says only
+ * which resource to look at; what to do follows from the caches and from what the sidecars answer.
+ * Doing it twice changes nothing.
+ *
+ *   kinds.h         what is remembered of resources, pods and Jobs
+ *   scrape.h        asking sidecars; observed.h: what they answer
+ *   judge.h         from what was seen to conditions and figures: pure, a file per concern
+ *   condition.h     condition types, transition times
+ *   status_body.c   the status as it is applied
+ *   announce.c      which change of a condition is an event
+ *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
+ *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
+ *   view.c          what a pass has seen, put together for judge()
+ *
+ * One pass over a SqliteReplica:
+ *
+ *     ConfigMap (if its text changed) -> /status of every pod, in parallel -> judge -> status
+ *
+ * The status is written at most every 15 seconds, unless a condition changes its status, and not at
+ * all while nothing changes: an idle resource costs the API server nothing.
+ */
+#ifndef WALFERRY_CONTROLLER_REPLICA_REPLICA_H
+#define WALFERRY_CONTROLLER_REPLICA_REPLICA_H
+
+#include "controller/informer/reconciler.h"
+
+/* SqliteReplica: configuration, injection, lag, status. */
+extern const struct reconciler reconciler_replica;
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * The status of a SqliteReplica as the body of a server-side apply: everything that is ours, every
+ * time, so that what is left out is removed.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "controller/replica/reconcile_internal.h"
+
+/* Moments without a fraction: metav1.Time has none. */
+static void put_time(struct json_writer *w, const char *key, uint64_t ns)
+{
+    if (ns > 0)
+        json_writer_time(w, key, ns / NS_PER_SEC * NS_PER_SEC);
+}
+
+static void put_text(struct json_writer *w, const char *key, const char *text)
+{
+    if (text && text[0])
+        json_writer_str(w, key, text);
+}
+
+static void put_rows(const struct replica_outcome *o, struct json_writer *w)
+{
+    json_writer_array(w, "databases");
+    for (size_t i = 0; i < o->row_count; i++) {
+        const struct database_row *row = &o->rows[i];
+        json_writer_object(w, NULL);
+        json_writer_str(w, "pod", row->pod);
+        json_writer_str(w, "name", row->database);
+        put_text(w, "txid", row->seen->txid);
+        put_text(w, "replicatedTxid", row->seen->replicated_txid);
+        json_writer_u64(w, "lagSeconds", row->lag_seconds);
+        json_writer_u64(w, "lagBytes", row->seen->lag_bytes);
+        put_time(w, "lastSyncTime", row->seen->last_sync_ns);
+        json_writer_u64(w, "dbBytes", row->seen->db_bytes);
+        json_writer_u64(w, "walBytes", row->seen->wal_bytes);
+        put_text(w, "error", row->seen->error);
+        json_writer_end(w);
+    }
+    json_writer_end(w);
+}
+
+static void put_figures(const struct replica_view *view, const struct replica_outcome *o,
+                        struct json_writer *w)
+{
+    json_writer_u64(w, "observedGeneration", view->item->replica->meta.generation);
+    json_writer_u64(w, "desiredPods", o->desired_pods);
+    json_writer_u64(w, "injectedPods", o->injected_pods);
+    if (o->has_lag)
+        json_writer_u64(w, "maxLagSeconds", o->max_lag_seconds);
+    put_time(w, "earliestRestoreTime", o->oldest_restore_ns);
+    put_time(w, "latestRestoreTime", o->newest_restore_ns);
+    put_time(w, "lastSnapshotTime", o->snapshot_ns);
+    put_text(w, "specHash", view->spec_hash);
+    if (o->row_count > 0) {
+        json_writer_object(w, "storage");
+        json_writer_u64(w, "bytes", o->stored_bytes);
+        json_writer_u64(w, "objects", o->stored_objects);
+        json_writer_end(w);
+    }
+}
+
+static void put_verification(const struct replica_item *item, struct json_writer *w)
+{
+    if (item->verified_ns == 0)
+        return;
+    json_writer_object(w, "lastVerification");
+    put_time(w, "time", item->verified_ns);
+    put_text(w, "result", item->verified_result);
+    put_text(w, "txid", item->verified_txid);
+    json_writer_u64(w, "durationSeconds", item->verified_seconds);
+    put_text(w, "message", item->verified_message);
+    json_writer_end(w);
+}
+
+/* The bucket that a destination names, among those found; NULL: an own store. */
+static const struct api_bucket *bucket_of(const struct api_destination *d,
+                                          const struct api_bucket *const *buckets, size_t count)
+{
+    for (size_t i = 0; d->bucket_ref && i < count; i++) {
+        if (strcmp(buckets[i]->meta.name, d->bucket_ref) == 0)
+            return buckets[i];
+    }
+    return NULL;
+}
+
+/* Adds the primary prefix of a row if a replica is reported there and it is not listed yet. */
+static int put_prefix(const struct replica_view *view, const struct database_row *row,
+                      const struct api_bucket *const *buckets, size_t bucket_count,
+                      struct json_writer *w, struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf prefix = BUF_INIT(2048);
+    const struct api_replica *r = view->item->replica;
+    const struct api_destination *d = &r->destinations[0];
+
+    for (size_t i = 0; row->seen->replicated_txid[0] && i < r->database_count; i++) {
+        if (strcmp(r->databases[i].name, row->database) != 0)
+            continue;
+        if (api_prefix_resolve(r, d, &r->databases[i], bucket_of(d, buckets, bucket_count),
+                               row->pod, &prefix, err) < 0)
+            return -1;
+        if (!api_replica_has_reported(r, buf_str(&prefix)))
+            json_writer_str(w, NULL, buf_str(&prefix));
+    }
+    return 0;
+}
+
+/* Where a replica was ever reported: never forgotten, for onNoBackup: StartEmpty. */
+static int put_prefixes(const struct replica_view *view, const struct replica_outcome *o,
+                        const struct api_bucket *const *buckets, size_t bucket_count,
+                        struct json_writer *w, struct error *err)
+{
+    const struct api_replica *r = view->item->replica;
+
+    json_writer_array(w, "replicatedPrefixes");
+    for (size_t i = 0; i < r->status.prefix_count; i++)
+        json_writer_str(w, NULL, r->status.prefixes[i]);
+    for (size_t i = 0; i < o->row_count && r->status.prefix_count + i < API_PREFIXES_MAX; i++) {
+        if (put_prefix(view, &o->rows[i], buckets, bucket_count, w, err) < 0)
+            return -1;
+    }
+    json_writer_end(w);
+    return 0;
+}
+
+int status_body(const struct replica_view *view, const struct replica_outcome *outcome,
+                const struct api_bucket *const *buckets, size_t bucket_count, struct buf *out,
+                struct error *err)
+{
+    const struct api_meta *meta = &view->item->replica->meta;
+    struct json_writer w;
+
+    json_writer_init(&w, out, JSON_COMPACT);
+    json_writer_object(&w, NULL);
+    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
+    json_writer_str(&w, "kind", kube_sqlite_replicas.kind);
+    json_writer_object(&w, "metadata");
+    json_writer_str(&w, "namespace", meta->namespace_name);
+    json_writer_str(&w, "name", meta->name);
+    json_writer_end(&w);
+    json_writer_object(&w, "status");
+    put_figures(view, outcome, &w);
+    put_verification(view->item, &w);
+    put_rows(outcome, &w);
+    if (put_prefixes(view, outcome, buckets, bucket_count, &w, err) < 0)
+        return -1;
+    condition_set_write(&outcome->conditions, meta->generation, &w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    return json_writer_finish(&w, err);
+}
