@@ -63,9 +63,9 @@ static void mark_read(struct jsonval condition, struct condition_marks *out)
     for (size_t i = 0; i < CONDITION_TYPES; i++) {
         if (strcmp(type, type_names[i]) != 0)
             continue;
-        for (uint8_t s = CONDITION_TRUE; s <= CONDITION_UNKNOWN; s++) {
+        for (size_t s = CONDITION_TRUE; s < ARRAY_LEN(status_names); s++) {
             if (strcmp(status, status_names[s]) == 0)
-                out->status[i] = s;
+                out->status[i] = (uint8_t)s;
         }
         out->since_ns[i] = since_ns;
     }

@@ -71,10 +71,15 @@ void judge(const struct replica_view *view, struct replica_outcome *out);
 
 /* ---- the concerns, for judge() and tests ---- */
 
+/* DestinationAvailable: the bucket's probe, else what the sidecars' own requests met. */
 void judge_destination(const struct replica_view *view, struct replica_outcome *out);
+/* Injected, and the numbers of pods. */
 void judge_injected(const struct replica_view *view, struct replica_outcome *out);
+/* Replicating, WithinLagObjective, RetentionEnforced; collects the rows and the figures. */
 void judge_replicating(const struct replica_view *view, struct replica_outcome *out);
+/* SingleWriter; reads the rows, so it comes after judge_replicating(). */
 void judge_single_writer(const struct replica_view *view, struct replica_outcome *out);
+/* RestoreVerified; absent when nobody asked for verification. */
 void judge_verified(const struct replica_view *view, struct replica_outcome *out);
 
 /*

@@ -86,7 +86,7 @@ static int destination_add(struct jsonval d, struct observed_database *db, struc
 {
     const char *word;
     const char *fencing;
-    uint64_t lag_ns;
+    uint64_t lag_ns = 0;
     uint64_t n;
     struct jsonval lag = jsonval_get(d, "lag");
 

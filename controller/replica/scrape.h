@@ -18,6 +18,7 @@ enum {
 struct scraper;
 struct scrape;
 
+/* ERR_NO_MEMORY. One for all resources. */
 MUST_USE int scraper_new(struct loop *loop, struct scraper **out, struct error *err);
 
 /* No scrape may be under way. NULL ok. */
@@ -40,6 +41,7 @@ struct scrape_stats {
     unsigned running_count;
 };
 
+/* What happened so far; valid until scraper_free(). */
 const struct scrape_stats *scraper_stats(const struct scraper *s);
 
 #endif

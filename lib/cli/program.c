@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/cli/termination.h"
+
 enum {
     HELP_BYTES_MAX = 64 * 1024,
 };
@@ -48,7 +50,17 @@ int command_print_json(struct json_writer *w, struct buf *out, struct error *err
 {
     if (json_writer_finish(w, err) < 0)
         return -1;
+    termination_message(env_real(), buf_slice(out));
     return command_print(buf_slice(out), err);
+}
+
+static void error_to_termination_message(const struct error *err)
+{
+    char text[sizeof(err->text) + sizeof(err->hint) + 16];
+
+    (void)snprintf(text, sizeof(text), "Error: %s\n%s%s%s", err->text, /* fits by its size */
+                   err->hint[0] ? "Hint: " : "", err->hint, err->hint[0] ? "\n" : "");
+    termination_message(env_real(), slice_of_str(text));
 }
 
 int command_report(const struct error *err)
@@ -56,6 +68,7 @@ int command_report(const struct error *err)
     (void)fprintf(stderr, "Error: %s\n", err->text); /* nowhere else to go */
     if (err->hint[0])
         (void)fprintf(stderr, "Hint: %s\n", err->hint); /* as above */
+    error_to_termination_message(err);
     return error_exit_status(err->code);
 }
 

@@ -1,7 +1,8 @@
 /*
  * A program is a table of commands. A command is a row: name, help, flags, and a function that runs
  * it. Results go to standard output, all else to standard error; -json prints one document. Exit
- * statuses are those of error_exit_status().
+ * statuses are those of error_exit_status(). In a container the error, or the JSON document, is the
+ * termination message, too (termination.h).
  */
 #ifndef WALFERRY_LIB_CLI_PROGRAM_H
 #define WALFERRY_LIB_CLI_PROGRAM_H

@@ -3,18 +3,16 @@
  */
 #include "sidecar/command/supervise.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/cli/termination.h"
 #include "lib/io/child.h"
 #include "lib/io/shellwords.h"
 #include "lib/io/signals.h"
-
-static const char termination_log[] = "/dev/termination-log";
 
 struct supervisor {
     const struct supervise_options *opt;
@@ -26,18 +24,6 @@ struct supervisor {
     bool is_stopping; /* engine_stop() was called */
     int status;
 };
-
-static void termination_message(const struct supervisor *s, const char *text)
-{
-    const struct env *env = loop_env(s->opt->loop);
-    struct error ignored = ERROR_INIT; /* outside of a container there is no such file */
-    int fd = -1;
-
-    if (env_open(env, termination_log, O_WRONLY, 0, &fd, &ignored) < 0)
-        return;
-    IGNORE(env_pwrite(env, fd, text, strlen(text), 0, termination_log, &ignored)); /* best effort */
-    env_close_quietly(env, fd);
-}
 
 static void tell_unshipped(struct supervisor *s, const struct engine_outcome *o)
 {
@@ -51,7 +37,7 @@ static void tell_unshipped(struct supervisor *s, const struct engine_outcome *o)
               LOG_U64("databases", o->unshipped_databases), LOG_STR("first", o->first_path),
               LOG_STR("destination", o->first_destination),
               LOG_STR("error", o->first_error->code != ERR_NONE ? o->first_error->text : NULL));
-    termination_message(s, text);
+    termination_message(loop_env(s->opt->loop), slice_of_str(text));
 }
 
 static void stopped(void *arg, const struct engine_outcome *outcome)
@@ -100,7 +86,7 @@ static void signaled(void *arg, int signum)
         return;
     }
     if (s->is_signaled) {
-        termination_message(s, "aborted by a second signal\n");
+        termination_message(loop_env(s->opt->loop), slice_of_str("aborted by a second signal\n"));
         if (s->child)
             child_signal(s->child, SIGKILL);
         _exit(1);
