@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "controller/inject/inject_internal.h"
+#include "controller/inject/needs.h"
 
 enum {
     ENV_NAMES_MAX = 64, /* variables that a subPathExpr may name, of all mounts */
@@ -137,72 +138,12 @@ static void put_data_mount(struct json_writer *w, const struct data_mount *m)
     json_writer_end(w);
 }
 
-/* What a destination needs in the pod. */
-struct need {
-    const char *kind;   /* of the volume: "credentials", "ca", "sse", "file" */
-    const char *folder; /* where it is mounted, below the destination's name */
-    const char *secret; /* one of these three */
-    const char *config_map;
-    const char *claim;
-    const char *sub_path; /* of the claim */
-};
-
-enum {
-    NEEDS_MAX = 4
-};
-
-static size_t needs_of(const struct api_store *s, struct need out[static NEEDS_MAX])
-{
-    size_t n = 0;
-
-    if (s->credentials_secret) {
-        out[n++] = (struct need){.kind = "credentials",
-                                 .folder = API_CREDENTIAL_FOLDER,
-                                 .secret = s->credentials_secret};
-    }
-    if (s->ca_secret || s->ca_config_map) {
-        out[n++] = (struct need){.kind = "ca",
-                                 .folder = API_CA_FOLDER,
-                                 .secret = s->ca_secret,
-                                 .config_map = s->ca_config_map};
-    }
-    if (s->sse_secret)
-        out[n++] = (struct need){.kind = "sse", .folder = API_SSE_FOLDER, .secret = s->sse_secret};
-    if (s->claim) {
-        out[n++] = (struct need){
-            .kind = "file", .folder = API_FILE_FOLDER, .claim = s->claim, .sub_path = s->sub_path};
-    }
-    return n;
-}
-
-/* "walferry-ca-1": by number, since names of destinations may be as long as names of volumes. */
-static const char *need_volume(const struct need *need, size_t destination_idx, char out[static 64])
-{
-    (void)snprintf(out, 64, VOLUME_PREFIX "%s-%zu", need->kind, destination_idx);
-    return out;
-}
-
-static void put_need_mount(struct json_writer *w, const struct need *need, const char *volume,
-                           const char *destination)
-{
-    json_writer_object(w, NULL);
-    json_writer_str(w, "name", volume);
-    json_writer_strf(w, "mountPath", "%s/%s", need->folder, destination);
-    if (need->sub_path)
-        json_writer_str(w, "subPath", need->sub_path);
-    if (!need->claim)
-        json_writer_bool(w, "readOnly", true);
-    json_writer_end(w);
-}
-
 static int put_mounts(struct json_writer *w, const struct inject_request *request,
                       const struct inject_plan *plan, struct error *err)
 {
     const struct api_replica *r = request->replica;
     const struct api_store *store = NULL;
     const struct api_bucket *bucket = NULL;
-    struct need needs[NEEDS_MAX];
-    char volume[64];
 
     json_writer_array(w, "volumeMounts");
     for (size_t i = 0; i < plan->mount_count; i++)
@@ -214,9 +155,7 @@ static int put_mounts(struct json_writer *w, const struct inject_request *reques
         if (api_destination_store(d, request->buckets, request->bucket_count, &store, &bucket,
                                   err) < 0)
             return -1;
-        size_t count = needs_of(store, needs);
-        for (size_t k = 0; k < count; k++)
-            put_need_mount(w, &needs[k], need_volume(&needs[k], i, volume), d->name);
+        needs_write_mounts(store, i, d->name, w);
     }
     json_writer_end(w);
     return 0;
@@ -384,16 +323,6 @@ static int sidecar_write(const struct inject_request *request, const struct inje
 
 /* ---- volumes ---- */
 
-/* Read by everybody: without an fsGroup the files belong to root, and the pod's user is another. */
-static void put_source(struct json_writer *w, const char *kind, const char *name_key,
-                       const char *name)
-{
-    json_writer_object(w, kind);
-    json_writer_str(w, name_key, name);
-    json_writer_u64(w, "defaultMode", 0444);
-    json_writer_end(w);
-}
-
 static int volume_end(struct json_writer *w, struct error *err)
 {
     json_writer_end(w);
@@ -408,24 +337,6 @@ static void volume_begin(struct json_writer *w, struct inject_pieces *out, const
     json_writer_str(w, "name", name);
 }
 
-static int need_volume_write(const struct need *need, const char *name, struct inject_pieces *out,
-                             struct error *err)
-{
-    struct json_writer w;
-
-    volume_begin(&w, out, name);
-    if (need->secret) {
-        put_source(&w, "secret", "secretName", need->secret);
-    } else if (need->config_map) {
-        put_source(&w, "configMap", "name", need->config_map);
-    } else {
-        json_writer_object(&w, "persistentVolumeClaim");
-        json_writer_str(&w, "claimName", need->claim);
-        json_writer_end(&w);
-    }
-    return volume_end(&w, err);
-}
-
 static int volumes_write(const struct inject_request *request, struct inject_pieces *out,
                          struct error *err)
 {
@@ -433,14 +344,13 @@ static int volumes_write(const struct inject_request *request, struct inject_pie
     CLEANUP(buf_destroy) struct buf config_map = BUF_INIT(512);
     const struct api_store *store = NULL;
     const struct api_bucket *bucket = NULL;
-    struct need needs[NEEDS_MAX];
+    size_t count = 0;
     struct json_writer w;
-    char name[64];
 
     if (api_replica_config_map(r, &config_map, err) < 0)
         return -1;
     volume_begin(&w, out, VOLUME_PREFIX "config");
-    put_source(&w, "configMap", "name", buf_str(&config_map));
+    needs_write_source(&w, "configMap", "name", buf_str(&config_map));
     if (volume_end(&w, err) < 0)
         return -1;
     volume_begin(&w, out, VOLUME_PREFIX "run");
@@ -453,11 +363,10 @@ static int volumes_write(const struct inject_request *request, struct inject_pie
         if (api_destination_store(&r->destinations[i], request->buckets, request->bucket_count,
                                   &store, &bucket, err) < 0)
             return -1;
-        size_t count = needs_of(store, needs);
-        for (size_t k = 0; k < count; k++) {
-            if (need_volume_write(&needs[k], need_volume(&needs[k], i, name), out, err) < 0)
-                return -1;
-        }
+        if (needs_write_volumes(store, i, &out->volumes[out->volume_count],
+                                INJECT_VOLUMES_MAX - out->volume_count, &count, err) < 0)
+            return -1;
+        out->volume_count += count;
     }
     return 0;
 }
