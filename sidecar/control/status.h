@@ -103,9 +103,16 @@ struct status_destination {
     uint64_t error_streak; /* failures since the last success; 0: healthy */
     uint64_t errors_total; /* operations that failed after their retries */
 
-    uint64_t syncs_total;       /* L0 objects acknowledged */
-    uint64_t sync_ns_total;     /* time from the start of encoding to the acknowledgement */
-    uint64_t sync_pages_total;  /* pages in them */
+    uint64_t syncs_total;      /* L0 objects acknowledged */
+    uint64_t sync_ns_total;    /* time from the start of encoding to the acknowledgement */
+    uint64_t sync_pages_total; /* pages in them */
+    /* Pages of the local database that a compaction found to be not what was replicated (bit rot, or
+     * a write around SQLite), and the objects that were merged from the bucket instead. */
+    uint64_t rotten_pages_total;
+    uint32_t rotten_pgno; /* the last one; 0: none */
+    uint64_t rotten_at_ns;
+    uint64_t merges_total;
+
     uint64_t differences_total; /* times the whole database was compared instead of followed */
 
     /* Lineage. */

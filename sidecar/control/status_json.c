@@ -161,6 +161,20 @@ static const char *fencing_name(const struct status_destination *d)
     return d->can_create ? "atomic" : "weak";
 }
 
+static void put_rotten(struct json_writer *w, const struct status_destination *d)
+{
+    if (d->rotten_pages_total == 0) {
+        json_writer_null(w, "rotten");
+        return;
+    }
+    json_writer_object(w, "rotten");
+    json_writer_u64(w, "pages_total", d->rotten_pages_total);
+    json_writer_u64(w, "last_page", d->rotten_pgno);
+    json_writer_time(w, "last_at", d->rotten_at_ns);
+    json_writer_u64(w, "merges_total", d->merges_total);
+    json_writer_end(w);
+}
+
 static void put_destination(struct json_writer *w, const struct status_destination *d)
 {
     const struct fault fault = {d->last_error, d->last_error_hint, d->last_error_at_ns,
@@ -183,6 +197,7 @@ static void put_destination(struct json_writer *w, const struct status_destinati
     put_fault(w, &fault);
     put_lineage(w, d);
     put_history(w, d);
+    put_rotten(w, d);
     put_levels(w, d);
     put_last_objects(w, d);
     put_requests(w, d);

@@ -99,6 +99,9 @@ static void test_a_fault_is_told_with_its_hint(void **state UNUSED)
     scene.destinations[1].state = STATUS_DESTINATION_FENCED;
     scene.destinations[1].fenced_by_epoch = 2;
     scene.destinations[1].fenced_by_owner = 0xff;
+    scene.destinations[1].rotten_pages_total = 3;
+    scene.destinations[1].rotten_pgno = 10;
+    scene.destinations[1].merges_total = 2;
     write_and_parse(&scene.process, &text, &doc);
     struct jsonval db = element(jsonval_get(jsonval_root(&doc), "databases"), 0);
     struct jsonval d = element(jsonval_get(db, "destinations"), 1);
@@ -106,13 +109,16 @@ static void test_a_fault_is_told_with_its_hint(void **state UNUSED)
     assert_str(jsonval_way(d, "error.hint"), "make room below /backup");
     assert_u64(jsonval_way(d, "error.streak"), 7);
     assert_str(jsonval_way(d, "fenced_by.owner"), "000000ff");
+    assert_u64(jsonval_way(d, "rotten.pages_total"), 3);
+    assert_u64(jsonval_way(d, "rotten.last_page"), 10);
+    assert_u64(jsonval_way(d, "rotten.merges_total"), 2);
     assert_str(jsonval_get(d, "fencing"), "unknown");
 }
 
 static void test_what_is_not_known_is_null(void **state UNUSED)
 {
     static const char *const keys[] = {"acknowledged_txid", "last_success_at", "restore_window",
-                                       "snapshot", "state_detail"};
+                                       "snapshot",          "state_detail",    "rotten"};
     struct status_scene scene;
     CLEANUP(buf_destroy) struct buf text = BUF_INIT(TEXT_BYTES_MAX);
     CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;

@@ -35,13 +35,16 @@ struct cover {
     struct cover_result result;
 };
 
-/* The object that reaches furthest among those that follow txid, over all levels but snapshots. */
+/* The object that reaches furthest among those that follow txid, over all levels but snapshots, which
+ * count only from the beginning. */
 static const struct inventory_object *furthest(const struct inventory *inv, uint64_t after_txid,
                                                uint64_t to_txid, unsigned *out_level)
 {
     const struct inventory_object *best = NULL;
 
-    for (unsigned level = 0; level < LTX_LEVEL_SNAPSHOT; level++) {
+    for (unsigned level = 0; level < LTX_LEVELS; level++) {
+        if (level == LTX_LEVEL_SNAPSHOT && after_txid > 0)
+            continue;
         const struct inventory_level *l = &inv->level[level];
         for (size_t i = inventory_lower_bound(inv, level, after_txid + 1); i < l->object_count;
              i++) {
@@ -57,11 +60,17 @@ static const struct inventory_object *furthest(const struct inventory *inv, uint
     return best;
 }
 
+static bool is_cut(const struct cover *c)
+{
+    return c->args.object_count_max && c->step_count == c->args.object_count_max;
+}
+
 static int cover_plan(struct cover *c, struct error *err)
 {
     size_t cap = 0;
+    uint64_t bytes = 0;
 
-    for (uint64_t at = c->args.after_txid; at < c->args.to_txid;) {
+    for (uint64_t at = c->args.after_txid; at < c->args.to_txid && !is_cut(c);) {
         unsigned level = 0;
         const struct inventory_object *o = furthest(c->args.inventory, at, c->args.to_txid, &level);
         if (!o)
@@ -80,7 +89,13 @@ static int cover_plan(struct cover *c, struct error *err)
         struct cover_step *step = &c->steps[c->step_count++];
         (void)inventory_object_key(level, o, step->key); /* returns step->key */
         step->bytes = o->bytes;
+        bytes += o->bytes;
         at = o->max_txid;
+        if (c->args.bytes_max && bytes > c->args.bytes_max) {
+            return error_set(err, ERR_NO_SPACE, 0,
+                             "more than %" PRIu64 " bytes of objects from TXID %016" PRIx64,
+                             c->args.bytes_max, c->args.after_txid);
+        }
     }
     return 0;
 }
@@ -204,11 +219,13 @@ static int body_start(struct cover *c, struct error *err)
     const struct cover_step *step = &c->steps[c->step_idx];
     const struct storage_get get = {.key = step->key, .on_data = body_collect};
 
-    if (step->bytes > COVER_BODY_BYTES_MAX) {
+    if (!c->args.bytes_max && step->bytes > COVER_BODY_BYTES_MAX) {
         return error_set(err, ERR_LIMIT, 0, "%s has %" PRIu64 " bytes, more than %d", step->key,
                          step->bytes, (int)COVER_BODY_BYTES_MAX);
     }
-    blob_writer_init(&c->body, c->args.env, c->args.work_folder, 4U << 20);
+    blob_writer_init(&c->body, c->args.env, c->args.work_folder,
+                     c->args.memory_bytes_max ? c->args.memory_bytes_max
+                                              : (uint64_t)COVER_MEMORY_BYTES);
     c->has_body = true;
     return storage_get_start(c->args.storage, &get, body_on_done, c, &c->op, err);
 }

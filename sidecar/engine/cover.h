@@ -3,7 +3,8 @@
  * numbers of the pages that changed in the range (page indexes only), or the objects themselves.
  *
  * Needed after a restart (which pages changed since a level's boundary?), to heal a page map that
- * is behind, and to go on after a rewind. While the process lives it knows all this itself.
+ * is behind, to go on after a rewind, and to compact around a page of the database that has rotted.
+ * Otherwise the process knows all this itself.
  * Threads: loop thread.
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_COVER_H
@@ -20,6 +21,7 @@
 enum {
     COVER_OBJECTS_MAX = 4096,         /* of one range */
     COVER_BODY_BYTES_MAX = 256 << 20, /* of one object fetched whole */
+    COVER_MEMORY_BYTES = 4 << 20,     /* of it in memory; the rest in a file */
 };
 
 struct cover;
@@ -44,13 +46,17 @@ struct cover_args {
     uint64_t after_txid;               /* the range is (after_txid, to_txid] */
     uint64_t to_txid;
     enum cover_kind kind;
+    /* COVER_OBJECTS; each 0: the default */
+    size_t object_count_max;   /* the chain ends there, short of to_txid; default: none shorter */
+    uint64_t bytes_max;        /* of all objects; default: COVER_BODY_BYTES_MAX of each */
+    uint64_t memory_bytes_max; /* of each object in memory; default: COVER_MEMORY_BYTES */
     const struct env *env;
     const char *work_folder; /* for objects that do not fit in memory; borrowed */
 };
 
 /*
  * Starts. done is called once on the loop thread; ERR_GAP in it (or here) when no chain of objects
- * covers the range. -1: ERR_GAP, ERR_LIMIT, ERR_NO_MEMORY; done is not called then.
+ * covers the range. -1: ERR_GAP, ERR_LIMIT, ERR_NO_SPACE (bytes_max), ERR_NO_MEMORY; done is not called then.
  */
 MUST_USE int cover_start(const struct cover_args *args, cover_done_fn *done, void *arg,
                          struct cover **out, struct error *err);

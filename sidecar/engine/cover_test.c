@@ -176,6 +176,41 @@ static void test_cover_prefers_what_reaches_furthest(void **state UNUSED)
     stage_close(&s);
 }
 
+/* As a merge asks: a few at a time, and no more bytes than there is space for. */
+static void test_cover_from_the_beginning_takes_a_snapshot_and_can_be_cut(void **state UNUSED)
+{
+    struct stage s;
+    struct error err = ERROR_INIT;
+    struct cover *cover = NULL;
+    stage_open(&s);
+    for (uint64_t t = 1; t <= 30; t++)
+        test_replica_write(&s.replica, 0, t, t);
+    test_replica_write(&s.replica, 9, 1, 20);
+    stage_list(&s);
+    struct cover_args args = {
+        .storage = s.st,
+        .inventory = &s.inv,
+        .to_txid = 30,
+        .kind = COVER_OBJECTS,
+        .object_count_max = 4,
+        .bytes_max = UINT64_MAX,
+        .memory_bytes_max = 100,
+        .env = env_real(),
+        .work_folder = s.folder,
+    };
+    s.is_done = false;
+    assert_ok(cover_start(&args, cover_on_done, &s, &cover, &err), &err);
+    assert_true(loop_run_until(s.loop, &s.is_done));
+    assert_int_equal(s.err.code, ERR_NONE);
+    assert_int_equal(s.blob_count, 4); /* the snapshot, and 21 to 23 */
+    assert_true(s.blobs[0].fd >= 0);   /* not in memory */
+
+    args.bytes_max = s.blobs[0].bytes + 10;
+    assert_int_equal(cover_start(&args, cover_on_done, &s, &cover, &err), -1);
+    assert_int_equal(err.code, ERR_NO_SPACE);
+    stage_close(&s);
+}
+
 static void test_cover_of_objects_hands_over_the_objects_in_order(void **state UNUSED)
 {
     struct stage s;
@@ -332,6 +367,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_cover_of_raw_objects_has_exactly_the_pages_of_the_range),
         TEST(test_cover_prefers_what_reaches_furthest),
+        TEST(test_cover_from_the_beginning_takes_a_snapshot_and_can_be_cut),
         TEST(test_cover_of_objects_hands_over_the_objects_in_order),
         TEST(test_cover_refuses_holes_and_empty_ranges_at_once),
         TEST(test_cover_refuses_more_objects_than_its_maximum),

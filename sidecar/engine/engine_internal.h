@@ -112,7 +112,8 @@ struct level_work {
     uint64_t put_started_ns;
     unsigned failures; /* in a row, since the last object of this level */
     struct storage_op *op;
-    struct cover *cover; /* page indexes being fetched. Owner: loop */
+    struct cover *cover;       /* page indexes being fetched. Owner: loop */
+    struct level_merge *merge; /* the object is being made from downloads. Owner: loop */
     struct chain *chain;
     unsigned level;
 };
@@ -217,6 +218,8 @@ struct chain {
     uint64_t dirty_page_count; /* in `dirty` and in the object on its way */
     uint64_t syncs_total, sync_ns_total, sync_pages_total, differences_total, conflicts_total;
     uint32_t fenced_by_epoch, fenced_by_owner;
+    uint64_t rotten_pages_total, rotten_at_ns, merges_total;
+    uint32_t rotten_pgno;
     uint64_t retention_at_ns, retention_errors_total;
     struct error *retention_error; /* NULL: none */
     struct status_object *recent;  /* newest first */

@@ -339,45 +339,150 @@ static void test_compaction_that_is_not_accepted_is_sent_again(void **state UNUS
     }
 }
 
-static void test_page_that_rots_is_found_and_does_not_reach_the_bucket(void **state UNUSED)
+/* A database whose pages lie in its file, and not in the log any more. */
+static void checkpointed(struct engine_scene *s)
+{
+    scene_init(s);
+    s->opt.checkpoint_frames = 20;
+    s->dest[0].level_interval_ns[0] = 30 * NS_PER_SEC;
+    scene_begin(s);
+    scene_insert(s, 0, 200, 1000);
+    scene_sync(s);
+    for (unsigned i = 0; i < 40; i++) { /* more objects than one merge takes */
+        app_ok(&s->app, "sql 0 UPDATE t SET body = randomblob(900) WHERE id = %u", 1 + i % 4);
+        scene_sync(s);
+    }
+    SCENE_UNTIL(s, scene_db(s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > 0 &&
+                       task_queue_is_idle(&scene_db(s, 0)->queue));
+    app_ok(&s->app, "sql 0 PRAGMA wal_checkpoint(PASSIVE)");
+    app_ok(&s->app, "sql 0 CREATE TABLE u(x)"); /* touches page 1 and a new one */
+    scene_sync(s);
+}
+
+/* Behind SQLite's back; this process must not open the file. */
+static void page_rot(struct engine_scene *s, unsigned pgno)
+{
+    scene_shell("cd %s && dd if=app0.db of=page bs=4096 skip=%u count=1 status=none && "
+                "printf rot | dd of=app0.db bs=1 seek=%u conv=notrunc status=none",
+                s->folder, pgno - 1, (pgno - 1) * 4096 + 1000);
+}
+
+static void page_heal(struct engine_scene *s, unsigned pgno)
+{
+    scene_shell("cd %s && dd if=page of=app0.db bs=4096 seek=%u conv=notrunc status=none",
+                s->folder, pgno - 1);
+}
+
+static void assert_rot_is_told(struct engine_scene *s, uint64_t pages, uint64_t merges)
+{
+    const struct status_destination *d = scene_status(s, 0, 0);
+
+    assert_int_equal(d->rotten_pages_total, pages);
+    assert_int_equal(d->rotten_pgno, 10);
+    assert_true(d->rotten_at_ns > 0);
+    assert_int_equal(d->merges_total, merges);
+    assert_non_null(strstr(d->last_error, "page 10 is not what was replicat"));
+    assert_non_null(strstr(d->last_error_hint, "integrity_check"));
+}
+
+static void test_page_that_rots_is_told_and_the_object_comes_from_the_bucket(void **state UNUSED)
 {
     struct engine_scene s;
-    scene_init(&s);
-    s.opt.checkpoint_frames = 20;
-    scene_begin(&s);
-    scene_insert(&s, 0, 200, 1000);
-    scene_sync(&s);
-    SCENE_UNTIL(&s, scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > 0 &&
-                        task_queue_is_idle(&scene_db(&s, 0)->queue));
-    app_ok(&s.app, "sql 0 INSERT INTO t(body) VALUES(1)"); /* the log begins anew */
-    scene_sync(&s);
-    assert_true(scene_db(&s, 0)->end_seen.frame < 20);
-    /* Page 10, behind SQLite's back; this process must not open the file. */
-    scene_shell(
-        "cd %s && dd if=app0.db of=page bs=4096 skip=9 count=1 status=none && "
-        "printf rot | dd of=app0.db bs=1 seek=$((9 * 4096 + 1000)) conv=notrunc status=none",
-        s.folder);
+    checkpointed(&s);
+    page_rot(&s, 10);
+    scene_skip(&s, NS_PER_MIN); /* L1 is due */
+    SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
+    assert_rot_is_told(&s, 1, 1);
     level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->errors_total == 1);
-    assert_non_null(strstr(scene_status(&s, 0, 0)->last_error, "page 10 is not what was replicat"));
-    assert_non_null(strstr(scene_status(&s, 0, 0)->last_error_hint, "integrity_check"));
-    SCENE_UNTIL(&s, !scene_db(&s, 0)->pin_holder);
-
-    /* Commits go on, nothing was written, nobody reads the database again and again. */
-    app_ok(&s.app, "sql 0 CREATE TABLE u(x)");
-    scene_sync(&s);
-    scene_run(&s, 100 * NS_PER_MS);
-    assert_int_equal(level_work(&s, 9)->failures, 1);
-    assert_int_equal(scene_count(&s, 0, 0, 9), 0);
-    struct error err = ERROR_INIT;
-    char restored[300];
-    (void)snprintf(restored, sizeof(restored), "%s/restored", s.folder);
-    assert_ok(scene_restore(&s, 0, 0, 0, restored, &err), &err);
-
-    scene_shell("cd %s && dd if=page of=app0.db bs=4096 seek=9 conv=notrunc status=none", s.folder);
-    scene_skip(&s, NS_PER_MIN);
     SCENE_UNTIL(&s, scene_newest(&s, 9) == scene_acknowledged(&s));
-    assert_levels_are_merges(&s);
+    assert_rot_is_told(&s, 2, 2);
+    assert_int_equal(scene_status(&s, 0, 0)->error_streak, 0); /* nothing is missing */
+    assert_int_equal(assert_levels_are_merges(&s), 2);
+    assert_null(scene_db(&s, 0)->pin_holder);
+    /* What is restored is the sound page, not what lies on the disk. */
+    page_heal(&s, 10);
+    scene_assert_replicated(&s, 0, 0);
+
+    /* The next objects come from the database again. */
+    app_ok(&s.app, "sql 0 UPDATE t SET body = randomblob(900) WHERE id > 100");
+    scene_sync(&s);
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
+    assert_rot_is_told(&s, 2, 2);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
+static void
+test_merge_that_fails_leaves_the_level_due_and_nothing_in_the_bucket(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        struct flaky_rule get;
+    } rows[] = {
+        {"the store is away", {.fault = FLAKY_FAIL}},
+        {"the store is away in the second round", {.fault = FLAKY_FAIL, .pass_count = 20}},
+        {"an object is gone", {.fault = FLAKY_FAIL, .code = ERR_NOT_FOUND}},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct engine_scene s;
+        test_row(rows[i].name);
+        checkpointed(&s);
+        page_rot(&s, 10);
+        flaky_set(&s.flaky[0], STORAGE_OP_GET, &rows[i].get);
+        scene_skip(&s, NS_PER_MIN);
+        SCENE_UNTIL(&s, level_work(&s, 1)->failures == 1 && !level_work(&s, 1)->merge);
+        assert_int_equal(scene_count(&s, 0, 0, 1), 0);
+        assert_null(scene_db(&s, 0)->pin_holder);
+        /* Commits go on, and nobody reads the database again and again. */
+        scene_insert(&s, 0, 1, 10);
+        scene_sync(&s);
+        scene_run(&s, 50 * NS_PER_MS);
+        assert_int_equal(level_work(&s, 1)->failures, 1);
+
+        flaky_set(&s.flaky[0], STORAGE_OP_GET, NULL);
+        scene_skip(&s, NS_PER_MIN);
+        SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
+        assert_int_equal(assert_levels_are_merges(&s), 1);
+        scene_end(&s);
+    }
+}
+
+static void test_rotten_object_of_the_bucket_is_not_merged(void **state UNUSED)
+{
+    struct engine_scene s;
+    checkpointed(&s);
+    page_rot(&s, 10);
+    scene_shell("f=$(ls %s/bucket-0-0/ltx/0/*.ltx | sed -n 12p) && "
+                "printf rot | dd of=$f bs=1 seek=200 conv=notrunc status=none",
+                s.folder);
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, level_work(&s, 1)->failures == 1 && !level_work(&s, 1)->merge);
+    assert_int_equal(scene_count(&s, 0, 0, 1), 0);
+    assert_int_equal(scene_status(&s, 0, 0)->merges_total, 0);
+    scene_end(&s);
+}
+
+static void test_engine_can_be_ended_in_the_middle_of_a_merge(void **state UNUSED)
+{
+    struct engine_scene s;
+    checkpointed(&s);
+    page_rot(&s, 10);
+    flaky_set(&s.flaky[0], STORAGE_OP_GET,
+              &(struct flaky_rule){.fault = FLAKY_HOLD, .pass_count = 3});
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    assert_non_null(level_work(&s, 1)->merge);
+    scene_kill(&s);
+    flaky_set(&s.flaky[0], STORAGE_OP_GET, NULL);
+    page_heal(&s, 10);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    scene_sync(&s);
+    scene_skip(&s, NS_PER_MIN);
+    SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
+    assert_int_equal(assert_levels_are_merges(&s), 1);
     scene_end(&s);
 }
 
@@ -471,7 +576,10 @@ int main(int argc, char **argv)
         TEST(test_engine_can_be_ended_in_the_middle_of_a_snapshot),
         TEST(test_pin_is_dropped_when_the_store_goes_away),
         TEST(test_compaction_that_is_not_accepted_is_sent_again),
-        TEST(test_page_that_rots_is_found_and_does_not_reach_the_bucket),
+        TEST(test_page_that_rots_is_told_and_the_object_comes_from_the_bucket),
+        TEST(test_merge_that_fails_leaves_the_level_due_and_nothing_in_the_bucket),
+        TEST(test_rotten_object_of_the_bucket_is_not_merged),
+        TEST(test_engine_can_be_ended_in_the_middle_of_a_merge),
         TEST(test_snapshot_on_demand_is_there_when_its_wait_is_over),
         TEST(test_lookup_of_changes_does_not_survive_attaching_anew),
         TEST(test_two_destinations_take_turns_with_the_pin),
