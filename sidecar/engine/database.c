@@ -26,8 +26,9 @@ static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PE
                                      3 * NS_PER_MS,   10 * NS_PER_MS,  30 * NS_PER_MS};
 static const uint64_t reopen_base_ns = 200 * NS_PER_MS;
 static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
-static const uint64_t shrink_pause_ns = 1 * NS_PER_MS;       /* between two cuts: for the writers */
-static const uint64_t shrink_busy_ns = 20 * NS_PER_MS;       /* a writer had the lock */
+static const uint64_t shrink_pause_ns = 1 * NS_PER_MS; /* between two cuts: for the writers */
+static const uint64_t shrink_busy_ns = 20 * NS_PER_MS; /* a writer had the lock; doubled */
+static const uint64_t shrink_busy_ceiling_ns = 5 * NS_PER_SEC;
 static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
 
 enum {
@@ -539,10 +540,16 @@ static void shrink_done(struct task *task)
     s->total++;
     uint64_t bytes_before = db->stats_seen.wal_file_bytes;
     database_refresh(db);
-    if (!db->shrink_more)
+    if (!db->shrink_more || db->is_closing)
         return;
     bool was_cut = db->stats_seen.wal_file_bytes < bytes_before; /* else: a writer had the lock */
-    loop_timer_start(&db->shrink_timer, was_cut ? shrink_pause_ns : shrink_busy_ns);
+    if (was_cut)
+        db->shrink_wait_ns = 0;
+    else
+        db->shrink_wait_ns = db->shrink_wait_ns ? 2 * db->shrink_wait_ns : shrink_busy_ns;
+    if (db->shrink_wait_ns > shrink_busy_ceiling_ns)
+        db->shrink_wait_ns = shrink_busy_ceiling_ns; /* a transaction that is left open for long */
+    loop_timer_start(&db->shrink_timer, was_cut ? shrink_pause_ns : db->shrink_wait_ns);
 }
 
 /* ---- what tasks learned ---- */

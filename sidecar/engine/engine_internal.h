@@ -284,6 +284,7 @@ struct database {
     unsigned open_failures;
     struct loop_timer checkpoint_timer;
     struct loop_timer shrink_timer; /* the next cut of the log */
+    uint64_t shrink_wait_ns;        /* for a writer that has the lock; 0: none has */
     uint64_t torn_since_ns;
     bool is_moved;                 /* task: the path names another file now (or none) */
     unsigned held_back_count;      /* checkpoints in a row that readers held back */

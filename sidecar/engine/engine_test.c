@@ -197,6 +197,49 @@ static void test_log_is_checkpointed_and_cut_while_objects_are_shipped(void **st
     scene_end(&s);
 }
 
+/* A log that is far larger than what it keeps and has begun anew: the engine is about to cut it. */
+static void log_after_a_peak(struct engine_scene *s)
+{
+    s->opt.checkpoint_frames = 100;
+    s->opt.wal_keep_bytes = 64 << 10;
+    scene_begin(s);
+    scene_insert(s, 0, 6000, 3000); /* 24 MB of log: several cuts */
+    scene_sync(s);
+    SCENE_UNTIL(s, scene_db(s, 0)->stats_seen.backfilled_frames ==
+                       scene_db(s, 0)->stats_seen.log_frames);
+}
+
+static void test_engine_that_ends_amid_cutting_the_log_leaves_nothing_behind(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    log_after_a_peak(&s);
+    scene_insert(&s, 0, 1, 10); /* the log begins anew, and may be cut */
+    SCENE_UNTIL(&s, scene_db(&s, 0)->shrink_task.is_running);
+    scene_kill(&s);
+    assert_int_equal(loop_next_ns(s.loop), UINT64_MAX); /* no timer of the freed database */
+    scene_end(&s);
+}
+
+static void test_log_is_not_cut_again_and_again_beside_an_open_transaction(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    log_after_a_peak(&s);
+    app_ok(&s.app, "sql 0 BEGIN IMMEDIATE"); /* has nothing to do with the log yet */
+    app_ok(&s.app, "sql 0 INSERT INTO t(body) VALUES(1)");
+    app_ok(&s.app, "sql 0 COMMIT");
+    app_ok(&s.app, "sql 0 BEGIN IMMEDIATE");
+    struct database *db = scene_db(&s, 0);
+    SCENE_UNTIL_LATER(&s, 100 * NS_PER_MS, db->shrink_wait_ns == 5 * NS_PER_SEC);
+    uint64_t tries = db->checkpoints[STATUS_CHECKPOINT_SHRINK].total;
+    assert_in_range(tries, 8, 16); /* 20 ms, 40 ms, ... 5 s */
+    app_ok(&s.app, "sql 0 ROLLBACK");
+    SCENE_UNTIL_LATER(&s, NS_PER_SEC, db->stats_seen.wal_file_bytes < 2U << 20);
+    assert_int_equal(db->shrink_wait_ns, 0);
+    scene_end(&s);
+}
+
 /* Many small commits from another process, as fast as it can, with checkpoints in between: every
  * object leads to a state that the application had. */
 static void test_busy_application_is_followed_state_by_state(void **state UNUSED)
@@ -299,6 +342,8 @@ int main(int argc, char **argv)
         TEST(test_commit_that_changes_no_page_makes_no_object),
         TEST(test_idle_database_costs_no_request),
         TEST(test_log_is_checkpointed_and_cut_while_objects_are_shipped),
+        TEST(test_engine_that_ends_amid_cutting_the_log_leaves_nothing_behind),
+        TEST(test_log_is_not_cut_again_and_again_beside_an_open_transaction),
         TEST(test_busy_application_is_followed_state_by_state),
         TEST(test_several_databases_share_a_loop),
         TEST(test_status_tells_what_the_engine_did),
