@@ -698,7 +698,7 @@ int main(int argc, char **argv)
     path_of(&c, "s3", folder);
     if (mkdir(folder, 0700) != 0)
         return 1;
-    c.has_s3 = test_s3_start(&c.s3, folder, false);
+    c.has_s3 = test_s3_start(&c.s3, folder, TEST_S3_PLAIN);
     if (c.has_s3) {
         test_s3_bucket_make(&c.s3, "chaos");
         quirk_proxy_start(&c.proxy, (uint16_t)c.s3.port);

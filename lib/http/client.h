@@ -1,6 +1,7 @@
 /*
  * HTTP requests of a program: libcurl's multi interface on the event loop. Connections are kept and
- * shared, HTTP/2 is used where the server has it, nothing blocks.
+ * shared, HTTP/2 is used where the server has it (see http_client_writes_over_http2()), nothing
+ * blocks.
  *
  * What cannot be had here, on purpose: redirects are never followed (a 3xx is an answer like any
  * other), credentials are never forwarded, protocols are http and https only, and certificates are
@@ -45,6 +46,14 @@ MUST_USE int http_client_new(struct loop *loop, const struct http_client_config 
 /* Cancels what is under way (done runs with ERR_CANCELED) and closes the connections. NULL ok. Not
  * from within a callback of this client. */
 void http_client_free(struct http_client *c);
+
+/*
+ * Whether PUT and DELETE may use HTTP/2 like all other methods. Older libcurl than 8.14.1 resets a
+ * stream that ended without a body, although it is over; servers count resets (a thousand in a row
+ * are an attack, CVE-2023-44487) and cut the connection with all that is on it. With those, PUT and
+ * DELETE go over HTTP/1.1. Any thread.
+ */
+bool http_client_writes_over_http2(void);
 
 struct http_header {
     const char *name;

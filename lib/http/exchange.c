@@ -30,6 +30,7 @@ enum {
     EXCHANGE_HEADER_BYTES_MAX = 64 * 1024, /* of all headers of an answer */
     EXCHANGE_BUFFER_BYTES = 64 * 1024,     /* libcurl's receive buffer */
     EXCHANGE_UNSENT_BYTES_MAX = 256 * 1024,
+    LIBCURL_NUMBER_WHOLE_HTTP2 = 0x080e01, /* 8.14.1, as libcurl writes it */
 };
 
 static const uint64_t stall_ns_default = 30 * NS_PER_SEC;
@@ -254,7 +255,6 @@ static void set_connection(struct http_exchange *x, const struct exchange_settin
     set_long(x, CURLOPT_NOSIGNAL, 1);
     set_str(x, CURLOPT_PROTOCOLS_STR, "http,https");
     set_long(x, CURLOPT_FOLLOWLOCATION, 0);
-    set_long(x, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     set_long(x, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_long(x, CURLOPT_SSL_VERIFYPEER, settings->skip_verify ? 0 : 1);
     set_long(x, CURLOPT_SSL_VERIFYHOST, settings->skip_verify ? 0 : 2);
@@ -373,6 +373,19 @@ static int set_url(struct http_exchange *x, const char *url, struct error *err)
     return 0;
 }
 
+bool http_client_writes_over_http2(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= LIBCURL_NUMBER_WHOLE_HTTP2;
+}
+
+static long version_for(const char *method)
+{
+    bool is_write = strcmp(method, "PUT") == 0 || strcmp(method, "DELETE") == 0;
+
+    return is_write && !http_client_writes_over_http2() ? CURL_HTTP_VERSION_1_1
+                                                        : CURL_HTTP_VERSION_2TLS;
+}
+
 static const char *request_url_shown(const struct http_request *req)
 {
     return req->shown_url ? req->shown_url : req->url;
@@ -401,6 +414,7 @@ static int exchange_prepare(struct http_exchange *x, struct loop *loop,
         return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a request");
     set_connection(x, settings, req->unix_socket);
     set_callbacks(x);
+    set_long(x, CURLOPT_HTTP_VERSION, version_for(req->method));
     if (set_url(x, req->url, err) < 0 || set_body(x, req, err) < 0 ||
         set_headers(x, req, err) < 0 || set_method(x, req, err) < 0)
         return -1;

@@ -1,6 +1,7 @@
 /*
- * The promises of every store, kept by the S3 driver against real servers: versitygw, over http and
- * over https with a certificate of a private authority; MinIO; and Swift, which cannot create
+ * The promises of every store, kept by the S3 driver against real servers: versitygw, over http, over
+ * https with a certificate of a private authority, over HTTP/2, with the bucket in the path and in
+ * the name of the host; MinIO; and Swift, which cannot create
  * conditionally, so that the driver has to look before it creates.
  *
  * STORES=minio runs one of them.
@@ -42,6 +43,7 @@ static int s3_open_with(const struct s3_fixture *f, const char *bucket_name, con
         .access_key_id = f->access_key,
         .secret_access_key = secret,
         .ca_file = f->ca_file,
+        .force_path_style = f->server.ways & TEST_S3_VIRTUAL_HOST ? S3_CHOICE_NO : S3_CHOICE_AUTO,
     };
     if (storage_s3_new(loop, &config, out, err) < 0)
         return -1;
@@ -105,19 +107,65 @@ static int conformance_run(struct s3_fixture *f, const char *name)
     return is_there ? failures + storage_conformance_run(&setup) : failures;
 }
 
-static int conformance_versitygw(bool is_https)
+static const struct way {
+    const char *name;
+    unsigned ways;
+} ways[] = {
+    {"s3 over http", TEST_S3_PLAIN},
+    {"s3 over https", TEST_S3_TLS},
+    {"s3 over http, virtual host", TEST_S3_VIRTUAL_HOST},
+    {"s3 over HTTP/2, virtual host", TEST_S3_HTTP2 | TEST_S3_VIRTUAL_HOST},
+};
+
+/* The server that is running, for the tests that look at its log. */
+static const struct s3_fixture *running;
+
+static void test_http_2_was_spoken_where_it_should_be(void **state UNUSED)
 {
+    const struct test_s3 *s3 = &running->server;
+    bool is_wanted = (s3->ways & TEST_S3_HTTP2) != 0;
+    bool is_whole = http_client_writes_over_http2();
+
+    if (is_wanted) {
+        print_message("# libcurl here %s\n", is_whole ? "speaks HTTP/2 always"
+                                                      : "speaks HTTP/2 for all but PUT and DELETE");
+    }
+    assert_int_equal(test_s3_front_count(s3, "GET ") > 50, is_wanted);
+    assert_int_equal(test_s3_front_count(s3, "PUT ") > 50, is_wanted);
+    assert_int_equal(test_s3_front_count(s3, " HTTP/2 ") > 50, is_wanted);
+    assert_int_equal(test_s3_front_count(s3, " HTTP/1.1 ") > 50, is_wanted && !is_whole);
+}
+
+static void test_the_bucket_was_in_the_path_or_in_the_host(void **state UNUSED)
+{
+    const struct test_s3 *s3 = &running->server;
+    bool is_in_host = (s3->ways & TEST_S3_VIRTUAL_HOST) != 0;
+
+    assert_true(test_s3_request_count(s3, "s3_PutObject") > 20);
+    assert_int_equal(test_s3_request_count(s3, " /conformance/team") > 20, !is_in_host);
+    assert_int_equal(test_s3_request_count(s3, " /team") > 20, is_in_host);
+}
+
+static int conformance_versitygw(const struct way *way)
+{
+    static const struct CMUnitTest afterwards[] = {
+        TEST(test_http_2_was_spoken_where_it_should_be),
+        TEST(test_the_bucket_was_in_the_path_or_in_the_host),
+    };
     struct s3_fixture f = {.can_create = true, .bucket = "conformance"};
 
     test_folder_make(f.folder);
-    is_there = test_s3_start(&f.server, f.folder, is_https);
+    is_there = test_s3_start(&f.server, f.folder, way->ways);
     if (is_there)
         test_s3_bucket_make(&f.server, f.bucket);
     f.endpoint = f.server.endpoint;
     f.access_key = f.server.access_key;
     f.secret_key = f.server.secret_key;
-    f.ca_file = is_https ? f.server.tls.ca_path : NULL;
-    int failures = conformance_run(&f, is_https ? "s3 over https" : "s3 over http");
+    f.ca_file = f.server.is_https ? f.server.tls.ca_path : NULL;
+    running = &f;
+    int failures = conformance_run(&f, way->name);
+    if (is_there)
+        failures += TEST_MAIN(afterwards);
     test_s3_stop(&f.server);
     test_folder_remove(f.folder);
     return failures;
@@ -150,8 +198,8 @@ int main(void)
 {
     int failures = 0;
 
-    if (is_wanted("versitygw"))
-        failures += conformance_versitygw(false) + conformance_versitygw(true);
+    for (size_t i = 0; is_wanted("versitygw") && i < ARRAY_LEN(ways); i++)
+        failures += conformance_versitygw(&ways[i]);
     if (is_wanted("minio"))
         failures += conformance_store("minio", true, 0);
     if (is_wanted("swift"))

@@ -31,7 +31,10 @@ enum {
     OUTPUT_BYTES_MAX = 1 << 20,
     LOOK_EACH_MS = 2,
     S3_START_TRIES = 3, /* somebody else may take the free port first */
+    S3_ARGUMENTS_MAX = 24,
 };
+
+static const char front_program[] = "/usr/sbin/nghttpx";
 
 static const uint64_t stop_ns = 5 * NS_PER_SEC;
 static const uint64_t start_ns = 20 * NS_PER_SEC;
@@ -298,7 +301,8 @@ static void openssl_run(const char *const *argv, const char *folder)
 
 void test_tls_make(struct test_tls *tls, const char *folder)
 {
-    static const char names[] = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\n"
+    static const char names[] = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,"
+                                "DNS:s3.localhost,DNS:*.s3.localhost\n"
                                 "basicConstraints=critical,CA:FALSE\n"
                                 "extendedKeyUsage=serverAuth\n";
     char ca_key[320];
@@ -347,41 +351,103 @@ void test_tls_make(struct test_tls *tls, const char *folder)
 
 /* ---- versitygw ---- */
 
-/* One try on its port. False if it ended before it answered. */
-static bool s3_try(struct test_s3 *s3, const char *program)
+/* Adds arguments to a list that ends with NULL. */
+static void argv_add(const char **argv, const char *const *more)
 {
-    char port[32];
+    size_t n = 0;
+
+    while (argv[n])
+        n++;
+    for (; *more; more++) {
+        ASSERT(n + 1 < S3_ARGUMENTS_MAX);
+        argv[n++] = *more;
+    }
+    argv[n] = NULL;
+}
+
+/* versitygw on a port. False if it ended before it answered. */
+static bool s3_gateway_start(struct test_s3 *s3, const char *program, unsigned port)
+{
+    char address[32];
+    char domain[32];
     char data[320];
     char log_path[320];
     char access[64];
     char secret[80];
+    const char *argv[S3_ARGUMENTS_MAX] = {program};
 
-    (void)snprintf(port, sizeof(port), "127.0.0.1:%u", s3->port);
-    (void)snprintf(s3->endpoint, sizeof(s3->endpoint), "%s://%s", s3->is_https ? "https" : "http",
-                   port);
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+    (void)snprintf(domain, sizeof(domain), "s3.localhost:%u", s3->port); /* as in the header Host */
     (void)snprintf(access, sizeof(access), "ROOT_ACCESS_KEY=%s", s3->access_key);
     (void)snprintf(secret, sizeof(secret), "ROOT_SECRET_KEY=%s", s3->secret_key);
     path_in(data, sizeof(data), s3->folder, "data");
     path_in(log_path, sizeof(log_path), s3->folder, "server.log");
+    argv_add(argv, (const char *const[]){"--port", address, "--access-log", s3->access_log_path,
+                                         "--quiet", NULL});
+    if (s3->ways & TEST_S3_VIRTUAL_HOST)
+        argv_add(argv, (const char *const[]){"--virtual-domain", domain, NULL});
+    if (s3->is_https && !(s3->ways & TEST_S3_HTTP2)) {
+        argv_add(argv, (const char *const[]){"--cert", s3->tls.server_cert_path, "--key",
+                                             s3->tls.server_key_path, NULL});
+    }
+    argv_add(argv, (const char *const[]){"posix", data, NULL});
     const char *const env[] = {access, secret, "AWS_CA_BUNDLE", NULL};
-    const char *const plain[] = {
-        program, "--port", port, "--access-log", s3->access_log_path, "--quiet",
-        "posix", data,     NULL};
-    const char *const tls[] = {program,
-                               "--port",
-                               port,
-                               "--access-log",
-                               s3->access_log_path,
-                               "--quiet",
-                               "--cert",
-                               s3->tls.server_cert_path,
-                               "--key",
-                               s3->tls.server_key_path,
-                               "posix",
-                               data,
-                               NULL};
-    test_process_start(&s3->process, s3->is_https ? tls : plain, env, log_path);
-    return test_port_wait(s3->port, &s3->process, start_ns);
+    test_process_start(&s3->process, argv, env, log_path);
+    return test_port_wait(port, &s3->process, start_ns);
+}
+
+/* nghttpx on the server's port, before the gateway on another. */
+static bool s3_front_start(struct test_s3 *s3, unsigned gateway_port)
+{
+    char frontend[48];
+    char backend[48];
+    char log[384];
+    char log_path[320];
+
+    (void)snprintf(frontend, sizeof(frontend), "--frontend=127.0.0.1,%u", s3->port);
+    (void)snprintf(backend, sizeof(backend), "--backend=127.0.0.1,%u", gateway_port);
+    (void)snprintf(log, sizeof(log), "--accesslog-file=%s", s3->front_log_path);
+    path_in(log_path, sizeof(log_path), s3->folder, "front.log");
+    const char *const argv[] = {front_program,
+                                "--conf=/dev/null",
+                                "--single-process",
+                                "--workers=1",
+                                "--no-ocsp",
+                                "--no-via",
+                                frontend,
+                                backend,
+                                log,
+                                "--accesslog-format=$request $status",
+                                s3->tls.server_key_path,
+                                s3->tls.server_cert_path,
+                                NULL};
+    test_process_start(&s3->front, argv, NULL, log_path);
+    return test_port_wait(s3->port, &s3->front, start_ns);
+}
+
+/* One try on its port. False if a program ended before it answered. */
+static bool s3_try(struct test_s3 *s3, const char *program)
+{
+    (void)snprintf(s3->endpoint, sizeof(s3->endpoint), "%s://%s:%u",
+                   s3->is_https ? "https" : "http",
+                   s3->ways & TEST_S3_VIRTUAL_HOST ? "s3.localhost" : "127.0.0.1", s3->port);
+    if (!(s3->ways & TEST_S3_HTTP2))
+        return s3_gateway_start(s3, program, s3->port);
+    unsigned gateway_port = test_port_free();
+    return s3_gateway_start(s3, program, gateway_port) && s3_front_start(s3, gateway_port);
+}
+
+static bool s3_programs_are_there(unsigned ways, char out_gateway[static 256])
+{
+    if (!test_peer_path("versitygw", out_gateway)) {
+        print_message("# no versitygw at %s: run 'make peers'\n", out_gateway);
+        return false;
+    }
+    if ((ways & TEST_S3_HTTP2) && access(front_program, X_OK) != 0) {
+        print_message("# no %s: run 'make deps'\n", front_program);
+        return false;
+    }
+    return true;
 }
 
 static void s3_give_up(const struct test_s3 *s3)
@@ -393,31 +459,32 @@ static void s3_give_up(const struct test_s3 *s3)
     fail();
 }
 
-bool test_s3_start(struct test_s3 *s3, const char *folder, bool is_https)
+bool test_s3_start(struct test_s3 *s3, const char *folder, unsigned ways)
 {
     char program[256];
     char data[320];
 
     *s3 = (struct test_s3){.process = TEST_PROCESS_INIT,
-                           .is_https = is_https,
+                           .front = TEST_PROCESS_INIT,
+                           .ways = ways,
+                           .is_https = (ways & (TEST_S3_TLS | TEST_S3_HTTP2)) != 0,
                            .access_key = "walferry-test",
                            .secret_key = "walferry-test-secret-key",
                            .region = "us-east-1"};
-    if (!test_peer_path("versitygw", program)) {
-        print_message("# no versitygw at %s: run 'make peers'\n", program);
+    if (!s3_programs_are_there(ways, program))
         return false;
-    }
     (void)snprintf(s3->folder, sizeof(s3->folder), "%s", folder);
     path_in(data, sizeof(data), folder, "data");
     path_in(s3->access_log_path, sizeof(s3->access_log_path), folder, "access.log");
+    path_in(s3->front_log_path, sizeof(s3->front_log_path), folder, "front-access.log");
     assert_int_equal(mkdir(data, 0700), 0);
-    if (is_https)
+    if (s3->is_https)
         test_tls_make(&s3->tls, folder);
     for (int tries = 0; tries < S3_START_TRIES; tries++) {
         s3->port = test_port_free();
         if (s3_try(s3, program))
             return true;
-        test_process_stop(&s3->process);
+        test_s3_stop(s3);
     }
     s3_give_up(s3);
     return false;
@@ -427,7 +494,7 @@ void test_s3_restart(struct test_s3 *s3)
 {
     char program[256];
 
-    assert_true(test_peer_path("versitygw", program));
+    assert_true(s3_programs_are_there(s3->ways, program));
     if (!s3_try(s3, program))
         s3_give_up(s3);
 }
@@ -449,23 +516,36 @@ void test_s3_object_path(const struct test_s3 *s3, const char *bucket, const cha
     assert_in_range(n, 1, 1023);
 }
 
-unsigned test_s3_request_count(const struct test_s3 *s3, const char *part)
+static unsigned log_lines_count(const char *path, const char *part)
 {
-    CLEANUP(mem_free) char *line = NULL;
+    char *line = NULL;
     size_t bytes = 0;
     unsigned count = 0;
-    FILE *log = fopen(s3->access_log_path, "re");
+    FILE *log = fopen(path, "re");
 
     if (!log)
         return 0; /* it is made at the first request */
     while (getline(&line, &bytes, log) > 0)
         count += strstr(line, part) ? 1 : 0;
+    free(line);
     assert_int_equal(fclose(log), 0);
     return count;
 }
 
+unsigned test_s3_request_count(const struct test_s3 *s3, const char *part)
+{
+    return log_lines_count(s3->access_log_path, part);
+}
+
+unsigned test_s3_front_count(const struct test_s3 *s3, const char *part)
+{
+    return log_lines_count(s3->front_log_path, part);
+}
+
 void test_s3_stop(struct test_s3 *s3)
 {
+    if (s3->front.pid > 0)
+        test_process_stop(&s3->front);
     if (s3->process.pid > 0)
         test_process_stop(&s3->process);
 }

@@ -76,7 +76,7 @@ bool test_peer_path(const char *name, char out[static 256]);
 /* Paths of PEM files made by test_tls_make(). */
 struct test_tls {
     char ca_path[320];          /* certificate of the authority: what a client trusts */
-    char server_cert_path[320]; /* for 127.0.0.1, ::1 and localhost, valid for a day */
+    char server_cert_path[320]; /* for 127.0.0.1, ::1, localhost and *.s3.localhost, for a day */
     char server_key_path[320];
 };
 
@@ -85,25 +85,38 @@ void test_tls_make(struct test_tls *tls, const char *folder);
 
 /* ---- versitygw: an S3 server on a folder ---- */
 
+/* How a server is reached; any number of them. */
+enum test_s3_way {
+    TEST_S3_PLAIN = 0,
+    TEST_S3_TLS = 1,
+    TEST_S3_HTTP2 = 2,        /* over TLS: nghttpx speaks for versitygw, which has no HTTP/2 */
+    TEST_S3_VIRTUAL_HOST = 4, /* buckets are names below s3.localhost, which is loopback */
+};
+
 struct test_s3 {
     struct test_process process;
+    struct test_process front; /* nghttpx, with TEST_S3_HTTP2 */
     unsigned port;
+    unsigned ways; /* enum test_s3_way */
     bool is_https;
-    char endpoint[64]; /* "http://127.0.0.1:41233" */
+    char endpoint[64]; /* "http://127.0.0.1:41233", "https://s3.localhost:41233" */
     char access_key[32];
     char secret_key[48];
     char region[16];           /* "us-east-1" */
     char folder[256];          /* everything of the server; objects are files in folder/data */
     char access_log_path[320]; /* one line a request */
+    char front_log_path[320];  /* the same by nghttpx: 'GET /bucket/key HTTP/2 200' */
     struct test_tls tls;       /* if is_https */
 };
 
 /*
- * Starts a server with its files in folder (which must exist) and waits until it answers. Over
- * https with a certificate of an authority made for it (s3->tls.ca_path).
- * False if versitygw is not built: the reason is printed, the caller skips.
+ * Starts a server with its files in folder (which must exist) and waits until it answers.
+ *
+ * ways  enum test_s3_way; over TLS with a certificate of an authority made for it (tls.ca_path)
+ *
+ * False if a program is not there: the reason is printed, the caller skips.
  */
-bool test_s3_start(struct test_s3 *s3, const char *folder, bool is_https);
+bool test_s3_start(struct test_s3 *s3, const char *folder, unsigned ways);
 
 /* Creates a bucket (a folder of the server). */
 void test_s3_bucket_make(const struct test_s3 *s3, const char *bucket);
@@ -114,6 +127,9 @@ void test_s3_object_path(const struct test_s3 *s3, const char *bucket, const cha
 
 /* Number of lines of the access log that contain part ("" counts all requests). */
 unsigned test_s3_request_count(const struct test_s3 *s3, const char *part);
+
+/* The same of the log of nghttpx. */
+unsigned test_s3_front_count(const struct test_s3 *s3, const char *part);
 
 /* Starts a server that has ended once more, with its port and its files; waits until it answers. */
 void test_s3_restart(struct test_s3 *s3);

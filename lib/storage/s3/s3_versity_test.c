@@ -25,7 +25,7 @@ static int group_begin(void **state UNUSED)
     struct error err = ERROR_INIT;
 
     test_folder_make(folder);
-    has_server = test_s3_start(&server, folder, false);
+    has_server = test_s3_start(&server, folder, TEST_S3_PLAIN);
     if (has_server)
         test_s3_bucket_make(&server, "bucket");
     return loop_new(env_real(), 4, &loop, &err);
