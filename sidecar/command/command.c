@@ -16,6 +16,7 @@ const struct command *const commands[] = {
     &command_databases,
     &command_ltx,
     &command_status,
+    &command_drain,
     &command_reset,
     &command_config,
     &command_version,

@@ -16,6 +16,7 @@ extern const struct command command_retention;
 extern const struct command command_databases;
 extern const struct command command_ltx;
 extern const struct command command_status;
+extern const struct command command_drain;
 extern const struct command command_reset;
 extern const struct command command_config;
 extern const struct command command_version;

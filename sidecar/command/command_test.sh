@@ -94,7 +94,7 @@ mistakes_of_order() {
     tells '-once stands behind'
     expect 2 restore
     tells 'takes more arguments'
-    expect 2 restore a b
+    expect 2 status a b
     tells 'takes fewer arguments'
     expect 2 version now
     tells 'takes no arguments beside flags'

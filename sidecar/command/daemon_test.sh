@@ -144,6 +144,19 @@ socket_asked() {
 }
 tap_run the_socket_tells_syncs_and_drains socket_asked
 
+drain_command() {
+    serve
+    expect 0 drain -socket "$work/sock"
+    says 'draining'
+    ask /status
+    json_is "d['is_draining'] is True"
+    stop
+    expect 1 drain -socket "$work/sock"
+    tells "$work/sock"
+    tells 'Hint: is walferry replicating'
+}
+tap_run the_command_drain_asks_at_the_socket drain_command
+
 socket_register() {
     serve
     db_make "$work/b.db" 3

@@ -18,6 +18,7 @@
 
 enum {
     WORKERS = 4,
+    DATABASES_MAX = 64, /* of one call */
     OUTPUT_BYTES_MAX = 64 << 20,
 };
 
@@ -78,7 +79,8 @@ static const char detail[] =
     "Exit status 0: restored (or nothing to do with -if-db-not-exists or\n"
     "-if-replica-exists); 3: every destination was listed and there is no backup;\n"
     "anything else: it could not be told, or failed. On failure whatever lay at the\n"
-    "output is as it was.\n";
+    "output is as it was. Several databases are restored one after the other; the\n"
+    "first that does not end with 0 is the last.\n";
 
 /* ---- arguments ---- */
 
@@ -367,14 +369,36 @@ static int restore_on_loop(struct loop *loop, const struct restore_args_cli *a, 
     return 0;
 }
 
+/* What names one database or one document cannot be said of several. */
+static int several_check(const struct invocation *inv, struct error *err)
+{
+    const struct restore_args_cli *a = inv->args;
+
+    if (inv->positional_count == 1)
+        return 0;
+    if (a->output || a->txid || a->fenced || a->json) {
+        return error_set(err, ERR_USAGE, 0,
+                         "-o, -txid, -fenced and -json are for one database, "
+                         "not for %d",
+                         inv->positional_count);
+    }
+    for (int i = 0; i < inv->positional_count; i++) {
+        if (argument_is_url(inv->positional[i]))
+            return error_set(err, ERR_USAGE, 0, "%s: a URL stands alone", inv->positional[i]);
+    }
+    return 0;
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
     struct loop *loop = NULL;
     int status = 0;
 
-    if (loop_new(inv->env, WORKERS, &loop, err) < 0)
+    if (several_check(inv, err) < 0 || loop_new(inv->env, WORKERS, &loop, err) < 0)
         return -1;
-    int rc = restore_on_loop(loop, inv->args, inv->positional[0], &status, err);
+    int rc = 0;
+    for (int i = 0; i < inv->positional_count && rc == 0 && status == 0; i++)
+        rc = restore_on_loop(loop, inv->args, inv->positional[i], &status, err);
     loop_run(loop); /* what the storages still close */
     loop_free(loop);
     return rc < 0 ? -1 : status;
@@ -383,7 +407,7 @@ static int run(const struct invocation *inv, struct error *err)
 const struct command command_restore = {
     .name = "restore",
     .summary = "Restore a database from a replica",
-    .usage = "walferry restore [flags] DB_PATH|REPLICA_URL",
+    .usage = "walferry restore [flags] DB_PATH...|REPLICA_URL",
     .example = "  walferry restore -o /data/app.db s3://bucket/app\n"
                "  walferry restore -timestamp 2026-11-21T09:30:00Z /data/app.db",
     .detail = detail,
@@ -392,6 +416,6 @@ const struct command command_restore = {
     .args_bytes = sizeof(struct restore_args_cli),
     .defaults = &defaults,
     .positional_min = 1,
-    .positional_max = 1,
+    .positional_max = DATABASES_MAX,
     .run = run,
 };

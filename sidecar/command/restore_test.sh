@@ -25,6 +25,31 @@ to_txid() {
 }
 tap_run restores_to_each_txid_and_refuses_one_that_never_was to_txid
 
+several() {
+    replica_make "$work/a" 2
+    rm "$work"/made.db*
+    replica_make "$work/b" 3
+    cat >"$work/config.yml" <<-END
+	dbs:
+	  - {path: $work/new/a.db, replica: {url: "file://$work/a"}}
+	  - {path: $work/new/b.db, replica: {url: "file://$work/b"}}
+	  - {path: $work/new/c.db, replica: {url: "file://$work/nothing"}}
+	END
+    mkdir "$work/new"
+    expect 0 restore -config "$work/config.yml" "$work/new/a.db" "$work/new/b.db"
+    [ "$(db_count "$work/new/a.db")" -eq 2 ] && [ "$(db_count "$work/new/b.db")" -eq 3 ]
+    rm "$work/new/a.db" "$work/new/b.db"
+    expect 0 restore -config "$work/config.yml" -if-db-not-exists -if-replica-exists \
+        "$work/new/c.db" "$work/new/b.db"
+    [ ! -e "$work/new/c.db" ] && [ "$(db_count "$work/new/b.db")" -eq 3 ]
+    # The first without a backup is the last that is looked at.
+    expect 3 restore -config "$work/config.yml" "$work/new/c.db" "$work/new/a.db"
+    [ ! -e "$work/new/a.db" ]
+    expect 2 restore -config "$work/config.yml" -o "$work/x.db" "$work/new/a.db" "$work/new/b.db"
+    tells "are for one database"
+}
+tap_run restores_several_databases_in_turn several
+
 to_timestamp() {
     replica_make "$work/replica" 3
     local before between
