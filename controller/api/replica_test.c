@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/api/api.h"
+#include "controller/inject/inject.h"
 #include "lib/testing/test.h"
 
 #define DESTINATION   "\"destination\":{\"s3\":{\"bucket\":\"b\"}}"
@@ -50,6 +51,49 @@ static void test_the_least_resource_has_every_default(void **state UNUSED)
     assert_true(r->sidecar.log_json);
     assert_int_equal(r->sidecar.flush_ns, 20 * NS_PER_SEC);
     assert_false(r->sidecar.has_user);
+}
+
+static struct api_replica *file_parse(const char *path)
+{
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    struct api_replica *r = NULL;
+    struct error err = ERROR_INIT;
+    size_t n = 0;
+    uint8_t *text = test_file_read(path, &n);
+
+    assert_ok(jsonval_parse(&doc, path, slice_of(text, n), &err), &err);
+    free(text);
+    assert_ok(api_replica_parse(jsonval_root(&doc), &r, &err), &err);
+    return r;
+}
+
+/* What the API server fills in is what is meant without it. crds/crds_test.sh makes the file. */
+static void test_defaults_are_those_of_the_definition(void **state UNUSED)
+{
+    static const struct inject_options options = {.image = "i:1", .version = "1"};
+    CLEANUP(api_replica_cleanup)
+    struct api_replica *a = file_parse("controller/api/testdata/least.json");
+    CLEANUP(api_replica_cleanup)
+    struct api_replica *b = file_parse("controller/api/testdata/least-defaulted.json");
+    CLEANUP(buf_destroy) struct buf config_a = BUF_INIT(API_CONFIG_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf config_b = BUF_INIT(API_CONFIG_BYTES_MAX);
+    char hash_a[INJECT_HASH_BYTES], hash_b[INJECT_HASH_BYTES];
+    struct error err = ERROR_INIT;
+
+    assert_ok(api_sidecar_config(a, NULL, 0, &config_a, &err), &err);
+    assert_ok(api_sidecar_config(b, NULL, 0, &config_b, &err), &err);
+    assert_string_equal(buf_str(&config_a), buf_str(&config_b));
+    assert_ok(inject_spec_hash(a, NULL, 0, &options, hash_a, &err), &err);
+    assert_ok(inject_spec_hash(b, NULL, 0, &options, hash_b, &err), &err);
+    assert_string_equal(hash_a, hash_b);
+    assert_int_equal(a->lag.warning_ns, b->lag.warning_ns);
+    assert_int_equal(a->lag.critical_ns, b->lag.critical_ns);
+    assert_int_equal(a->verification.integrity, b->verification.integrity);
+    assert_int_equal(a->verification.jitter_ns, b->verification.jitter_ns);
+    assert_string_equal(a->verification.time_zone, b->verification.time_zone);
+    assert_int_equal(a->enforces_single_writer, b->enforces_single_writer);
+    assert_int_equal(a->rollout_auto, b->rollout_auto);
+    assert_int_equal(a->is_suspended, b->is_suspended);
 }
 
 static void test_a_second_destination_is_as_the_first_where_it_says_nothing(void **state UNUSED)
@@ -233,6 +277,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_the_least_resource_has_every_default),
+        TEST(test_defaults_are_those_of_the_definition),
         TEST(test_a_second_destination_is_as_the_first_where_it_says_nothing),
         TEST(test_the_status_tells_where_a_replica_was_reported),
         TEST(test_what_is_wrong_is_named_with_its_place),

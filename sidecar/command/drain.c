@@ -44,9 +44,10 @@ static int ask(struct loop *loop, const char *socket, struct error *err)
     http_client_free(client);
     if (rc < 0)
         return error_hint(err, "is walferry replicating, with socket.enabled: true?");
-    if (status != 200)
+    if (status != 200) {
         return error_set(err, ERR_UNAVAILABLE, status, "%s answered %d: %s", socket, status,
                          buf_str(&body));
+    }
     return command_print(SLICE_LIT("draining: every commit is shipped at once\n"), err);
 }
 
