@@ -6,6 +6,8 @@
  *   workload.c      what makes two writers, seen at the Deployment, StatefulSet, ...
  *   pod.c           the pod as injection sees it: application, user, volumes, what was injected
  *   containers.c    the containers and volumes that are added
+ *   needs.h         Secrets, certificates and claims of a destination, as volumes
+ *   job.h           Jobs of ours: probe, verify, restore
  *   json_patch.h    RFC 6902 operations
  *
  * What is added to a pod with the label walferry.dev/replica, in this order:

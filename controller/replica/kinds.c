@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/inject/job.h"
 #include "controller/kube/kube.h"
 
 /* Copies the text at v, or leaves NULL where there is none. */
@@ -374,8 +375,8 @@ static int job_read(struct jsonval object, struct job_item *j, struct error *err
     if (text_dup(jsonval_get(meta, "namespace"), &j->namespace_name, err) < 0 ||
         text_dup(jsonval_get(meta, "name"), &j->name, err) < 0 ||
         text_dup(jsonval_get(meta, "uid"), &j->uid, err) < 0 ||
-        text_dup(jsonval_get(labels, JOB_LABEL_PURPOSE), &j->purpose, err) < 0 ||
-        text_dup(jsonval_get(labels, JOB_LABEL_OWNER), &j->owner, err) < 0 ||
+        text_dup(jsonval_get(labels, INJECT_JOB_LABEL_PURPOSE), &j->purpose, err) < 0 ||
+        text_dup(jsonval_get(labels, INJECT_JOB_LABEL_OWNER), &j->owner, err) < 0 ||
         time_read(jsonval_get(meta, "creationTimestamp"), &j->created_ns, err) < 0)
         return -1;
     if (!j->namespace_name || !j->name || !j->purpose || !j->owner)
@@ -409,7 +410,7 @@ static void values_by_owner(const void *item, struct informer_values *values)
 
 const struct informer_kind kind_jobs = {
     .resource = &kube_jobs,
-    .label_selector = JOB_LABEL_MANAGER "=walferry",
+    .label_selector = INJECT_JOB_LABEL_MANAGER "=walferry",
     .project = job_project,
     .item_free = job_item_free,
     .indexes = {[JOBS_BY_OWNER] = {"owner", values_by_owner}},

@@ -85,11 +85,7 @@ enum {
 
 /* ---- Jobs of ours ---- */
 
-/* Labels of the Jobs that the controller makes, and of their pods. */
-#define JOB_LABEL_MANAGER "app.kubernetes.io/managed-by" /* "walferry" */
-#define JOB_LABEL_PURPOSE "walferry.dev/purpose"         /* "probe", "verify", "restore" */
-#define JOB_LABEL_OWNER   "walferry.dev/owner"           /* name of the resource it is for */
-
+/* By the labels of controller/inject/job.h. */
 struct job_item {
     char *namespace_name;
     char *name;

@@ -60,7 +60,7 @@ static int config_map_body(const struct api_replica *replica, struct slice confi
     json_writer_str(&w, "namespace", replica->meta.namespace_name);
     json_writer_slice(&w, "name", name);
     json_writer_object(&w, "labels");
-    json_writer_str(&w, JOB_LABEL_MANAGER, "walferry");
+    json_writer_str(&w, INJECT_JOB_LABEL_MANAGER, "walferry");
     json_writer_end(&w);
     json_writer_array(&w, "ownerReferences");
     json_writer_object(&w, NULL);

@@ -5,6 +5,7 @@
 #define WALFERRY_CONTROLLER_REPLICA_RECONCILE_INTERNAL_H
 
 #include "controller/inject/inject.h"
+#include "controller/inject/job.h"
 #include "controller/replica/judge.h"
 #include "controller/replica/kinds.h"
 #include "controller/replica/replica.h"

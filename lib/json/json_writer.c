@@ -190,6 +190,12 @@ static void value_write(struct json_writer *w, const char *key, const char *text
     put_str(w, text);
 }
 
+void json_writer_json(struct json_writer *w, const char *key, struct slice value)
+{
+    value_begin(w, key);
+    put(w, (const char *)value.p, value.n);
+}
+
 void json_writer_u64(struct json_writer *w, const char *key, uint64_t value)
 {
     char text[24];

@@ -66,6 +66,9 @@ void json_writer_strf(struct json_writer *w, const char *key, const char *fmt, .
 /* A moment as RFC 3339 string; 0 (unknown) is written as null. */
 void json_writer_time(struct json_writer *w, const char *key, uint64_t unix_ns);
 
+/* A value that is JSON already, made by another writer: as it is, unchecked. */
+void json_writer_json(struct json_writer *w, const char *key, struct slice value);
+
 /* Integers are written with all their digits. */
 void json_writer_u64(struct json_writer *w, const char *key, uint64_t value);
 void json_writer_i64(struct json_writer *w, const char *key, int64_t value);
