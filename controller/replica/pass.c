@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/replica/config_map.h"
 #include "controller/replica/pass_internal.h"
 #include "lib/ltx/crc64.h"
 
@@ -47,39 +48,6 @@ static void pass_fail(struct pass *p, const char *what, const struct error *err)
 
 /* ---- 1. config ---- */
 
-static int config_map_body(const struct api_replica *replica, struct slice config,
-                           struct slice name, struct buf *out, struct error *err)
-{
-    struct json_writer w;
-
-    json_writer_init(&w, out, JSON_COMPACT);
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", "v1");
-    json_writer_str(&w, "kind", "ConfigMap");
-    json_writer_object(&w, "metadata");
-    json_writer_str(&w, "namespace", replica->meta.namespace_name);
-    json_writer_slice(&w, "name", name);
-    json_writer_object(&w, "labels");
-    json_writer_str(&w, INJECT_JOB_LABEL_MANAGER, "walferry");
-    json_writer_end(&w);
-    json_writer_array(&w, "ownerReferences");
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(&w, "kind", kube_sqlite_replicas.kind);
-    json_writer_str(&w, "name", replica->meta.name);
-    json_writer_str(&w, "uid", replica->meta.uid);
-    json_writer_bool(&w, "controller", true);
-    json_writer_bool(&w, "blockOwnerDeletion", false);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    json_writer_object(&w, "data");
-    json_writer_slice(&w, API_CONFIG_KEY, config);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    return json_writer_finish(&w, err);
-}
-
 static void on_config(void *arg, const struct kube_answer *answer)
 {
     struct pass *p = arg;
@@ -104,7 +72,8 @@ static int config_apply(struct pass *p, const struct api_replica *replica, struc
     CLEANUP(buf_destroy) struct buf name = BUF_INIT(KUBE_NAME_BYTES_MAX);
 
     if (api_replica_config_map(replica, &name, err) < 0 ||
-        config_map_body(replica, config, buf_slice(&name), &body, err) < 0)
+        config_map_body(&replica->meta, kube_sqlite_replicas.kind, buf_str(&name), config, &body,
+                        err) < 0)
         return -1;
     const struct kube_call call = {
         .verb = KUBE_APPLY,

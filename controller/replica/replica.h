@@ -11,6 +11,9 @@
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
+ *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
+ *   config_map.h    how a configuration reaches pods
+ *   job_result.h    what a Job of ours found
  *   view.c          what a pass has seen, put together for judge()
  *
  * One pass over a SqliteReplica:
@@ -27,5 +30,8 @@
 
 /* SqliteReplica: configuration, injection, lag, status. */
 extern const struct reconciler reconciler_replica;
+
+/* SqliteBucket: probed by a Job. */
+extern const struct reconciler reconciler_bucket;
 
 #endif
