@@ -86,7 +86,7 @@ static int job_create(struct bucket_pass *p, const struct bucket_item *item, str
         .replica = &s.replica,
         .options = &options,
         .config_map = buf_str(&config),
-        .args = {"probe", "-config", API_CONFIG_FOLDER "/" API_CONFIG_KEY, "-json", text_path,
+        .args = {"probe", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json", text_path,
                  NULL},
         .arg_count = 5,
         .service_account = bucket->service_account,
