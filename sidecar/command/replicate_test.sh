@@ -299,6 +299,34 @@ unshipped_end() {
 }
 tap_run unshipped_commits_at_the_end_are_exit_status_1_and_told unshipped_end
 
+# In a container (here: with a /dev of its own) the reason is its termination message, too.
+termination() {
+    unshare -m true 2>/dev/null || skip "no mount namespaces here"
+    db_make "$work/a.db"
+    mkdir "$work/dev"
+    cat >"$work/inside" <<-END
+	mount -t tmpfs none $work/dev
+	for node in null zero random urandom; do : >$work/dev/\$node; mount --bind /dev/\$node $work/dev/\$node; done
+	: >$work/dev/termination-log
+	mount --rbind $work/dev /dev
+	$walferry "\$@" >$work/log 2>&1
+	echo \$? >$work/status
+	cp /dev/termination-log $work/message
+	END
+    cat >"$work/c.yml" <<-END
+	shutdown-sync-timeout: 300ms
+	dbs: [{path: $work/a.db, replica: {url: "$away"}}]
+	END
+    unshare -m sh "$work/inside" replicate -exec true -config "$work/c.yml"
+    [ "$(cat "$work/status")" -eq 1 ]
+    grep -q "unshipped commits.* $work/a.db .*127.0.0.1" "$work/message" ||
+        fail "$(cat "$work/message" "$work/log")"
+    unshare -m sh "$work/inside" replicate -once "$work/a.db" "$work/replica"
+    [ "$(cat "$work/status")" -eq 0 ]
+    [ ! -s "$work/message" ] || fail "$(cat "$work/message")"
+}
+tap_run unshipped_commits_are_the_termination_message termination
+
 second_signal() {
     unshipped 1h
     is_running "$pid"

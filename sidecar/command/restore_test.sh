@@ -5,6 +5,8 @@
 . "$(dirname "$0")/cli.sh"
 tap_need sqlite3 python3
 
+quirk_proxy=$root/build/$variant/e2e/tools/quirk_proxy
+
 txid() {
     printf '%016x' "$1"
 }
@@ -67,6 +69,48 @@ print(sorted(o["timestamp"] for o in json.load(sys.stdin))[1])' \
     [ ! -e "$work/0.db" ]
 }
 tap_run restores_to_the_last_boundary_before_a_moment to_timestamp
+
+# A store whose answers are cut in the middle, twelve times in a row; ten tries without progress would
+# be the end. So only who goes on where it was cut gets through.
+cut_downloads() {
+    [ -x "$peers/versitygw" ] || skip "no $peers/versitygw: make peers"
+    mkdir -p "$work/store/bucket"
+    s3_start "$work/store" "$(port_free)" || s3_start "$work/store" "$(port_free)"
+    export AWS_ACCESS_KEY_ID=$s3_user AWS_SECRET_ACCESS_KEY=$s3_secret
+    db_make "$work/a.db"
+    sqlite3 "$work/a.db" 'CREATE TABLE noise (x); INSERT INTO noise VALUES (randomblob(3000000))'
+    expect 0 replicate -once "$work/a.db" "s3://bucket/app?endpoint=$s3_endpoint"
+    mkfifo "$work/orders" "$work/answers"
+    spawn "$work/proxy.log" sh -c "exec '$quirk_proxy' '${s3_endpoint##*:}' <'$work/orders' >'$work/answers'"
+    local orders answers port cut
+    exec {orders}>"$work/orders" {answers}<"$work/answers"
+    read -r -t "$deadline_s" -u "$answers" _ port
+    echo 'truncate 12 GET .ltx' >&"$orders"
+    read -r -t "$deadline_s" -u "$answers" _
+    expect 0 restore -parallelism 1 -o "$work/b.db" "s3://bucket/app?endpoint=http://127.0.0.1:$port"
+    echo count >&"$orders"
+    read -r -t "$deadline_s" -u "$answers" _ _ cut
+    [ "$cut" -eq 12 ] || fail "$cut answers were cut"
+    exec {orders}>&- {answers}<&-
+    pages_equal "$work/a.db" "$work/b.db"
+}
+tap_run a_broken_download_goes_on_at_its_offset cut_downloads
+
+# At a terminal a line tells how far it is, and is gone at the end; elsewhere there is none.
+progress() {
+    replica_make "$work/replica" 2
+    python3 - "$walferry" restore -o "$work/a.db" "file://$work/replica" >"$work/said" <<-'END'
+	import os, pty, sys
+	status = os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:]))
+	sys.exit(status)
+	END
+    grep -qE '[0-9.]+ of [0-9.]+ MB, [0-9]+ of 2 pages' "$work/said" || fail "$(cat -v "$work/said")"
+    grep -q 'restored ' "$work/said"
+    expect 0 restore -o "$work/b.db" "file://$work/replica"
+    lacks "$work/err" ' MB, '
+    [ "$(wc -l <"$work/out")" -eq 1 ]
+}
+tap_run progress_is_told_at_a_terminal_only progress
 
 as_json() {
     replica_make "$work/replica" 2

@@ -29,9 +29,9 @@ static void tell_unshipped(struct supervisor *s, const struct engine_outcome *o)
 {
     char text[1536];
 
-    (void)snprintf(text, sizeof(text), "%zu databases have unshipped commits; first %s (%s): %s\n",
-                   o->unshipped_databases, o->first_path,
-                   o->first_destination ? o->first_destination : "not followed",
+    (void)snprintf(text, sizeof(text), "%zu database%s unshipped commits; first %s (%s): %s\n",
+                   o->unshipped_databases, o->unshipped_databases == 1 ? " has" : "s have",
+                   o->first_path, o->first_destination ? o->first_destination : "not followed",
                    o->first_error->code != ERR_NONE ? o->first_error->text : "no time was left");
     LOG_ERROR(s->opt->log, "ended with unshipped commits",
               LOG_U64("databases", o->unshipped_databases), LOG_STR("first", o->first_path),
