@@ -319,7 +319,7 @@ termination() {
 	END
     unshare -m sh "$work/inside" replicate -exec true -config "$work/c.yml"
     [ "$(cat "$work/status")" -eq 1 ]
-    grep -q "unshipped commits.* $work/a.db .*127.0.0.1" "$work/message" ||
+    grep -qE "1 database has unshipped commits; first $work/a.db \(s3\): ." "$work/message" ||
         fail "$(cat "$work/message" "$work/log")"
     unshare -m sh "$work/inside" replicate -once "$work/a.db" "$work/replica"
     [ "$(cat "$work/status")" -eq 0 ]
