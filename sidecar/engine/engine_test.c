@@ -182,15 +182,12 @@ static void test_log_is_checkpointed_and_cut_while_objects_are_shipped(void **st
     scene_begin(&s);
 
     scene_insert(&s, 0, 1500, 3000); /* a peak: 6 MB of log */
-    for (unsigned i = 0; i < 40; i++) {
+    /* Checkpoints become due by what is written, so writing goes on until one has let it shrink. */
+    for (unsigned i = 0; i < 40 || scene_db(&s, 0)->stats_seen.wal_file_bytes >= 4U << 20; i++) {
         scene_insert(&s, 0, 30, 1000);
         scene_sync(&s);
+        assert_in_range(i, 0, 1000);
     }
-    SCENE_UNTIL(&s, scene_db(&s, 0)->stats_seen.backfilled_frames ==
-                        scene_db(&s, 0)->stats_seen.log_frames);
-    scene_insert(&s, 0, 1, 10);
-    scene_sync(&s);
-    SCENE_UNTIL(&s, scene_db(&s, 0)->stats_seen.wal_file_bytes < 4U << 20);
     assert_true(scene_db(&s, 0)->checkpoints[STATUS_CHECKPOINT_PASSIVE].total > 0);
     assert_int_equal(scene_status(&s, 0, 0)->differences_total, 0);
     scene_assert_replicated(&s, 0, 0);
