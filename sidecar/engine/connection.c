@@ -220,6 +220,14 @@ int connection_begin_immediate(struct connection *c, bool *out_is_busy, struct e
     return 0;
 }
 
+void connection_pause(const struct connection *c, unsigned us)
+{
+    sqlite3_vfs *vfs = NULL;
+
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_VFS_POINTER, (void *)&vfs) == SQLITE_OK)
+        (void)vfs->xSleep(vfs, (int)us); /* answers how long it was */
+}
+
 void connection_end(struct connection *c)
 {
     if (!c->db || sqlite3_get_autocommit(c->db)) {

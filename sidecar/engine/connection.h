@@ -50,6 +50,10 @@ MUST_USE int connection_begin(struct connection *c, struct error *err);
  */
 MUST_USE int connection_begin_immediate(struct connection *c, bool *out_is_busy, struct error *err);
 
+/* Lets some time pass, as SQLite does between two tries for a lock: a job's last means where the
+ * kernel would tell nobody. At most a few hundred microseconds. */
+void connection_pause(const struct connection *c, unsigned us);
+
 /* Ends the transaction, if any, by rolling it back. */
 void connection_end(struct connection *c);
 

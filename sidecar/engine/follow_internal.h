@@ -73,6 +73,7 @@ struct follower {
     int db_lock_fd;     /* that showed our lock on the database; 0: not known */
     int shm_lock_fd;    /* likewise, of -shm */
     uint32_t backfill_seen;
+    unsigned busy_seals; /* in a row, that found the write lock taken all the time */
     uint64_t commits_seen;
     uint64_t foreign_checkpoints;
 };

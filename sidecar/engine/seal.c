@@ -2,9 +2,11 @@
  * Sealing: the last frames of a checkpoint are copied under the write lock, because writers never
  * leave a pause in which a reader could land on slot 0.
  *
- *   1. BEGIN IMMEDIATE on the spare. A writer has the lock: ask again for SEAL_PATIENCE (a writer
- *      in a tight loop with synchronous=FULL has it nearly always; asking costs it nothing), then
- *      give up; the caller backs off. From here no commit and no restart can happen: a restart
+ *   1. BEGIN IMMEDIATE on the spare. A writer has the lock: ask again for SEAL_PATIENCE, first at
+ *      once, then after short pauses; then give up; the caller backs off. If that was in vain the
+ *      last time, ask without pauses: a writer in a tight loop with synchronous=FULL lets go for
+ *      microseconds only. Asking costs the writer nothing, but without pauses it costs us the
+ *      whole patience in CPU time. From here no commit and no restart can happen: a restart
  *      needs the write lock.
  *   2. Note the last frames. The noted end is now the newest commit, and stays it.
  *   3. End the holder, whose mark is older. The write lock protects the log, and the spare's own
@@ -27,6 +29,8 @@
 #define SEAL_PATIENCE_NS (10 * NS_PER_MS)
 
 enum {
+    SEAL_PROMPT_TRIES = 16, /* for the lock, before pauses begin */
+    SEAL_PAUSE_US = 100,
     SEAL_PASSES = 3,
 };
 
@@ -35,14 +39,18 @@ static int lock_take(struct follower *f, bool *out_is_busy, struct error *err)
 {
     uint64_t began_ns = env_monotonic_ns(f->env);
 
-    for (;;) {
+    for (unsigned tries = 1;; tries++) {
         if (connection_begin_immediate(f->spare, out_is_busy, err) < 0) {
             return -1;
         }
         if (!*out_is_busy || env_monotonic_ns(f->env) - began_ns > SEAL_PATIENCE_NS) {
             return 0;
         }
-        (void)sched_yield(); /* cannot fail on Linux */
+        if (tries < SEAL_PROMPT_TRIES || f->busy_seals > 0) {
+            (void)sched_yield(); /* cannot fail on Linux */
+        } else {
+            connection_pause(f->spare, SEAL_PAUSE_US);
+        }
     }
 }
 
@@ -96,9 +104,11 @@ int follow_seal(struct follower *f, note_fn *note, void *arg, struct checkpoint_
         return -1;
     }
     if (is_busy) {
+        f->busy_seals++;
         outcome->was_seal_busy = true;
         return 0;
     }
+    f->busy_seals = 0;
     uint64_t began_ns = env_monotonic_ns(f->env);
     /* Under the write lock the header is whole. */
     int rc = follow_header_read(f, &h, err);
