@@ -102,6 +102,11 @@ static int real_fallocate(void *ctx UNUSED, int fd, int64_t size)
     return size > 0 ? result_of(fallocate(fd, 0, 0, size)) : 0;
 }
 
+static void real_drop_cache(void *ctx UNUSED, int fd, int64_t offset, int64_t n)
+{
+    (void)posix_fadvise(fd, offset, n, POSIX_FADV_DONTNEED); /* advice */
+}
+
 static int real_fstat(void *ctx UNUSED, int fd, struct stat *out)
 {
     return result_of(fstat(fd, out));
@@ -205,6 +210,7 @@ static const struct env real = {
              .fdatasync = real_fdatasync,
              .ftruncate = real_ftruncate,
              .fallocate = real_fallocate,
+             .drop_cache = real_drop_cache,
              .fstat = real_fstat,
              .stat = real_stat,
              .lstat = real_lstat,
@@ -354,6 +360,12 @@ int env_fallocate(const struct env *env, int fd, int64_t size, const char *path,
     if (rc == -EOPNOTSUPP || rc == -ENOSYS)
         return 0;
     return report(rc, "allocate", path, err);
+}
+
+void env_drop_cache(const struct env *env, int fd, int64_t offset, int64_t n)
+{
+    if (env->file.drop_cache)
+        env->file.drop_cache(env->file.ctx, fd, offset, n);
 }
 
 int env_fstat(const struct env *env, int fd, const char *path, struct stat *out, struct error *err)

@@ -49,6 +49,8 @@ struct env_file {
     int (*fdatasync)(void *ctx, int fd);
     int (*ftruncate)(void *ctx, int fd, int64_t size);
     int (*fallocate)(void *ctx, int fd, int64_t size);
+    /* Advice, so without a result. NULL: nothing to do here. */
+    void (*drop_cache)(void *ctx, int fd, int64_t offset, int64_t n);
     int (*fstat)(void *ctx, int fd, struct stat *out);
     int (*stat)(void *ctx, const char *path, struct stat *out);
     int (*lstat)(void *ctx, const char *path, struct stat *out);
@@ -114,6 +116,9 @@ MUST_USE int env_ftruncate(const struct env *env, int fd, int64_t size, const ch
  * cannot do it (ERR_UNSUPPORTED at the kernel) counts as success. */
 MUST_USE int env_fallocate(const struct env *env, int fd, int64_t size, const char *path,
                            struct error *err);
+/* The n bytes from offset on will not be read again: what of them is in the page cache, and on disk
+ * as well, may leave it. Advice. */
+void env_drop_cache(const struct env *env, int fd, int64_t offset, int64_t n);
 MUST_USE int env_fstat(const struct env *env, int fd, const char *path, struct stat *out,
                        struct error *err);
 MUST_USE int env_stat(const struct env *env, const char *path, struct stat *out, struct error *err);

@@ -7,7 +7,8 @@
  *      If it stopped short of the end, it did not fsync the database: do that now, so that the
  *      fsync of the last step is short.
  *   3. Hand over again. Everything was copied and nothing came: the fresh holder sits on slot 0,
- *      done. Otherwise its mark is newer, and there may be only little left: again from 2.
+ *      done. Otherwise its mark is newer, and there may be only little left: again from 2, as long
+ *      as that makes the rest much smaller.
  *   4. Writers that never pause: the few frames left are copied under the write lock (seal.c).
  *
  * While the holder sits on slot >= 1 the log cannot restart, so SQLite's WAL-reset bug cannot
@@ -21,6 +22,7 @@
 enum {
     PASSES_MAX = 6,
     SEAL_BYTES_MAX = 1024 * 1024, /* under the write lock: below a millisecond of copying */
+    SEAL_BYTES_FEW = 64 * 1024,   /* another pass would not make the writers' wait shorter */
 };
 
 struct checkpoint_run {
@@ -45,12 +47,12 @@ static bool is_over(const struct follower *f, const struct checkpoint_run *run)
     return run->result == ADVANCE_UNPROVEN || f->now.is_backfilled;
 }
 
-/* So little is left that it can be copied under the write lock. */
-static bool is_little_left(const struct follower *f)
+/* What a seal would have to copy under the write lock. */
+static uint64_t bytes_left(const struct follower *f)
 {
     uint32_t backfill = follow_checkpoint_info(f).backfill;
     uint64_t frames = f->now.end.frame > backfill ? f->now.end.frame - backfill : 0;
-    return frames * f->now.end.page_size <= SEAL_BYTES_MAX;
+    return frames * f->now.end.page_size;
 }
 
 /* Step 2. */
@@ -81,8 +83,10 @@ static int passes_run(struct follower *f, struct checkpoint_run *run, struct err
     if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
         return -1;
     }
+    uint64_t left = UINT64_MAX;
     for (unsigned i = 0; i < PASSES_MAX && !is_over(f, run); i++) {
         bool was_blocked = run->is_blocked;
+        uint64_t left_before = left;
         uint32_t blocked_at = run->outcome.blocking_frame;
         if (pass_once(f, run, err) < 0 ||
             follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
@@ -91,7 +95,9 @@ static int passes_run(struct follower *f, struct checkpoint_run *run, struct err
         if (run->is_blocked && was_blocked && run->outcome.blocking_frame == blocked_at) {
             break; /* a reader that stays */
         }
-        if (run->may_seal && !run->is_blocked && is_little_left(f)) {
+        left = bytes_left(f);
+        if (run->may_seal && !run->is_blocked && left <= SEAL_BYTES_MAX &&
+            (left <= SEAL_BYTES_FEW || left > left_before / 2)) {
             break;
         }
     }
@@ -110,7 +116,7 @@ static int checkpoint_run(struct follower *f, struct checkpoint_run *run, struct
         return -1;
     }
     /* Step 4. */
-    if (is_over(f, run) || !run->may_seal || run->is_blocked || !is_little_left(f)) {
+    if (is_over(f, run) || !run->may_seal || run->is_blocked || bytes_left(f) > SEAL_BYTES_MAX) {
         return 0;
     }
     return follow_seal(f, run->note, run->arg, &run->outcome, err);

@@ -299,11 +299,11 @@ static void test_shrink_cuts_the_tail_in_steps_and_never_live_frames(void **stat
     scene_start(&s);
     app_ok(&s.app, "loop 0 60 " INSERT);
     app_ok(&s.app, "sql 0 BEGIN");
-    app_ok(&s.app, "loop 0 3000 INSERT INTO t(body) VALUES (randomblob(4000))");
+    app_ok(&s.app, "loop 0 100 INSERT INTO t(body) VALUES (zeroblob(500000))");
     app_ok(&s.app, "sql 0 COMMIT");
     scene_sync(&s);
     uint64_t peak = log_bytes(&s);
-    assert_true(peak > UINT64_C(12) * 1024 * 1024);
+    assert_true(peak > UINT64_C(48) * 1024 * 1024);
     /* All frames are live: nothing to cut. */
     assert_ok(follower_shrink(s.f, 0, &more, &err), &err);
     assert_false(more);
@@ -319,11 +319,11 @@ static void test_shrink_cuts_the_tail_in_steps_and_never_live_frames(void **stat
     do {
         uint64_t before = log_bytes(&s);
         assert_ok(follower_shrink(s.f, 65536, &more, &err), &err);
-        assert_true(before - log_bytes(&s) <= UINT64_C(4) * 1024 * 1024);
+        assert_true(before - log_bytes(&s) <= UINT64_C(64) * 1024 * 1024);
         steps++;
         scene_assert_same(&s);
     } while (more);
-    assert_true(steps >= 4);
+    assert_true(steps >= 3); /* 4, 8, 16, ... MiB at the quickest */
     uint64_t live = 32 + (uint64_t)follower_end(s.f)->frame * (24 + s.page_size);
     assert_int_equal(log_bytes(&s), live > 65536 ? live : 65536);
     app_ok(&s.app, "loop 0 10 " UPDATE_1);

@@ -29,7 +29,8 @@ static const uint64_t reopen_ceiling_ns = 10 * NS_PER_SEC;
 static const uint64_t shrink_pause_ns = 1 * NS_PER_MS; /* between two cuts: for the writers */
 static const uint64_t shrink_busy_ns = 20 * NS_PER_MS; /* a writer had the lock; doubled */
 static const uint64_t shrink_busy_ceiling_ns = 5 * NS_PER_SEC;
-static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS; /* doubled while readers hold back */
+/* Doubled while readers hold back, HELD_BACK_DOUBLINGS times: 2 s, since their end tells nobody. */
+static const uint64_t checkpoint_again_ns = 250 * NS_PER_MS;
 
 enum {
     /* Polls between two questions whether the path still names our file; rarer where the kernel
@@ -37,6 +38,7 @@ enum {
     MOVED_POLLS = 10,
     MOVED_POLLS_WATCHED = 60,
     SPACE_POLLS = 5, /* polls between two looks at the free space */
+    HELD_BACK_DOUBLINGS = 3,
 };
 
 /* ---- state ---- */
@@ -397,6 +399,12 @@ static void advance_done(struct task *task)
 
 /* ---- checkpoints ---- */
 
+/* Writers without a pause: the log was copied again and again, and could not begin anew. */
+static bool is_log_long(const struct database *db)
+{
+    return db->stats_seen.log_frames >= 2 * db->opt.checkpoint_frames;
+}
+
 void database_consider_checkpoint(struct database *db)
 {
     uint64_t now = env_monotonic_ns(db->engine->env);
@@ -406,8 +414,11 @@ void database_consider_checkpoint(struct database *db)
     if (!database_is_following(db) || db->pin_holder || waiting == 0 ||
         s->backfilled_frames > s->log_frames || task_is_pending(&db->checkpoint_task))
         return;
-    bool is_full = waiting >= db->opt.checkpoint_frames;
-    uint64_t again_ns = checkpoint_again_ns << (db->held_back_count < 5 ? db->held_back_count : 5);
+    /* Also a log that is copied and could not begin anew: it would go on growing. */
+    bool is_full = waiting >= db->opt.checkpoint_frames || is_log_long(db);
+    unsigned doublings =
+        db->held_back_count < HELD_BACK_DOUBLINGS ? db->held_back_count : HELD_BACK_DOUBLINGS;
+    uint64_t again_ns = checkpoint_again_ns << doublings;
     bool is_held_back = db->last_checkpoint_ns && now - db->last_checkpoint_ns < again_ns;
     if (is_full && !is_held_back) {
         task_queue_push(&db->queue, &db->checkpoint_task);
@@ -429,8 +440,7 @@ static void checkpoint_on_timer(void *arg)
 static void checkpoint_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, checkpoint_task);
-    /* Writers without a pause: the log was copied again and again, and could not begin anew. */
-    bool may_seal = db->opt.may_seal && db->stats_seen.log_frames >= 2 * db->opt.checkpoint_frames;
+    bool may_seal = db->opt.may_seal && is_log_long(db);
 
     error_clear(&db->task_err);
     db->outcome = (struct checkpoint_outcome){.log_frames = 0};
@@ -484,6 +494,8 @@ static void checkpoint_done(struct task *task)
               LOG_U64("frames", db->outcome.log_frames),
               LOG_U64("backfilled", db->outcome.backfilled_frames),
               LOG_BOOL("sealed", db->outcome.was_sealed),
+              LOG_BOOL("seal_busy", db->outcome.was_seal_busy),
+              LOG_U64("blocked_at", db->outcome.blocking_frame),
               LOG_F64("seconds", (double)db->outcome.total_ns / 1e9));
     for (size_t i = 0; i < db->chain_count; i++)
         chain_ship_soon(&db->chains[i]); /* what it noted is known to be dirty now */

@@ -74,6 +74,7 @@ struct follower {
     int shm_lock_fd;    /* likewise, of -shm */
     uint32_t backfill_seen;
     unsigned busy_seals; /* in a row, that found the write lock taken all the time */
+    uint64_t cut_bytes;  /* of the log at a time; 0: not tried yet */
     uint64_t commits_seen;
     uint64_t foreign_checkpoints;
 };

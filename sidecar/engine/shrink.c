@@ -5,16 +5,26 @@
  *
  *   1. Ask without a lock whether the file is larger than what it keeps: the live frames, or
  *      keep_bytes if that is more.
- *   2. BEGIN IMMEDIATE, without waiting: no frame is being written, not even one that is not yet
+ *   2. Let the page cache of what will be cut go, while nobody waits: freeing it is what makes a
+ *      cut slow (0.17 ms a MiB; without it 32 MiB are cut in 0.04 ms: measured on ext4).
+ *   3. BEGIN IMMEDIATE, without waiting: no frame is being written, not even one that is not yet
  *      committed; no reader looks beyond mxFrame.
- *   3. Cut at most SHRINK_STEP_BYTES off the end, never live frames. Roll back.
+ *   4. Cut one step off the end, never live frames. Roll back. The step doubles while cuts are done
+ *      in no time, and halves when one was not (memory file systems have no cache to let go).
  *
  * The caller comes again as long as there is more.
  */
+#include <fcntl.h>
+
 #include "sidecar/engine/follow_internal.h"
 
+#define CUT_QUICK_NS (NS_PER_MS / 2)
+#define CUT_SLOW_NS  (2 * NS_PER_MS)
+
 enum {
-    SHRINK_STEP_BYTES = 4 * 1024 * 1024,
+    CUT_BYTES_FIRST = 4 * 1024 * 1024,
+    CUT_BYTES_MIN = 1024 * 1024,
+    CUT_BYTES_MAX = 64 * 1024 * 1024,
 };
 
 /* How long the file shall be after this step; its own length if nothing is to be done. */
@@ -42,6 +52,37 @@ static int target_bytes(struct follower *f, uint64_t keep_bytes, uint64_t *out_s
     return 0;
 }
 
+/* Where a step from size to wanted ends. */
+static uint64_t step_end(const struct follower *f, uint64_t size, uint64_t wanted)
+{
+    uint64_t step = f->cut_bytes ? f->cut_bytes : CUT_BYTES_FIRST;
+    return size - wanted > step ? size - step : wanted;
+}
+
+static void step_adapt(struct follower *f, uint64_t cut_bytes, uint64_t took_ns)
+{
+    if (took_ns > CUT_SLOW_NS) {
+        f->cut_bytes = cut_bytes / 2 > CUT_BYTES_MIN ? cut_bytes / 2 : CUT_BYTES_MIN;
+    } else if (took_ns < CUT_QUICK_NS) {
+        f->cut_bytes = cut_bytes * 2 < CUT_BYTES_MAX ? cut_bytes * 2 : CUT_BYTES_MAX;
+    }
+}
+
+/* Step 2. Through a descriptor of our own: the log carries no locks that closing it would drop. */
+static void tail_forget(struct follower *f, uint64_t size, uint64_t wanted)
+{
+    struct error ignored = ERROR_INIT; /* the cut only takes longer */
+    uint64_t end = step_end(f, size, wanted);
+    int fd;
+
+    if (env_open(f->env, f->wal_path, O_RDONLY, 0, &fd, &ignored) < 0) {
+        return;
+    }
+    env_drop_cache(f->env, fd, (int64_t)end, (int64_t)(size - end));
+    env_close_quietly(f->env, fd); /* nothing was written */
+}
+
+/* Step 4. */
 static int cut_step(struct follower *f, uint64_t keep_bytes, bool *out_more, struct error *err)
 {
     uint64_t size;
@@ -54,11 +95,16 @@ static int cut_step(struct follower *f, uint64_t keep_bytes, bool *out_more, str
     if (size <= wanted) {
         return 0;
     }
-    if (size - wanted > SHRINK_STEP_BYTES) {
-        wanted = size - SHRINK_STEP_BYTES;
-        *out_more = true;
+    uint64_t end = step_end(f, size, wanted);
+    uint64_t began_ns = env_monotonic_ns(f->env);
+    if (connection_log_truncate(f->spare, end, err) < 0) {
+        return -1;
     }
-    return connection_log_truncate(f->spare, wanted, err);
+    *out_more = end > wanted;
+    if (*out_more) { /* the last one may be short: it tells nothing */
+        step_adapt(f, size - end, env_monotonic_ns(f->env) - began_ns);
+    }
+    return 0;
 }
 
 int follower_shrink(struct follower *f, uint64_t keep_bytes, bool *out_more, struct error *err)
@@ -78,6 +124,7 @@ int follower_shrink(struct follower *f, uint64_t keep_bytes, bool *out_more, str
     if (follow_connect(f, &f->spare, err) < 0) {
         return -1;
     }
+    tail_forget(f, size, wanted);
     int rc = connection_begin_immediate(f->spare, &is_busy, err);
     if (rc == 0 && is_busy) {
         more = true;
