@@ -126,6 +126,19 @@ int s3_get(struct storage *st, const struct storage_get *args, storage_done_fn *
 
 /* ---- HEAD ---- */
 
+/*
+ * A 200 with an error document in place of the object has no body to show it here, but it has no
+ * object either. Taken for one it would lose the object's moment, and a restore to a moment its aim.
+ */
+static int head_check(void *arg UNUSED, const struct s3_answer *answer, struct error *err)
+{
+    if (http_response_header(answer->http, "ETag") ||
+        http_response_header(answer->http, "Last-Modified"))
+        return 0;
+    return error_set(err, ERR_CORRUPT, answer->status,
+                     "neither ETag nor Last-Modified: not an object");
+}
+
 int s3_head_request(struct s3_op *op, const char *key, s3_request_done_fn *done, void *arg,
                     struct error *err)
 {
@@ -138,6 +151,7 @@ int s3_head_request(struct s3_op *op, const char *key, s3_request_done_fn *done,
                                          .headers = headers.h,
                                          .header_count = headers.count,
                                          .deadline_ns = s3_op_remaining_ns(op),
+                                         .check = head_check,
                                          .done = done,
                                          .arg = arg};
     return s3_request_start(op, &spec, err);

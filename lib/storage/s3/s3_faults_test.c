@@ -291,6 +291,27 @@ static void test_an_object_replaced_while_it_is_read_is_corrupt(void **state UNU
     script_end(&script, st, 2);
 }
 
+static void test_a_head_without_an_object_is_asked_again(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.expect = "HEAD /b/p/k", .status = "200 OK", .announced = 120},
+        {.expect = "HEAD /b/p/k",
+         .status = "200 OK",
+         .headers = "ETag: \"e\"\r\nx-amz-meta-litestream-timestamp: 2026-11-21T09:37:00.5Z\r\n",
+         .announced = 4711},
+    };
+    struct script script;
+    struct error err = ERROR_INIT;
+    struct storage_object object = {.bytes = 0};
+
+    script_start(&script, steps, ARRAY_LEN(steps));
+    struct storage *st = storage_on(&script);
+    assert_ok(storage_head_wait(st, "k", &object, &err), &err);
+    assert_int_equal(object.bytes, 4711);
+    assert_int_equal(object.timestamp_ns % NS_PER_SEC, NS_PER_SEC / 2);
+    script_end(&script, st, 2);
+}
+
 static void test_ranges_that_were_not_asked_for_are_refused(void **state UNUSED)
 {
     static const struct {
@@ -586,7 +607,10 @@ static void test_a_completion_whose_answer_was_lost_ends_in_exists(void **state 
         {.expect = "POST /b/p/k?uploadId=",
          .status = "404 Not Found",
          .body = ERROR_BODY("NoSuchUpload")},
-        {.expect = "HEAD /b/p/k", .status = "200 OK", .announced = 6 << 20},
+        {.expect = "HEAD /b/p/k",
+         .status = "200 OK",
+         .headers = "ETag: \"e\"\r\n",
+         .announced = 6 << 20},
     };
     struct script script;
     struct error err = ERROR_INIT;
@@ -779,6 +803,7 @@ int main(void)
         TEST(test_an_answer_that_stops_before_the_end_is_continued),
         TEST(test_progress_renews_the_tries_of_a_read),
         TEST(test_an_object_replaced_while_it_is_read_is_corrupt),
+        TEST(test_a_head_without_an_object_is_asked_again),
         TEST(test_ranges_that_were_not_asked_for_are_refused),
         TEST(test_a_reader_that_refuses_is_not_read_to_again),
         TEST(test_a_listing_follows_tokens_and_passes_on_only_what_is_ours),
