@@ -5,11 +5,13 @@
  *
  * Each line of standard input is an order, answered by "ok ..." or "error ...":
  *
- *   QUIRK [TIMES [METHOD [PART [PASS]]]]   TIMES requests (0: all) suffer; METHOD and PART "-": any
- *   none                                   no more quirks, no more chance
- *   chance ONE_OF SEED                     one request of so many suffers some quirk
- *   strike N QUIRK                         request N from now on; counts begin again
- *   count                                  ok REQUESTS SUFFERED
+ *   QUIRK [TIMES [METHOD [PART [PASS [EACH]]]]]
+ *                        TIMES requests (0: all) suffer, only each EACH-th (0: all) of those that
+ *                        fit, after PASS that do not; METHOD and PART "-": any
+ *   none                 no more quirks, no more chance
+ *   chance ONE_OF SEED   one request of so many suffers some quirk
+ *   strike N QUIRK       request N from now on; counts begin again
+ *   count                ok REQUESTS SUFFERED
  *
  * End of input ends it.
  */
@@ -50,8 +52,8 @@ static bool order_rule(struct quirk_proxy *p, const char *line)
     struct quirk_rule rule = {.times = 0};
     char name[QUIRK_TEXT_BYTES] = "";
 
-    if (sscanf(line, "%63s %" SCNu64 " %63s %63s %" SCNu64, name, &rule.times, rule.method,
-               rule.part, &rule.pass_count) < 1)
+    if (sscanf(line, "%63s %" SCNu64 " %63s %63s %" SCNu64 " %" SCNu64, name, &rule.times,
+               rule.method, rule.part, &rule.pass_count, &rule.each) < 1)
         return false;
     rule.quirk = quirk_of_name(name);
     if (rule.quirk == QUIRKS)

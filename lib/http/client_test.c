@@ -63,6 +63,7 @@ static void test_broken_answers_are_errors_with_a_code(void **state UNUSED)
     } rows[] = {
         {"/truncated", ERR_UNAVAILABLE, "/truncated: "},
         {"/truncated-chunk", ERR_UNAVAILABLE, "/truncated-chunk: "},
+        {"/half-head", ERR_UNAVAILABLE, "/half-head: the answer ended among its headers"},
         {"/garbage", ERR_UNAVAILABLE, "GET http://127.0.0.1:"},
         {"/closed", ERR_UNAVAILABLE, "Empty reply"},
         {"/headers/200", ERR_LIMIT, "more than 100 headers"},

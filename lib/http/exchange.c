@@ -190,10 +190,13 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
     if (slice_starts_with(line, SLICE_LIT("HTTP/"))) {
         buf_clear(&x->header_text);
         x->header_count = 0;
+        x->has_head = false;
         return line.n;
     }
-    if (!colon)
+    if (!colon) {
+        x->has_head = x->has_head || line.p[0] == '\r' || line.p[0] == '\n';
         return line.n; /* the empty line at the end */
+    }
     if (memchr(line.p, '\0', line.n)) {
         (void)error_set(&x->err, ERR_CORRUPT, 0, "header of the answer holds a zero byte");
         return 0;
@@ -477,8 +480,14 @@ static enum error_code result_code(CURLcode result)
 
 static void result_error(struct http_exchange *x, CURLcode result)
 {
-    if (x->err.code != ERR_NONE || result == CURLE_OK || x->is_answer_cut)
+    if (x->err.code != ERR_NONE || x->is_answer_cut)
         return;
+    if (result == CURLE_OK) {
+        /* libcurl takes a connection that ends among the headers for a whole answer. */
+        if (!x->has_head)
+            (void)error_set(&x->err, ERR_UNAVAILABLE, 0, "the answer ended among its headers");
+        return;
+    }
     const char *text = *x->curl_text ? x->curl_text : curl_easy_strerror(result);
     (void)error_set(&x->err, result_code(result), (int)result, "%s", text);
     if (result == CURLE_PEER_FAILED_VERIFICATION) {

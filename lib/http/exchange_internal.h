@@ -52,6 +52,7 @@ struct http_exchange {
     bool is_answer_cut;      /* the body of a refusal was longer than what is kept */
     struct buf header_text;  /* name, zero, value, zero, ... */
     size_t header_count;
+    bool has_head; /* the empty line behind the headers has come */
 
     uint64_t deadline_ns;
     uint64_t stall_ns;

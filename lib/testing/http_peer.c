@@ -117,6 +117,7 @@ static const struct {
      true},
     {"/truncated", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789", false},
     {"/truncated-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nabc", false},
+    {"/half-head", "HTTP/1.1 200 OK\r\nContent-Le", false},
     {"/garbage", "220 mail.example ESMTP\r\n", false},
     {"/closed", "", false},
     {"/hello-and-bye", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false},

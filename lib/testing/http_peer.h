@@ -12,6 +12,7 @@
  *   /stall            200, the first byte of 9, then silence
  *   /silence          no answer              /closed          closes instead of answering
  *   /truncated        10 bytes of 100        /truncated-chunk 3 bytes of a chunk of 100
+ *   /half-head        ends among the headers
  *   /garbage          not HTTP               /hello-and-bye   200, then closes without a word
  *
  * Failures of the server itself fail the test.

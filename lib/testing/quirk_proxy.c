@@ -262,6 +262,8 @@ static enum quirk quirk_decide(struct quirk_proxy *p, const struct message *m)
         p->rule.pass_count--;
         return QUIRK_NONE;
     }
+    if (p->rule.each && ++p->rule.fitted % p->rule.each != 0)
+        return QUIRK_NONE;
     enum quirk quirk = p->rule.quirk;
     if (p->rule.times > 0 && --p->rule.times == 0)
         p->rule.quirk = QUIRK_NONE;

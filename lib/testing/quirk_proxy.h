@@ -49,6 +49,8 @@ struct quirk_rule {
     char part[QUIRK_TEXT_BYTES];   /* contained in the request's target; "": any */
     uint64_t pass_count;           /* requests that fit and are let through before */
     uint64_t times;                /* requests that suffer; 0: until the rule is changed */
+    uint64_t each;                 /* of those that fit then, only each so many; 0: all */
+    uint64_t fitted;               /* the proxy's */
 };
 
 struct quirk_connection;

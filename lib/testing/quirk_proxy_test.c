@@ -137,6 +137,13 @@ static void test_rules_choose_by_method_target_and_count(void **state UNUSED)
     assert_int_equal(ask("PUT", "/echo", "x").status, 200);
 }
 
+static void test_a_rule_can_spoil_each_third_request(void **state UNUSED)
+{
+    quirk_proxy_set(&proxy, &(struct quirk_rule){.quirk = QUIRK_BROKEN, .each = 3});
+    for (unsigned i = 1; i <= 9; i++)
+        assert_int_equal(ask("GET", "/hello", NULL).status, i % 3 == 0 ? 500 : 200);
+}
+
 static void test_the_nth_request_suffers_the_strike(void **state UNUSED)
 {
     assert_int_equal(ask("GET", "/hello", NULL).status, 200);
@@ -177,6 +184,7 @@ int main(void)
         PROXY_TEST(test_a_reset_request_reaches_the_store_in_part),
         PROXY_TEST(test_a_dripping_answer_arrives_whole),
         PROXY_TEST(test_rules_choose_by_method_target_and_count),
+        PROXY_TEST(test_a_rule_can_spoil_each_third_request),
         PROXY_TEST(test_the_nth_request_suffers_the_strike),
         PROXY_TEST(test_a_chance_of_one_strikes_each_request),
         TEST(test_names_of_quirks_lead_back_to_them),

@@ -412,6 +412,8 @@ static int judge(struct s3_request *r, const struct http_response *response,
                  const struct s3_answer *answer, const struct s3_error *doc, struct error *err)
 {
     bool is_success = response->status >= 200 && response->status < 300;
+    /* One that broke off before its body may have broken off among its headers. */
+    bool has_headers = response->err->code == ERR_NONE || r->range.tried > 0;
 
     if (r->has_data_error) {
         *err = r->data_err;
@@ -419,7 +421,7 @@ static int judge(struct s3_request *r, const struct http_response *response,
     }
     if (response->status >= 300)
         return judge_failure(r, response, doc, err);
-    if (is_success && r->spec.on_data && range_check(&r->range, response, err) < 0)
+    if (is_success && has_headers && r->spec.on_data && range_check(&r->range, response, err) < 0)
         return -1;
     if (response->err->code != ERR_NONE) {
         *err = *response->err;

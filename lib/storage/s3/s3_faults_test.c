@@ -291,6 +291,26 @@ static void test_an_object_replaced_while_it_is_read_is_corrupt(void **state UNU
     script_end(&script, st, 2);
 }
 
+static void test_an_answer_cut_among_its_headers_is_asked_for_again(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.expect = "range: bytes=2-5", .status = "206 Partial Content", .has_half_head = true},
+        {.expect = "range: bytes=2-5",
+         .status = "206 Partial Content",
+         .headers = "ETag: \"e1\"\r\nContent-Range: bytes 2-5/10\r\n",
+         .body = "2345"},
+    };
+    struct script script;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
+
+    script_start(&script, steps, ARRAY_LEN(steps));
+    struct storage *st = storage_on(&script);
+    assert_ok(storage_get_wait(st, "k", 2, 4, &got, &err), &err);
+    assert_string_equal(buf_str(&got), "2345");
+    script_end(&script, st, 2);
+}
+
 static void test_a_head_without_an_object_is_asked_again(void **state UNUSED)
 {
     struct script_step steps[] = {
@@ -803,6 +823,7 @@ int main(void)
         TEST(test_an_answer_that_stops_before_the_end_is_continued),
         TEST(test_progress_renews_the_tries_of_a_read),
         TEST(test_an_object_replaced_while_it_is_read_is_corrupt),
+        TEST(test_an_answer_cut_among_its_headers_is_asked_for_again),
         TEST(test_a_head_without_an_object_is_asked_again),
         TEST(test_ranges_that_were_not_asked_for_are_refused),
         TEST(test_a_reader_that_refuses_is_not_read_to_again),

@@ -34,6 +34,7 @@ struct script_step {
     const char *body;    /* NULL: none */
     size_t announced;    /* Content-Length, if not that of body */
     bool has_reset;      /* the connection is reset behind the body */
+    bool has_half_head;  /* the connection ends among the headers: before the given ones */
     atomic_bool has_taken;
 };
 
@@ -115,6 +116,11 @@ static inline void script_answer(int fd, const char *request, const struct scrip
     int head_n = snprintf(head, sizeof(head),
                           "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
                           step->status, n, step->headers ? step->headers : "");
+    if (step->has_half_head) {
+        ssize_t put = write(fd, head, strlen("HTTP/1.1 \r\n") + strlen(step->status));
+        (void)put; /* ends in any case */
+        return;
+    }
     if (write(fd, head, (size_t)head_n) != head_n ||
         write(fd, body, strlen(body)) != (ssize_t)strlen(body))
         return;
