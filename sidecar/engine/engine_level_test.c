@@ -253,6 +253,41 @@ static void test_snapshot_is_a_state_although_commits_go_on(void **state UNUSED)
     scene_end(&s);
 }
 
+/* A snapshot is being encoded, and something that came after its state is acknowledged already. */
+static bool is_behind(const struct chain *c)
+{
+    return c->level_job && c->at.txid > c->pinned.txid;
+}
+
+static void test_level_due_while_a_snapshot_is_made_keeps_what_came_after_it(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_with_levels(&s);
+    big_database(&s);
+    struct chain *c = scene_chain(&s, 0, 0);
+
+    while (!is_behind(c)) { /* it may be quicker than the commit */
+        SCENE_UNTIL(&s, !c->level_job && !level_is_wanted_or_busy(c, LTX_LEVEL_SNAPSHOT));
+        scene_insert(&s, 0, 1, 10);
+        scene_sync(&s);
+        level_want(c, LTX_LEVEL_SNAPSHOT);
+        SCENE_UNTIL(&s, c->level_job);
+        app_ok(&s.app, "sql 0 UPDATE t SET body = randomblob(299) WHERE id < 40");
+        SCENE_UNTIL(&s, is_behind(c) || !c->level_job);
+    }
+    level_want(c, 1);
+    SCENE_UNTIL(&s, !c->level_job);
+    for (unsigned i = 0; i < 2; i++) {
+        scene_insert(&s, 0, 1, 10);
+        scene_sync(&s);
+        level_want(c, 1);
+        SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
+    }
+    assert_true(assert_levels_are_merges(&s) >= 3);
+    scene_end(&s);
+}
+
 static void test_engine_can_be_ended_in_the_middle_of_a_snapshot(void **state UNUSED)
 {
     struct engine_scene s;
@@ -573,6 +608,7 @@ int main(int argc, char **argv)
         TEST(test_levels_are_what_a_merge_of_raw_objects_would_be),
         TEST(test_levels_go_on_after_restarts),
         TEST(test_snapshot_is_a_state_although_commits_go_on),
+        TEST(test_level_due_while_a_snapshot_is_made_keeps_what_came_after_it),
         TEST(test_engine_can_be_ended_in_the_middle_of_a_snapshot),
         TEST(test_pin_is_dropped_when_the_store_goes_away),
         TEST(test_compaction_that_is_not_accepted_is_sent_again),

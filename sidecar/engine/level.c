@@ -9,8 +9,8 @@
  *      steps between other tasks, so commits go on being shipped meanwhile. (level_encode.c)
  *   3. While the map still stands at b, each page is checked against it: bit rot under our feet is
  *      found here, not at the restore. The object is then merged from downloads. (level_merge.c)
- *   4. All levels that are due are cut at the same b. Then the pin goes, and the objects are
- *      uploaded beside L0. (level_upload.c)
+ *   4. All levels that are due when b is acknowledged are cut at b; one that becomes due later
+ *      waits. Then the pin goes, and the objects are uploaded beside L0. (level_upload.c)
  *
  * After a restart the pages between a level's boundary and the tip are fetched from the page
  * indexes of the objects in between (cover.h), when the level is due and not before.

@@ -57,17 +57,20 @@ void level_give_back(struct level_work *l, uint64_t txid)
     page_set_clear(&l->taken);
 }
 
-/* Abandoned on the way. */
-static void job_abandon(struct chain *c)
+/* Abandoned on the way: the one under construction, and those that still waited for their turn. */
+static void jobs_abandon(struct chain *c)
 {
-    struct level_work *l = level_of(c, c->level_job->level);
-
-    level_give_back(l, c->level_job->state.txid);
-    l->is_encoding = false;
     level_job_free(c->level_job);
     c->level_job = NULL;
-    if (c->state == CHAIN_FOLLOWING)
-        level_put_off(l);
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct level_work *l = &c->levels[i];
+        if (!l->is_encoding)
+            continue;
+        level_give_back(l, c->pinned.txid);
+        l->is_encoding = false;
+        if (c->state == CHAIN_FOLLOWING)
+            level_put_off(l);
+    }
 }
 
 static void unpin_done(struct task *task)
@@ -75,8 +78,7 @@ static void unpin_done(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, unpin_task);
     struct database *db = c->db;
 
-    if (c->level_job)
-        job_abandon(c);
+    jobs_abandon(c);
     c->is_pin_waiting = false;
     if (db->pin_holder == c)
         db->pin_holder = NULL;
@@ -245,34 +247,42 @@ static struct level_job *level_job_new(struct level_work *l, struct error *err)
     return job;
 }
 
-/* The next level that is due at the pinned state; the pin goes when there is none. */
+/*
+ * Joins the pinned state with the pages that changed up to it. Only in the moment in which that
+ * state is acknowledged: later, what changed behind it would count as written, too.
+ */
+static void level_join(struct level_work *l)
+{
+    const struct chain *c = l->chain;
+    bool is_snapshot = l->level == LTX_LEVEL_SNAPSHOT;
+    uint64_t min_txid = is_snapshot ? 1 : l->boundary_txid + 1;
+
+    l->is_wanted = false;
+    if (min_txid > c->pinned.txid || (!is_snapshot && !l->is_changed_known) ||
+        inventory_find(&c->inv, l->level, min_txid, c->pinned.txid))
+        return;
+    loop_timer_stop(&l->timer);
+    page_set_destroy(&l->taken);
+    l->taken = page_set_take(&l->changed);
+    page_set_cut(&l->taken, c->pinned.page_count);
+    l->is_encoding = true;
+}
+
+/* The next level that has joined the pinned state; the pin goes when there is none. */
 static void level_next(struct chain *c)
 {
     struct error err = ERROR_INIT;
 
     for (size_t i = 0; i < c->level_count; i++) {
-        struct level_work *l = &c->levels[i];
-        unsigned level = l->level;
-        if (!l->is_wanted)
+        if (!c->levels[i].is_encoding)
             continue;
-        l->is_wanted = false;
-        if (level != LTX_LEVEL_SNAPSHOT && c->pinned.txid <= l->boundary_txid)
-            continue;
-        if (inventory_find(&c->inv, level, level == LTX_LEVEL_SNAPSHOT ? 1 : l->boundary_txid + 1,
-                           c->pinned.txid))
-            continue;
-        c->level_job = level_job_new(l, &err);
-        if (!c->level_job) {
-            fault_note(c->db->engine, &c->fault, "compaction", c->db->path, c->name, &err);
-            break;
+        c->level_job = level_job_new(&c->levels[i], &err);
+        if (c->level_job) {
+            task_queue_push(&c->db->queue, &c->level_task);
+            return;
         }
-        loop_timer_stop(&l->timer);
-        page_set_destroy(&l->taken);
-        l->taken = page_set_take(&l->changed);
-        page_set_cut(&l->taken, c->pinned.page_count);
-        l->is_encoding = true;
-        task_queue_push(&c->db->queue, &c->level_task);
-        return;
+        fault_note(c->db->engine, &c->fault, "compaction", c->db->path, c->name, &err);
+        break;
     }
     task_queue_push(&c->db->queue, &c->unpin_task);
 }
@@ -284,6 +294,10 @@ void level_state_pinned(struct chain *c)
     c->is_pin_waiting = false;
     c->pinned = c->at;
     c->pinned_timestamp_ms = c->timestamp_ms;
+    for (size_t i = 0; i < c->level_count; i++) {
+        if (c->levels[i].is_wanted)
+            level_join(&c->levels[i]);
+    }
     level_next(c);
 }
 

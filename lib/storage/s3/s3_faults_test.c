@@ -1,52 +1,5 @@
 /* A scripted server cuts, redirects, refuses and lies; the driver tries again or says what happened. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "lib/storage/s3/s3.h"
-#include "lib/storage/s3/s3_script.h"
-#include "lib/storage/storage_wait.h"
-#include "lib/testing/test.h"
-
-static const struct retry_policy quick_policy = {NS_PER_MS, 4 * NS_PER_MS, .tries_max = 4};
-
-static struct loop *loop;
-
-static struct storage_s3_config config_of(const struct script *script)
-{
-    return (struct storage_s3_config){.endpoint = script->endpoint,
-                                      .region = "us-east-1",
-                                      .bucket = "b",
-                                      .prefix = "p",
-                                      .access_key_id = "AKID",
-                                      .secret_access_key = "CANARYSECRET",
-                                      .retry = &quick_policy};
-}
-
-static struct storage *storage_of(const struct storage_s3_config *config)
-{
-    struct error err = ERROR_INIT;
-    struct storage *st = NULL;
-
-    assert_ok(storage_s3_new(loop, config, &st, &err), &err);
-    return st;
-}
-
-static struct storage *storage_on(const struct script *script)
-{
-    struct storage_s3_config config = config_of(script);
-
-    return storage_of(&config);
-}
-
-static void script_end(struct script *script, struct storage *st, unsigned wanted_requests)
-{
-    unsigned requests = script_requests(script);
-
-    storage_free(st);
-    script_stop(script);
-    script_free(script);
-    assert_int_equal(requests, wanted_requests);
-}
+#include "lib/storage/s3/s3_faults_scene.h"
 
 static int text_put(struct storage *st, const char *text, struct error *err)
 {
@@ -57,8 +10,6 @@ static int text_put(struct storage *st, const char *text, struct error *err)
     const struct storage_put args = {.key = "k", .body = &body, .mode = STORAGE_PUT_CREATE};
     return storage_put_wait(st, &args, err);
 }
-
-#define ERROR_BODY(code) "<Error><Code>" code "</Code><Message>why</Message></Error>"
 
 static void test_a_busy_server_is_asked_again_after_its_wish(void **state UNUSED)
 {
@@ -185,219 +136,6 @@ static void test_refusals_are_explained_and_not_repeated(void **state UNUSED)
         assert_null(strstr(err.text, "CANARY"));
         script_end(&script, st, 1);
     }
-}
-
-/* ---- reading ---- */
-
-static void test_a_read_goes_on_where_it_was_cut(void **state UNUSED)
-{
-    struct script_step steps[] = {
-        {.expect = "GET /b/p/k",
-         .status = "200 OK",
-         .headers = "ETag: \"e1\"\r\n",
-         .body = "01234",
-         .announced = 10,
-         .has_reset = true},
-        {.expect = "range: bytes=5-",
-         .status = "206 Partial Content",
-         .headers = "ETag: \"e1\"\r\nContent-Range: bytes 5-9/10\r\n",
-         .body = "567",
-         .announced = 5},
-        {.expect = "range: bytes=8-",
-         .status = "206 Partial Content",
-         .headers = "ETag: \"e1\"\r\nContent-Range: bytes 8-9/10\r\n",
-         .body = "89"},
-    };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 0, 0, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "0123456789");
-    assert_non_null(strstr(script.requests[1], "if-match: \"e1\""));
-    script_end(&script, st, 3);
-}
-
-static void test_an_answer_that_stops_before_the_end_is_continued(void **state UNUSED)
-{
-    struct script_step steps[] = {
-        {.expect = "range: bytes=2-",
-         .status = "206 Partial Content",
-         .headers = "Content-Range: bytes 2-4/8\r\n",
-         .body = "234"},
-        {.expect = "range: bytes=5-",
-         .status = "206 Partial Content",
-         .headers = "Content-Range: bytes 5-7/8\r\n",
-         .body = "567"},
-    };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 2, 0, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "234567");
-    script_end(&script, st, 2);
-}
-
-static void test_progress_renews_the_tries_of_a_read(void **state UNUSED)
-{
-    struct script_step steps[7] = {{.expect = "range: bytes=0-6",
-                                    .status = "206 Partial Content",
-                                    .headers = "Content-Range: bytes 0-6/7\r\n",
-                                    .body = "0",
-                                    .announced = 7}};
-    static char expects[7][32], headers[7][64], bodies[7][2];
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-    /* Six cuts, a byte each: more than the four tries of a series. */
-    for (size_t i = 1; i < 7; i++) {
-        (void)snprintf(expects[i], sizeof(expects[i]), "range: bytes=%zu-6", i);
-        (void)snprintf(headers[i], sizeof(headers[i]), "Content-Range: bytes %zu-6/7\r\n", i);
-        bodies[i][0] = (char)('0' + i);
-        steps[i] = (struct script_step){.expect = expects[i],
-                                        .status = "206 Partial Content",
-                                        .headers = headers[i],
-                                        .body = bodies[i],
-                                        .announced = 7 - i};
-    }
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 0, 7, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "0123456");
-    script_end(&script, st, 7);
-}
-
-static void test_an_object_replaced_while_it_is_read_is_corrupt(void **state UNUSED)
-{
-    struct script_step steps[] = {
-        {.status = "200 OK", .headers = "ETag: \"e1\"\r\n", .body = "01234", .announced = 10},
-        {.expect = "if-match", .status = "412 Precondition Failed"},
-    };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_error(storage_get_wait(st, "k", 0, 0, &got, &err), &err, ERR_CORRUPT,
-                 "GET s3://b/p/k: 2 tries");
-    assert_non_null(strstr(err.text, "replaced while it was read"));
-    script_end(&script, st, 2);
-}
-
-static void test_an_answer_cut_among_its_headers_is_asked_for_again(void **state UNUSED)
-{
-    struct script_step steps[] = {
-        {.expect = "range: bytes=2-5", .status = "206 Partial Content", .has_half_head = true},
-        {.expect = "range: bytes=2-5",
-         .status = "206 Partial Content",
-         .headers = "ETag: \"e1\"\r\nContent-Range: bytes 2-5/10\r\n",
-         .body = "2345"},
-    };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 2, 4, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "2345");
-    script_end(&script, st, 2);
-}
-
-static void test_a_head_without_an_object_is_asked_again(void **state UNUSED)
-{
-    struct script_step steps[] = {
-        {.expect = "HEAD /b/p/k", .status = "200 OK", .announced = 120},
-        {.expect = "HEAD /b/p/k",
-         .status = "200 OK",
-         .headers = "ETag: \"e\"\r\nx-amz-meta-litestream-timestamp: 2026-11-21T09:37:00.5Z\r\n",
-         .announced = 4711},
-    };
-    struct script script;
-    struct error err = ERROR_INIT;
-    struct storage_object object = {.bytes = 0};
-
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_head_wait(st, "k", &object, &err), &err);
-    assert_int_equal(object.bytes, 4711);
-    assert_int_equal(object.timestamp_ns % NS_PER_SEC, NS_PER_SEC / 2);
-    script_end(&script, st, 2);
-}
-
-static void test_ranges_that_were_not_asked_for_are_refused(void **state UNUSED)
-{
-    static const struct {
-        const char *name, *status, *headers, *body, *text;
-    } rows[] = {
-        {"range ignored", "200 OK", NULL, "0123", "ignores Range"},
-        {"another range", "206 Partial Content", "Content-Range: bytes 3-6/10\r\n", "3456",
-         "got Content-Range"},
-        {"no range", "206 Partial Content", NULL, "2345", "got Content-Range"},
-        {"more bytes", "206 Partial Content", "Content-Range: bytes 2-5/10\r\n", "2345678",
-         "more than the 4 bytes"},
-        {"short object", "206 Partial Content", "Content-Range: bytes 2-3/4\r\n", "23",
-         "the answer ends at 3"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct script_step step = {
-            .status = rows[i].status, .headers = rows[i].headers, .body = rows[i].body};
-        struct script script;
-        struct error err = ERROR_INIT;
-        CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
-
-        test_row(rows[i].name);
-        script_start(&script, &step, 1);
-        struct storage *st = storage_on(&script);
-        assert_error(storage_get_wait(st, "k", 2, 4, &got, &err), &err, ERR_CORRUPT, rows[i].text);
-        script_end(&script, st, 1);
-    }
-}
-
-static int on_data_refuse(void *arg UNUSED, struct slice chunk UNUSED, struct error *err)
-{
-    return error_set(err, ERR_NO_SPACE, 0, "the disk is full");
-}
-
-static void on_ended(void *arg, const struct storage_result *result)
-{
-    struct error *err = arg;
-
-    *err = *result->err;
-    if (err->code == ERR_NONE)
-        err->code = ERR_GAP; /* any: done was called */
-}
-
-static bool wait_ended(struct error *err)
-{
-    while (err->code == ERR_NONE)
-        (void)uv_run(loop_uv(loop), UV_RUN_ONCE);
-    return true;
-}
-
-static void test_a_reader_that_refuses_is_not_read_to_again(void **state UNUSED)
-{
-    struct script_step step = {.status = "200 OK", .body = "0123"};
-    struct script script;
-    struct error err = ERROR_INIT;
-    struct error ended = ERROR_INIT;
-    const struct storage_get args = {.key = "k", .on_data = on_data_refuse};
-
-    script_start(&script, &step, 1);
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_start(st, &args, on_ended, &ended, NULL, &err), &err);
-    assert_true(wait_ended(&ended));
-    assert_int_equal(ended.code, ERR_NO_SPACE);
-    assert_non_null(strstr(ended.text, "GET s3://b/p/k: the disk is full"));
-    script_end(&script, st, 1);
 }
 
 /* ---- listing and deleting ---- */
@@ -798,19 +536,6 @@ static void test_freeing_the_store_ends_what_is_under_way(void **state UNUSED)
         (void)uv_run(loop_uv(loop), UV_RUN_ONCE);
 }
 
-static int group_begin(void **state UNUSED)
-{
-    struct error err = ERROR_INIT;
-
-    return loop_new(env_real(), 2, &loop, &err);
-}
-
-static int group_end(void **state UNUSED)
-{
-    loop_free(loop);
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -819,14 +544,6 @@ int main(void)
         TEST(test_a_lost_answer_of_a_create_ends_in_exists),
         TEST(test_a_conflict_of_conditions_is_tried_again),
         TEST(test_refusals_are_explained_and_not_repeated),
-        TEST(test_a_read_goes_on_where_it_was_cut),
-        TEST(test_an_answer_that_stops_before_the_end_is_continued),
-        TEST(test_progress_renews_the_tries_of_a_read),
-        TEST(test_an_object_replaced_while_it_is_read_is_corrupt),
-        TEST(test_an_answer_cut_among_its_headers_is_asked_for_again),
-        TEST(test_a_head_without_an_object_is_asked_again),
-        TEST(test_ranges_that_were_not_asked_for_are_refused),
-        TEST(test_a_reader_that_refuses_is_not_read_to_again),
         TEST(test_a_listing_follows_tokens_and_passes_on_only_what_is_ours),
         TEST(test_listings_that_cannot_be_trusted_are_errors),
         TEST(test_a_server_that_repeats_its_page_is_not_followed_for_ever),
