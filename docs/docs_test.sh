@@ -3,12 +3,13 @@
 # setup_NAME has prepared, and what it prints must be what the document shows:
 #
 #   $ command            is run; without output below it, only its exit status counts (0)
-#   line of output       must come so; runs of blanks are one, "..." stands for anything
+#   line of output       must come so; runs of blanks are one, "..." stands for anything; a line of
+#                        "..." alone for any lines
 #   Error: ...           as the first line of output: the exit status must not be 0
 #
 # /data, /srv, /backups and /mnt lie in the scratch folder, there and in what is printed; s3://
-# becomes a folder, too. `walferry replicate` gets -once, unless it has a child. README.md and
-# docs/restore.md have no marks: every block of theirs that calls walferry is run, line by line.
+# becomes a folder, too. `walferry replicate` gets -once, unless it has a child. In a block without
+# a mark every line that calls walferry is run by itself.
 #
 # Besides: rules for Prometheus are given to promtool, links must lead somewhere.
 # shellcheck source=e2e/lib.sh
@@ -61,9 +62,9 @@ command_run() {
 	import re, sys
 	def lines(path):
 	    return [re.sub(" +", " ", line.rstrip()) for line in open(path)]
-	expected, printed = lines(sys.argv[1]), lines(sys.argv[2])
-	fits = lambda e, p: re.fullmatch(".*".join(map(re.escape, e.split("..."))), p)
-	sys.exit(len(expected) != len(printed) or not all(map(fits, expected, printed)))
+	one = lambda e: "(?:.*\n)*?" if e == "..." else ".*".join(map(re.escape, e.split("..."))) + "\n"
+	printed = "".join(line + "\n" for line in lines(sys.argv[2]))
+	sys.exit(not re.fullmatch("".join(map(one, lines(sys.argv[1]))), printed))
 	END
 }
 
@@ -143,7 +144,49 @@ setup_app() {
     walferry replicate -once 2>"$work/log" || fail "$(cat "$work/log")"
 }
 
+# A database that Litestream has replicated, to be handed over: configured in the dialect of 0.3.
+setup_migration() {
+    [ -x "$peers/litestream" ] || skip "no litestream: make peers"
+    PATH=$(dirname "$walferry"):$peers:$PATH
+    db_make "$work/data/app.db"
+    cat >"$work/litestream.yml" <<-END
+	dbs:
+	  - path: $work/data/app.db
+	    replicas:
+	      - type: file
+	        path: $work/backups/app
+	        sync-interval: 10s
+	        retention: 72h
+	END
+}
+
+setup_migration-check() {
+    setup_migration
+    echo '        retention-check-interval: 1h' >>"$work/litestream.yml"
+}
+
+# Litestream is stopped; then somebody writes, and closes the database.
+setup_migration-gap() {
+    setup_migration
+    litestream replicate -config "$work/litestream.yml" -once
+    sqlite3 "$work/data/app.db" 'INSERT INTO t VALUES (2)'
+}
+
+setup_migration-back() {
+    setup_migration
+}
+
 # ---- blocks without marks ----------------------------------------------------------------------
+
+# unmarked FILE: the lines of all blocks of commands without a mark.
+unmarked() {
+    awk '/^<!-- test: / { mark = 1; next }
+         /^```/ { fenced = !fenced
+                  inside = fenced && !mark && ($0 == "```" || $0 == "```console")
+                  mark = 0; next }
+         { mark = 0 }
+         inside' "$1"
+}
 
 # unmarked_run FILE: every line that calls walferry, in a folder where that can be done.
 unmarked_run() {
@@ -166,7 +209,7 @@ unmarked_run() {
         mkdir -p "$work/data" "$work/restored"
         command_run "$command" "$work/expected"
         count=$((count + 1))
-    done < <(awk '/^```/ { inside = !inside && ($0 == "```" || $0 == "```console"); next } inside' "$1")
+    done < <(unmarked "$1")
     [ "$count" -gt 0 ] || fail "nothing was found to run"
 }
 
@@ -227,8 +270,10 @@ for file in README.md docs/*.md; do
         [ "$name" = - ] || tap_run "${file##*/}_${line}_$name" marked_block "$file" "$line" "$name"
     done < <(blocks "$file" console)
 done
-tap_run readme_commands_do_what_they_say unmarked_run README.md
-tap_run restore_commands_do_what_they_say unmarked_run docs/restore.md
+for file in README.md docs/*.md; do
+    ! unmarked "$file" | grep -qE '^(\$ )?walferry ' ||
+        tap_run "${file##*/}_commands_do_what_they_say" unmarked_run "$file"
+done
 tap_run rules_for_prometheus_are_valid prometheus_rules
 tap_run links_lead_somewhere links
 tap_end

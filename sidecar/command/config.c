@@ -27,13 +27,15 @@ static const struct flag flags[] = {
 static int run(const struct invocation *inv, struct error *err)
 {
     const struct config_args *args = inv->args;
+    struct config_choice choice = args->config;
     CLEANUP(config_cleanup) struct config *config = NULL;
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(64 << 20);
     struct json_writer w;
 
     if (strcmp(inv->positional[0], "check") != 0)
         return error_set(err, ERR_USAGE, 0, "walferry config knows only \"check\"");
-    if (config_choose(inv->env, &args->config, &config, err) < 0)
+    choice.is_quiet = true; /* they are among the results */
+    if (config_choose(inv->env, &choice, &config, err) < 0)
         return -1;
     if (!args->json) {
         return config_check_text(config, args->full, &out, err) < 0

@@ -36,7 +36,7 @@ dialect_03() {
 	      - {name: offsite, url: "s3://bucket/fruits", snapshot-interval: 4h, validation-interval: 12h}
 	END
     grep -qE '^dbs\[0\]\.replicas\[0\]\.retention +(36h|1d12h) +line 4$' "$work/out"
-    tells "$work/c.yml:4: dbs[0].replicas[0].retention-check-interval: has no meaning here"
+    says "$work/c.yml:4: dbs[0].replicas[0].retention-check-interval: has no meaning here"
     grep -qE '^dbs\[0\]\.replicas\[1\]\.snapshot-interval +4h +line 5$' "$work/out"
     grep -qE '^dbs\[0\]\.replicas\[1\]\.validation-interval +12h +line 5$' "$work/out"
 }
@@ -60,7 +60,8 @@ as_json() {
 	shutdown-timeout: 5s
 	dbs: [{path: /data/app.db, replica: {url: "s3://bucket/app?region=eu-west-1"}}]
 	END
-    tells 'Warning: '
+    says 'warning: '
+    [ ! -s "$work/err" ] || fail "a warning is told twice"
     expect 0 config -config "$work/c.yml" -json check
     json_is "sorted(d) == ['file', 'settings', 'warnings']"
     json_is "{'key': 'addr', 'value': ':9090', 'origin': 'file', 'line': 1} in d['settings']"
@@ -180,15 +181,17 @@ expansion() {
     expect 0 config -config "$work/c.yml" check
     says '/data/cash$.db'
     says 's3://bucket/app'
-    lacks "$work/err" Warning
+    lacks "$work/out" warning:
     unset APP
     expect 0 config -config "$work/c.yml" check
-    tells "$work/c.yml:4: dbs[0].replica.url: \$APP is not set in the environment"
+    says "warning: $work/c.yml:4: dbs[0].replica.url: \$APP is not set in the environment"
+    expect 0 databases -config "$work/c.yml"
+    tells "Warning: $work/c.yml:4: dbs[0].replica.url: \$APP is not set in the environment"
     # Without expansion a dollar sign is a dollar sign.
     expect 0 config -config "$work/c.yml" -no-expand-env check
     # shellcheck disable=SC2016 # literally
     says '${FOLDER}/cash$$.db'
-    lacks "$work/err" Warning
+    lacks "$work/out" warning:
 }
 tap_run variables_are_expanded_in_values_and_unset_ones_reported expansion
 

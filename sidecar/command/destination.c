@@ -91,7 +91,7 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
         }
         return -1;
     }
-    for (size_t i = 0; i < (*out)->warning_count; i++)
+    for (size_t i = 0; !choice->is_quiet && i < (*out)->warning_count; i++)
         (void)fprintf(stderr, "Warning: %s\n", (*out)->warnings[i]); /* nowhere else to go */
     return 0;
 }

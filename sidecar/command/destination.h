@@ -27,10 +27,11 @@ MUST_USE int destination_open(struct loop *loop, const struct config_replica *re
 struct config_choice {
     const char *path;   /* -config; NULL: $LITESTREAM_CONFIG or /etc/litestream.yml */
     bool no_expand_env; /* -no-expand-env */
+    bool is_quiet;      /* the caller shows the warnings itself */
 };
 
 /*
- * Reads the configuration file of the choice. Warnings are printed to standard error. Errors of
+ * Reads the configuration file of the choice. Warnings are printed to standard error, unless it is quiet. Errors of
  * config_load(), but a file that is not there, or asks for what this version lacks, is ERR_USAGE:
  * ERR_NOT_FOUND is about backups.
  */
