@@ -16,7 +16,7 @@
 const char live_page_policy[] =
     "default-src 'none'; "
     "style-src 'sha256-Yv8ZrLlFbeYTnAFA/fm9Y6B+DpvZO/In+wlix32aOF8='; "
-    "script-src 'sha256-ymkaA8wGLd0DFM3Q4l2LEGF1iqCe3lOcoBFEMJL2Av0='; "
+    "script-src 'sha256-AdVjSCVwqsmupAx6l80wKhAp94lrwheOhEbnqwX4M/w='; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /* clang-format off: lines of the document */
