@@ -3,16 +3,12 @@
  */
 #include "lib/config/config.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/config/config_internal.h"
 #include "lib/config/path.h"
-
-enum {
-    READ_BYTES = 64 << 10, /* of the file at a time */
-};
+#include "lib/io/file_read.h"
 
 static const struct config_options default_options = {0};
 
@@ -76,35 +72,12 @@ int config_parse(struct slice text, const char *name, const struct config_option
     return 0;
 }
 
-/* Reads a whole file, whatever its size is said to be (it may be a pipe's end or a ConfigMap). */
-static int file_read(const struct env *env, int fd, const char *path, struct buf *out,
-                     struct error *err)
-{
-    size_t n;
-
-    do {
-        uint8_t *p;
-        size_t at = out->n;
-        if (buf_extend(out, READ_BYTES, &p, err) < 0)
-            return error_wrap(err, "%s", path);
-        if (env_pread(env, fd, p, READ_BYTES, (int64_t)at, path, &n, err) < 0)
-            return -1;
-        out->n = at + n;
-    } while (n == READ_BYTES);
-    return 0;
-}
-
 int config_load(const struct env *env, const char *path, const struct config_options *options,
                 struct config **out, struct error *err)
 {
-    CLEANUP(buf_destroy_secret) struct buf text = BUF_INIT(YAMLDOC_BYTES_MAX + READ_BYTES);
-    int fd;
+    CLEANUP(buf_destroy_secret) struct buf text = BUF_INIT(YAMLDOC_BYTES_MAX);
 
-    if (env_open(env, path, O_RDONLY, 0, &fd, err) < 0)
-        return -1;
-    int rc = file_read(env, fd, path, &text, err);
-    env_close_quietly(env, fd);
-    if (rc < 0)
+    if (file_read(env, path, &text, err) < 0)
         return -1;
     return config_parse(buf_slice(&text), path, options, out, err);
 }

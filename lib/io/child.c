@@ -14,6 +14,7 @@
 #include "lib/io/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -154,7 +155,8 @@ static int child_env_make(struct child_env *e, const struct child_config *config
 }
 
 /* What the child does between fork and exec. Answers an errno value. */
-static int attributes_set(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions)
+static int attributes_set(const struct child_config *config, posix_spawnattr_t *attributes,
+                          posix_spawn_file_actions_t *actions)
 {
     sigset_t none;
     sigset_t to_default;
@@ -169,6 +171,10 @@ static int attributes_set(posix_spawnattr_t *attributes, posix_spawn_file_action
         rc = posix_spawnattr_setsigmask(attributes, &none);
     if (rc == 0)
         rc = posix_spawnattr_setsigdefault(attributes, &to_default);
+    if (rc == 0 && config->has_empty_stdin)
+        rc = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (rc == 0 && config->stdout_fd)
+        rc = posix_spawn_file_actions_adddup2(actions, config->stdout_fd, STDOUT_FILENO);
     if (rc == 0)
         rc = posix_spawn_file_actions_addclosefrom_np(actions, CHILD_FIRST_CLOSED_FD);
     return rc;
@@ -188,7 +194,7 @@ static int spawn(const struct child_config *config, char *const *envp, pid_t *ou
         (void)posix_spawnattr_destroy(&attributes); /* always 0 */
         return rc;
     }
-    rc = attributes_set(&attributes, &actions);
+    rc = attributes_set(config, &attributes, &actions);
     if (rc == 0)
         rc = posix_spawnp(out_pid, config->argv[0], &actions, &attributes, config->argv, envp);
     (void)posix_spawn_file_actions_destroy(&actions); /* always 0 */

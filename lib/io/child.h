@@ -5,7 +5,7 @@
  * There is one `struct reaper` in a program. It owns SIGCHLD and all calls of waitpid(): nothing
  * else (uv_spawn, system, popen) may be used beside it, or exit statuses go astray.
  *
- * A child gets our standard input, output and error, no other descriptor, no blocked signal, the
+ * A child gets our standard input, output and error (unless told otherwise), no other descriptor, no blocked signal, the
  * default action for SIGPIPE, our environment plus what is added. It stays in our process group,
  * so that a terminal's Ctrl-C reaches it too; whoever forwards SIGINT to it as well must expect it
  * to hear twice. If we are killed the child lives on.
@@ -43,6 +43,8 @@ struct child_config {
     char *const *argv; /* ends with NULL; argv[0] is looked for on PATH unless it has a '/' */
     const struct child_variable *variables;
     size_t variable_count;
+    bool has_empty_stdin; /* /dev/null instead of our standard input */
+    int stdout_fd;        /* becomes its standard output; 0: ours */
 };
 
 /* How a child ended: exactly one of the two. */

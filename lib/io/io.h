@@ -4,6 +4,7 @@
  *   loop.h          the event loop: timers, jobs for workers, the uv_loop_t for libraries
  *   blob.h          finished bytes in memory or in an unlinked file, with their SHA-256
  *   durable_file.h  file_commit(): the one door for files that must survive a crash
+ *   file_read.h     small files, read whole
  *   watch.h         paths watched by inotify
  *   signals.h       signals as callbacks
  *   child.h         child processes, and the duty of PID 1 to reap orphans
@@ -20,6 +21,7 @@
 #include "lib/io/child.h"
 #include "lib/io/descriptors.h"
 #include "lib/io/durable_file.h"
+#include "lib/io/file_read.h"
 #include "lib/io/loop.h"
 #include "lib/io/shellwords.h"
 #include "lib/io/signals.h"
