@@ -21,9 +21,6 @@
  */
 #include "lib/http/client.h"
 
-#include <errno.h>
-#include <openssl/err.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,8 +32,6 @@ enum {
     HTTP_CONNECTIONS_DEFAULT = 16,  /* per host */
     HTTP_CONNECTIONS_KEPT_MAX = 64, /* idle ones, all hosts */
 };
-
-static const uint64_t connect_timeout_ns_default = 10 * NS_PER_SEC;
 
 struct http_client {
     struct loop *loop;
@@ -368,49 +363,6 @@ static void global_init(void)
         (void)sigaction(SIGPIPE, &ignore, NULL); /* fails only for signals that do not exist */
 }
 
-static void store_free(X509_STORE **store)
-{
-    X509_STORE_free(*store);
-}
-
-/* Reads the bundle once, so that a mistake is told now and not at the first request. */
-static int ca_file_check(const char *path, struct error *err)
-{
-    CLEANUP(store_free) X509_STORE *store = X509_STORE_new();
-
-    if (!store)
-        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for CA certificates");
-    errno = 0;
-    if (X509_STORE_load_file(store, path) == 1)
-        return 0;
-    unsigned long reason = ERR_peek_last_error();
-    int errnum = errno;
-    ERR_clear_error();
-    const char *text = ERR_reason_error_string(reason);
-    (void)(errnum == ENOENT || errnum == EACCES ? error_set_errno(err, errnum, "CA file %s", path)
-                                                : error_set(err, ERR_USAGE, 0, "CA file %s: %s",
-                                                            path, text ? text : "cannot be read"));
-    err->code = ERR_USAGE;
-    return error_hint(err, "it must hold certificates in PEM form (BEGIN CERTIFICATE)");
-}
-
-static int settings_copy(struct exchange_settings *s, const struct http_client_config *config,
-                         struct error *err)
-{
-    s->skip_verify = config->skip_verify;
-    s->connect_timeout_ns =
-        config->connect_timeout_ns ? config->connect_timeout_ns : connect_timeout_ns_default;
-    s->user_agent = str_dup(config->user_agent ? config->user_agent : "walferry", err);
-    if (!s->user_agent)
-        return -1;
-    if (!config->ca_file)
-        return 0;
-    if (ca_file_check(config->ca_file, err) < 0)
-        return -1;
-    s->ca_file = str_dup(config->ca_file, err);
-    return s->ca_file ? 0 : -1;
-}
-
 static int multi_make(struct http_client *c, unsigned connections_max, struct error *err)
 {
     long per_host = connections_max ? (long)connections_max : HTTP_CONNECTIONS_DEFAULT;
@@ -446,12 +398,25 @@ int http_client_new(struct loop *loop, const struct http_client_config *config,
     c->loop = loop;
     loop_timer_init(&c->curl_timer, loop, on_curl_timer, c);
     loop_timer_init(&c->sweep, loop, on_sweep, c);
-    if (settings_copy(&c->settings, config, err) < 0 ||
+    if (settings_make(&c->settings, config, err) < 0 ||
         multi_make(c, config->connections_max, err) < 0) {
         http_client_free(c);
         return -1;
     }
     *out = c;
+    return 0;
+}
+
+int http_client_reconfigure(struct http_client *c, const struct http_client_config *config,
+                            struct error *err)
+{
+    struct exchange_settings settings;
+
+    loop_assert_owner(c->loop);
+    if (settings_make(&settings, config, err) < 0)
+        return -1;
+    settings_destroy(&c->settings);
+    c->settings = settings;
     return 0;
 }
 
@@ -467,7 +432,6 @@ void http_client_free(struct http_client *c)
     ASSERT(rc == CURLM_OK || !c->multi);
     loop_timer_stop(&c->curl_timer);
     loop_timer_stop(&c->sweep);
-    free(c->settings.ca_file);
-    free(c->settings.user_agent);
+    settings_destroy(&c->settings);
     free(c);
 }

@@ -35,13 +35,29 @@ struct http_client_config {
     unsigned connections_max;    /* per host; 0: 16 */
     uint64_t connect_timeout_ns; /* 0: 10 s */
     const char *user_agent;      /* NULL: "walferry" */
+
+    /* PEM texts, copied; NULL: none. ca_pem is trusted instead of the system's (and ca_file). */
+    const char *ca_pem;
+    const char *cert_pem, *key_pem; /* who we are, for servers that ask: both or none */
+    /* The name to ask for (SNI) and to find in the certificate, whatever the URL's host is. */
+    const char *tls_server_name;
+    const char *proxy_url; /* http://, https:// or socks5://; NULL: by the environment */
+    bool accepts_gzip;     /* answers may come compressed; limits count what they unpack to */
+    bool
+        shares_connection; /* with HTTP/2, wait for a connection to share instead of opening more */
 };
 
 /* config is read, not kept. The first client of the process makes it ignore SIGPIPE (a peer that
  * closes is an error of one exchange), unless a handler is installed. ERR_USAGE if the CA file
- * cannot be read, ERR_NO_MEMORY. */
+ * cannot be read or a PEM text holds none, ERR_NO_MEMORY. */
 MUST_USE int http_client_new(struct loop *loop, const struct http_client_config *config,
                              struct http_client **out, struct error *err);
+
+/* Requests that start from now on go by this configuration (connections_max stays); those under way
+ * and their connections are left alone. On failure nothing has changed. Errors of
+ * http_client_new(). */
+MUST_USE int http_client_reconfigure(struct http_client *c, const struct http_client_config *config,
+                                     struct error *err);
 
 /* Cancels what is under way (done runs with ERR_CANCELED) and closes the connections. NULL ok. Not
  * from within a callback of this client. */

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,6 +31,7 @@ enum {
     EXCHANGE_HEADER_BYTES_MAX = 64 * 1024, /* of all headers of an answer */
     EXCHANGE_BUFFER_BYTES = 64 * 1024,     /* libcurl's receive buffer */
     EXCHANGE_UNSENT_BYTES_MAX = 256 * 1024,
+    EXCHANGE_KEEPALIVE_S = 30,             /* a silent connection is asked whether it lives */
     LIBCURL_NUMBER_WHOLE_HTTP2 = 0x080e01, /* 8.14.1, as libcurl writes it */
 };
 
@@ -236,6 +238,15 @@ static void set_function(struct http_exchange *x, CURLoption option, void (*valu
         x->set_result = curl_easy_setopt(x->easy, option, value);
 }
 
+/* A PEM text; libcurl copies it. */
+static void set_pem(struct http_exchange *x, CURLoption option, char *pem)
+{
+    struct curl_blob blob = {.data = pem, .len = strlen(pem), .flags = CURL_BLOB_COPY};
+
+    if (x->set_result == CURLE_OK)
+        x->set_result = curl_easy_setopt(x->easy, option, &blob);
+}
+
 static int set_check(const struct http_exchange *x, struct error *err)
 {
     if (x->set_result == CURLE_OK)
@@ -263,8 +274,21 @@ static void set_connection(struct http_exchange *x, const struct exchange_settin
     set_long(x, CURLOPT_SSL_VERIFYHOST, settings->skip_verify ? 0 : 2);
     if (settings->ca_file)
         set_str(x, CURLOPT_CAINFO, settings->ca_file);
+    if (settings->ca_pem)
+        set_pem(x, CURLOPT_CAINFO_BLOB, settings->ca_pem);
+    if (settings->cert_pem) {
+        set_pem(x, CURLOPT_SSLCERT_BLOB, settings->cert_pem);
+        set_pem(x, CURLOPT_SSLKEY_BLOB, settings->key_pem);
+    }
+    if (settings->proxy_url)
+        set_str(x, CURLOPT_PROXY, settings->proxy_url);
+    if (settings->accepts_gzip)
+        set_str(x, CURLOPT_ACCEPT_ENCODING, "gzip");
+    set_long(x, CURLOPT_PIPEWAIT, settings->shares_connection ? 1 : 0);
     set_long(x, CURLOPT_CONNECTTIMEOUT_MS, ms_of(settings->connect_timeout_ns));
     set_long(x, CURLOPT_TCP_KEEPALIVE, 1);
+    set_long(x, CURLOPT_TCP_KEEPIDLE, EXCHANGE_KEEPALIVE_S);
+    set_long(x, CURLOPT_TCP_KEEPINTVL, EXCHANGE_KEEPALIVE_S);
     set_function(x, CURLOPT_SOCKOPTFUNCTION, (void (*)(void))on_socket_made);
     if (unix_socket) {
         set_str(x, CURLOPT_UNIX_SOCKET_PATH, unix_socket);
@@ -363,17 +387,49 @@ static int set_body(struct http_exchange *x, const struct http_request *req, str
     return 0;
 }
 
-static int set_url(struct http_exchange *x, const char *url, struct error *err)
+/*
+ * With a tls_server_name the URL that libcurl sees has that name as its host (SNI, verification),
+ * connections go to where the real host is, and the Host header names the real one.
+ */
+static int set_server_name(struct http_exchange *x, struct url *parts, const char *name,
+                           struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf url = BUF_INIT(URL_BYTES_MAX);
+    char port[8] = "";
+
+    if (parts->port)
+        (void)snprintf(port, sizeof(port), ":%u", parts->port);
+    CLEANUP(mem_free) char *host = str_printf(err, "%s%s", parts->host, port);
+    CLEANUP(mem_free)
+    char *route = str_printf(err, "::%s:%u", parts->host, parts->port ? parts->port : 443U);
+    char *renamed = str_dup(name, err);
+    if (!renamed)
+        return -1;
+    free(parts->host);
+    parts->host = renamed;
+    if (!host || !route || url_build(parts, &url, err) < 0 || header_add(x, "Host", host, err) < 0)
+        return -1;
+    x->connect_to = curl_slist_append(NULL, route);
+    if (!x->connect_to)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a route");
+    set_pointer(x, CURLOPT_CONNECT_TO, x->connect_to);
+    set_str(x, CURLOPT_URL, buf_str(&url));
+    return 0;
+}
+
+static int set_url(struct http_exchange *x, const char *url, const char *tls_server_name,
+                   struct error *err)
 {
     CLEANUP(url_destroy) struct url parts = URL_INIT;
 
     if (url_parse(url, &parts, err) < 0)
         return -1;
-    if (strcmp(parts.scheme, "http") != 0 && strcmp(parts.scheme, "https") != 0)
+    bool is_tls = strcmp(parts.scheme, "https") == 0;
+    if (!is_tls && strcmp(parts.scheme, "http") != 0)
         return error_set(err, ERR_USAGE, 0, "the URL is neither http nor https");
     set_str(x, CURLOPT_URL, url);
     set_long(x, CURLOPT_PATH_AS_IS, 1); /* what was signed is what is sent */
-    return 0;
+    return is_tls && tls_server_name ? set_server_name(x, &parts, tls_server_name, err) : 0;
 }
 
 bool http_client_writes_over_http2(void)
@@ -418,7 +474,7 @@ static int exchange_prepare(struct http_exchange *x, struct loop *loop,
     set_connection(x, settings, req->unix_socket);
     set_callbacks(x);
     set_long(x, CURLOPT_HTTP_VERSION, version_for(req->method));
-    if (set_url(x, req->url, err) < 0 || set_body(x, req, err) < 0 ||
+    if (set_url(x, req->url, settings->tls_server_name, err) < 0 || set_body(x, req, err) < 0 ||
         set_headers(x, req, err) < 0 || set_method(x, req, err) < 0)
         return -1;
     return set_check(x, err);
@@ -447,6 +503,7 @@ void exchange_free(struct http_exchange *x)
     loop_timer_stop(&x->stall);
     curl_easy_cleanup(x->easy); /* accepts NULL */
     curl_slist_free_all(x->headers);
+    curl_slist_free_all(x->connect_to);
     buf_destroy(&x->answer);
     buf_destroy(&x->header_text);
     free(x->body_copy);

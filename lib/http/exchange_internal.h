@@ -33,6 +33,7 @@ struct http_exchange {
     CURL *easy;
     CURLcode set_result; /* the first option that failed while the handle was prepared */
     struct curl_slist *headers;
+    struct curl_slist *connect_to; /* where tls_server_name really is */
     char *method;
     char shown_url[URL_REDACTED_BYTES];
     char curl_text[CURL_ERROR_SIZE]; /* libcurl's own words for what went wrong */
@@ -65,9 +66,20 @@ struct http_exchange {
 struct exchange_settings {
     char *ca_file;
     char *user_agent;
+    char *ca_pem, *cert_pem, *key_pem;
+    char *tls_server_name;
+    char *proxy_url;
+    bool accepts_gzip;
+    bool shares_connection;
     bool skip_verify;
     uint64_t connect_timeout_ns;
 };
+
+/* Copies a configuration. Errors of http_client_new(); s needs no destroy then. */
+MUST_USE int settings_make(struct exchange_settings *s, const struct http_client_config *config,
+                           struct error *err);
+/* Wipes the key, frees everything. */
+void settings_destroy(struct exchange_settings *s);
 
 /* Makes an exchange that is in no queue. ERR_NO_MEMORY, ERR_USAGE. */
 MUST_USE int exchange_new(struct loop *loop, const struct exchange_settings *settings,
