@@ -304,7 +304,7 @@ void test_tls_make(struct test_tls *tls, const char *folder)
     static const char names[] = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,"
                                 "DNS:s3.localhost,DNS:*.s3.localhost\n"
                                 "basicConstraints=critical,CA:FALSE\n"
-                                "extendedKeyUsage=serverAuth\n";
+                                "extendedKeyUsage=serverAuth,clientAuth\n";
     char ca_key[320];
     char request[320];
     char extensions[320];
