@@ -34,7 +34,7 @@ enum {
     KUBE_PEM_BYTES_MAX = 1 << 20,    /* of a certificate bundle or key */
     KUBE_TOKEN_BYTES_MAX = 64 << 10,
     KUBE_EXEC_ARGS_MAX = 64,
-    KUBE_GROUPS_MAX = 32,
+    KUBE_GROUPS_MAX = 24,
 };
 
 /* A program that answers with credentials (client.authentication.k8s.io). */

@@ -50,6 +50,9 @@ typedef void credentials_done_fn(void *arg, const struct credentials_view *view,
 MUST_USE int credentials_get(struct credentials *c, struct credentials_view *out_view,
                              credentials_done_fn *done, void *arg, struct error *err);
 
+/* What is known now, without a plug-in's answer that is not there. */
+void credentials_peek(const struct credentials *c, struct credentials_view *out_view);
+
 /* Whoever waits with this arg is not called any more. */
 void credentials_forget(struct credentials *c, void *arg);
 

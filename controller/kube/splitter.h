@@ -26,7 +26,7 @@ struct line_splitter {
 
 #define LINE_SPLITTER_INIT(max_bytes) {.line = BUF_INIT(max_bytes)}
 
-/* Frees what has come of a line. */
+/* Frees what has come of a line; s is as at its beginning. */
 void line_splitter_destroy(struct line_splitter *s);
 
 /*
@@ -49,13 +49,11 @@ struct item_splitter {
     bool is_at_key;     /* a string at depth 1 would be a key */
     bool is_items_next; /* the key "items" has come, its value not */
     unsigned key_match; /* letters of "items" that the current key has matched; 0xff: differs */
-    size_t max;
 };
 
-#define ITEM_SPLITTER_INIT(max_bytes)                                                              \
-    {.item = BUF_INIT(max_bytes), .envelope = BUF_INIT(max_bytes), .is_at_key = true}
+#define ITEM_SPLITTER_INIT(max_bytes) {.item = BUF_INIT(max_bytes), .envelope = BUF_INIT(max_bytes)}
 
-/* Frees what has come. */
+/* Frees what has come; s is as at its beginning. */
 void item_splitter_destroy(struct item_splitter *s);
 
 /* Adds bytes; calls fn for each item that they complete. ERR_LIMIT: an item, or all else, longer

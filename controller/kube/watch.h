@@ -64,7 +64,8 @@ struct kube_watch_timing {
     uint64_t backoff_ns_min, backoff_ns_max;
     uint64_t healthy_ns;
     uint64_t silence_ns;
-    uint64_t short_ns; /* a watch that ends sooner and without an event has failed */
+    uint64_t margin_ns; /* beyond the request's time, until the server has ended it; 30 s */
+    uint64_t short_ns;  /* a watch that ends sooner and without an event has failed */
 };
 
 struct kube_watch_config {
