@@ -62,9 +62,9 @@ struct informer_config {
     const struct informer_kind *kind;
     const char *const *namespaces; /* copied */
     size_t namespace_count;        /* 0: all namespaces */
-    uint64_t resync_ns;            /* every listener hears of every object again; 0: 10 h; with
-                                      20 % jitter, spread over time */
-    const struct log *log;         /* borrowed */
+    uint64_t resync_ns;    /* every listener hears of every object again; 0: 10 h, a fifth more or
+                           less at random */
+    const struct log *log; /* borrowed */
     struct kube_watch_timing timing;
 };
 
