@@ -35,6 +35,7 @@
 enum {
     KUBE_BODY_BYTES_MAX = 4 << 20,    /* of what we send */
     KUBE_ANSWER_BYTES_MAX = 16 << 20, /* of one answer; longer lists go by pages or watch.h */
+    KUBE_VERSION_BYTES = 64,          /* room for a resource version */
     KUBE_WAITING_MAX = 10000,         /* calls that wait for their turn; beyond: ERR_LIMIT */
 };
 

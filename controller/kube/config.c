@@ -60,12 +60,17 @@ void kube_config_destroy(struct kube_config *c)
 
 /* ---- in a cluster ---- */
 
+/* What a variable says; "" if it is not there. */
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value ? value : "";
+}
+
 static bool is_in_cluster(void)
 {
-    const char *host = getenv("KUBERNETES_SERVICE_HOST");
-    const char *port = getenv("KUBERNETES_SERVICE_PORT");
-
-    return host && *host && port && *port;
+    return *variable("KUBERNETES_SERVICE_HOST") && *variable("KUBERNETES_SERVICE_PORT");
 }
 
 /* The namespace that the pod runs in; "default" if the file is not there. */
@@ -91,8 +96,8 @@ static int in_cluster_read(const struct env *env, const struct kube_config_reque
 {
     const char *dir =
         request->service_account_dir ? request->service_account_dir : service_account_dir;
-    const char *host = getenv("KUBERNETES_SERVICE_HOST");
-    const char *port = getenv("KUBERNETES_SERVICE_PORT");
+    const char *host = variable("KUBERNETES_SERVICE_HOST");
+    const char *port = variable("KUBERNETES_SERVICE_PORT");
     bool is_ipv6 = strchr(host, ':') != NULL;
 
     c->server =
@@ -140,9 +145,9 @@ static int list_add(const struct env *env, struct kubeconfig_set *set, const cha
 
 static int home_add(const struct env *env, struct kubeconfig_set *set, struct error *err)
 {
-    const char *home = getenv("HOME");
+    const char *home = variable("HOME");
 
-    if (!home || !*home)
+    if (!*home)
         return 0;
     CLEANUP(mem_free) char *path = str_printf(err, "%s/.kube/config", home);
     return path ? list_add(env, set, path, err) : -1;
@@ -152,12 +157,12 @@ static int files_read(const struct env *env, struct kubeconfig_set *set,
                       const struct kube_config_request *request, struct kube_config *out,
                       struct error *err)
 {
-    const char *list = getenv("KUBECONFIG");
+    const char *list = variable("KUBECONFIG");
     int rc;
 
     if (request->kubeconfig)
         rc = file_add(env, set, request->kubeconfig, err);
-    else if (list && *list)
+    else if (*list)
         rc = list_add(env, set, list, err);
     else
         rc = home_add(env, set, err);

@@ -287,8 +287,9 @@ int credentials_get(struct credentials *c, struct credentials_view *out_view,
         view_fill(c, out_view);
         return 1;
     }
-    if (!c->run &&
-        exec_run_start(c->loop, c->reaper, c->config, ca_of(c), exec_on_done, c, &c->run, err) < 0)
+    if (!c->run)
+        c->run = exec_run_start(c->loop, c->reaper, c->config, ca_of(c), exec_on_done, c, err);
+    if (!c->run)
         return -1;
     return waiter_add(c, done, arg, err);
 }

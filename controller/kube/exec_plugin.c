@@ -272,27 +272,26 @@ static int run_spawn(struct exec_run *run, const char *ca_pem, struct error *err
     return child_start(run->reaper, &config, run_on_exit, run, &run->child, err);
 }
 
-int exec_run_start(struct loop *loop, struct reaper *reaper, const struct kube_config *config,
-                   const char *ca_pem, exec_done_fn *done, void *arg, struct exec_run **out,
-                   struct error *err)
+struct exec_run *exec_run_start(struct loop *loop, struct reaper *reaper,
+                                const struct kube_config *config, const char *ca_pem,
+                                exec_done_fn *done, void *arg, struct error *err)
 {
     struct exec_run *run = mem_new(1, sizeof(*run), err);
 
     if (!run)
-        return -1;
+        return NULL;
     *run = (struct exec_run){
         .loop = loop, .reaper = reaper, .config = config, .done = done, .arg = arg};
     loop_timer_init(&run->deadline, loop, run_on_deadline, run);
     if (run_spawn(run, ca_pem, err) < 0) {
         run_free(run);
         (void)error_wrap(err, "exec plug-in %s", config->exec.argv[0]);
-        return err->code == ERR_NOT_FOUND && config->exec.install_hint
-                   ? error_hint(err, "%s", config->exec.install_hint)
-                   : -1;
+        if (err->code == ERR_NOT_FOUND && config->exec.install_hint)
+            (void)error_hint(err, "%s", config->exec.install_hint);
+        return NULL;
     }
     loop_timer_start(&run->deadline, exec_deadline_ns);
-    *out = run;
-    return 0;
+    return run;
 }
 
 void exec_run_abandon(struct exec_run *run)

@@ -17,11 +17,11 @@ struct exec_run;
 /* Called once; on success *credential is moved out by the callee. */
 typedef void exec_done_fn(void *arg, struct exec_credential *credential, const struct error *err);
 
-/* Starts the plug-in; ca_pem may be NULL. ERR_NOT_FOUND (with the install hint), ERR_ACCESS, ... */
-MUST_USE int exec_run_start(struct loop *loop, struct reaper *reaper,
-                            const struct kube_config *config, const char *ca_pem,
-                            exec_done_fn *done, void *arg, struct exec_run **out,
-                            struct error *err);
+/* Starts the plug-in; ca_pem may be NULL. NULL: ERR_NOT_FOUND (with the install hint), ERR_ACCESS,
+ * ... */
+MUST_USE struct exec_run *exec_run_start(struct loop *loop, struct reaper *reaper,
+                                         const struct kube_config *config, const char *ca_pem,
+                                         exec_done_fn *done, void *arg, struct error *err);
 
 /* done is not called any more; the process is killed, and the loop runs until it is gone. */
 void exec_run_abandon(struct exec_run *run);

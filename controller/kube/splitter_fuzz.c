@@ -45,9 +45,8 @@ static enum error_code items_run(struct slice a, struct slice b, struct buf *out
     return err.code;
 }
 
-typedef enum error_code run_fn(struct slice a, struct slice b, struct buf *out);
-
-static void compare(run_fn *run, struct slice text, size_t cut)
+static void compare(enum error_code (*run)(struct slice a, struct slice b, struct buf *out),
+                    struct slice text, size_t cut)
 {
     CLEANUP(buf_destroy) struct buf whole = BUF_INIT(4 << 20);
     CLEANUP(buf_destroy) struct buf pieces = BUF_INIT(4 << 20);

@@ -187,8 +187,12 @@ int kube_status_read(int http_status, struct slice body, struct kube_status *out
             return status_error(out, "", err);
     }
     *out = (struct kube_status){.http_status = http_status};
-    for (size_t i = 0; i < n; i++)
-        shown[i] = body.p[i] >= 0x20 && body.p[i] < 0x7f ? (char)body.p[i] : ' ';
+    if (n > 0)
+        memcpy(shown, body.p, n);
+    for (size_t i = 0; i < n; i++) {
+        if (shown[i] < 0x20 || shown[i] > 0x7e)
+            shown[i] = ' ';
+    }
     while (n > 0 && shown[n - 1] == ' ')
         n--;
     shown[n] = '\0';

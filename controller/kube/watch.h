@@ -33,7 +33,6 @@
 
 enum {
     KUBE_OBJECT_BYTES_MAX = 8 << 20, /* of one event; etcd takes 1.5 MiB */
-    KUBE_VERSION_BYTES = 64,         /* room for a resource version */
     KUBE_LIST_LIMIT = 500,
 };
 

@@ -56,8 +56,9 @@ void announce(struct recorder *recorder, const struct replica_item *item,
     for (size_t i = 0; i < CONDITION_TYPES; i++) {
         const struct condition *c = &now->of[i];
         const struct announcement *a = announcement_of((enum condition_type)i, c);
-        if (a && item->marks.status[i] != (uint8_t)c->status)
+        if (a && item->marks.status[i] != (uint8_t)c->status) {
             recorder_event(recorder, &object, a->is_warning, a->reason, "Reconcile", "%s",
                            c->message);
+        }
     }
 }

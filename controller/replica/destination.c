@@ -65,16 +65,16 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
 
     if (view->config_error)
         condition_put(set, type, CONDITION_FALSE, "InvalidConfiguration", "%s", view->config_error);
-    else if (view->unavailable_bucket)
+    else if (view->unavailable_bucket) {
         condition_put(set, type, CONDITION_FALSE, view->unavailable_bucket->reason,
                       "SqliteBucket %s: %s", view->unavailable_bucket->bucket->meta.name,
                       view->unavailable_bucket->message);
-    else if (bad)
+    } else if (bad)
         condition_put(set, type, CONDITION_FALSE, reason_of(bad->error), "%s", bad->error);
-    else if (view->is_bucket_unprobed)
+    else if (view->is_bucket_unprobed) {
         condition_put(set, type, CONDITION_UNKNOWN, "NotProbed",
                       "A SqliteBucket has not been probed yet.");
-    else if (has_shipped(view))
+    } else if (has_shipped(view))
         condition_put(set, type, CONDITION_TRUE, "Available", "Objects are accepted.");
     else
         condition_put(set, type, CONDITION_UNKNOWN, "NotUsed", "No sidecar has written there yet.");

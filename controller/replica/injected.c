@@ -30,21 +30,22 @@ void judge_injected(const struct replica_view *view, struct replica_outcome *out
             outdated_count++;
         }
     }
-    if (view->pod_total == 0)
+    if (view->pod_total == 0) {
         condition_put(set, CONDITION_INJECTED, CONDITION_FALSE, "NoMatchingPods",
                       "No pod of the namespace has the label %s: %s.", API_LABEL_REPLICA,
                       view->item->replica->meta.name);
-    else if (bare)
+    } else if (bare) {
         condition_put(set, CONDITION_INJECTED, CONDITION_FALSE, "PodWithoutSidecar",
                       "Pod %s runs without the sidecar: delete it, and it is injected when it is "
                       "created again.",
                       bare->name);
-    else if (outdated)
+    } else if (outdated) {
         condition_put(set, CONDITION_INJECTED, CONDITION_FALSE, "PodsOutdated",
                       "%zu of %zu pods, %s among them, were injected by an earlier spec: they wait "
                       "for a rollout.",
                       outdated_count, view->pod_total, outdated->name);
-    else
+    } else {
         condition_put(set, CONDITION_INJECTED, CONDITION_TRUE, "Injected",
                       "All pods have the sidecar.");
+    }
 }

@@ -59,9 +59,10 @@ static void ready_put(struct condition_set *set)
     condition_put(set, CONDITION_READY, CONDITION_FALSE, cause->reason, "%s", cause->message);
     if (is_stalling(cause->reason))
         condition_put(set, CONDITION_STALLED, CONDITION_TRUE, cause->reason, "%s", cause->message);
-    else if (is_progressing(cause->reason))
+    else if (is_progressing(cause->reason)) {
         condition_put(set, CONDITION_RECONCILING, CONDITION_TRUE, cause->reason, "%s",
                       cause->message);
+    }
 }
 
 void judge(const struct replica_view *view, struct replica_outcome *out)

@@ -45,11 +45,12 @@ static void scene_make(struct scene *s)
     s->replica.lag.warning_ns = 60 * NS_PER_SEC;
     s->replica.lag.critical_ns = 300 * NS_PER_SEC;
     s->item.replica = &s->replica;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         s->pods[i] = (struct pod_item){.name = i ? text_pod_b : text_pod_a,
                                        .spec_hash = text_hash,
                                        .has_sidecar = true,
                                        .is_sidecar_started = true};
+    }
     s->seen.database_count = 1;
     (void)snprintf(s->seen.databases[0].path, sizeof(s->seen.databases[0].path), "%s", text_path);
     (void)snprintf(s->seen.databases[0].replicated_txid,

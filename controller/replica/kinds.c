@@ -87,9 +87,10 @@ static void values_by_bucket(const void *item, struct informer_values *values)
     char key[INFORMER_KEY_BYTES];
 
     for (size_t i = 0; i < r->destination_count; i++) {
-        if (r->destinations[i].bucket_ref)
+        if (r->destinations[i].bucket_ref) {
             informer_value(
                 values, informer_key(r->meta.namespace_name, r->destinations[i].bucket_ref, key));
+        }
     }
 }
 

@@ -188,9 +188,10 @@ static int all_read(const struct jsonval_doc *doc, struct observed *o, struct er
     if (!jsonval_is_array(databases))
         return jsonval_error(databases, err, ERR_CORRUPT, "expected an array");
     for (struct jsonval v = jsonval_first(databases); jsonval_exists(v); v = jsonval_next(v)) {
-        if (o->database_count == OBSERVED_DATABASES_MAX)
+        if (o->database_count == OBSERVED_DATABASES_MAX) {
             return jsonval_error(databases, err, ERR_LIMIT, "more than %d databases",
                                  OBSERVED_DATABASES_MAX);
+        }
         if (database_read(v, &o->databases[o->database_count], err) < 0)
             return -1;
         o->database_count++;

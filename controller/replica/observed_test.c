@@ -100,10 +100,11 @@ static void test_more_databases_than_a_resource_can_have_are_refused(void **stat
     struct error err = ERROR_INIT;
 
     assert_ok(buf_append_str(&text, "{\"databases\":[", &err), &err);
-    for (int i = 0; i <= OBSERVED_DATABASES_MAX; i++)
+    for (int i = 0; i <= OBSERVED_DATABASES_MAX; i++) {
         assert_ok(buf_printf(&text, &err, "%s{\"path\":\"/%d\",\"state\":\"following\"}",
                              i ? "," : "", i),
                   &err);
+    }
     assert_ok(buf_append_str(&text, "]}", &err), &err);
     assert_error(observed_parse(buf_slice(&text), &o, &err), &err, ERR_LIMIT, "more than 16");
 }

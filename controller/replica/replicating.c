@@ -113,16 +113,17 @@ static const char *reason_of(enum observed_state state)
 
 static void silent_put(const struct pod_view *p, struct condition_set *set)
 {
-    if (p->pod->trouble)
+    if (p->pod->trouble) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "NotStarted", "Pod %s: %s",
                       p->pod->name, p->pod->trouble);
-    else if (!p->pod->is_sidecar_started)
+    } else if (!p->pod->is_sidecar_started) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "NotStarted",
                       "The sidecar of pod %s has not started yet.", p->pod->name);
-    else
+    } else {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "SidecarUnreachable",
                       "Pod %s: %s", p->pod->name,
                       p->scrape_error ? p->scrape_error : "it has not been asked yet");
+    }
 }
 
 static void replicating_put(const struct replica_view *view, struct replica_outcome *out)
@@ -133,25 +134,26 @@ static void replicating_put(const struct replica_view *view, struct replica_outc
     const struct database_row *w = worst(out);
     const char *reason = w ? reason_of(w->seen->state) : NULL;
 
-    if (r->is_suspended)
+    if (r->is_suspended) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "Suspended",
                       "spec.suspend is true: nothing is shipped.");
-    else if (mute)
+    } else if (mute)
         silent_put(mute, set);
-    else if (reason)
+    else if (reason) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, reason,
                       "Database %s of pod %s: %s", w->database, w->pod,
                       w->seen->error[0] ? w->seen->error : "not taken up yet");
-    else if (out->has_lag && out->max_lag_seconds * NS_PER_SEC > r->lag.critical_ns)
+    } else if (out->has_lag && out->max_lag_seconds * NS_PER_SEC > r->lag.critical_ns) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "Lagging",
                       "The oldest commit that is not replicated is %" PRIu64 " s old.",
                       out->max_lag_seconds);
-    else if (!w)
+    } else if (!w) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "NotStarted",
                       "No sidecar has reported a database yet.");
-    else
+    } else {
         condition_put(set, CONDITION_REPLICATING, CONDITION_TRUE, "Replicating",
                       "All databases are being shipped.");
+    }
 }
 
 static void lag_put(const struct replica_view *view, struct replica_outcome *out)
@@ -159,17 +161,18 @@ static void lag_put(const struct replica_view *view, struct replica_outcome *out
     const struct api_replica *r = view->item->replica;
     uint64_t lag_ns = out->max_lag_seconds * NS_PER_SEC;
 
-    if (!out->has_lag)
+    if (!out->has_lag) {
         condition_put(&out->conditions, CONDITION_WITHIN_LAG_OBJECTIVE, CONDITION_UNKNOWN,
                       "NotMeasured", "No sidecar has reported its lag.");
-    else if (lag_ns > r->lag.warning_ns)
+    } else if (lag_ns > r->lag.warning_ns) {
         condition_put(&out->conditions, CONDITION_WITHIN_LAG_OBJECTIVE, CONDITION_FALSE,
                       lag_ns > r->lag.critical_ns ? "Critical" : "Warning",
                       "Lag is %" PRIu64 " s; the objective is %" PRIu64 " s.", out->max_lag_seconds,
                       r->lag.warning_ns / NS_PER_SEC);
-    else
+    } else {
         condition_put(&out->conditions, CONDITION_WITHIN_LAG_OBJECTIVE, CONDITION_TRUE, "Within",
                       "Lag is within %" PRIu64 " s.", r->lag.warning_ns / NS_PER_SEC);
+    }
 }
 
 static void retention_put(const struct replica_view *view, struct replica_outcome *out)

@@ -58,9 +58,10 @@ static void on_done(void *arg, const struct http_response *response)
 
     scrape->scraper->stats.running_count--;
     scrape->exchange = NULL;
-    if (err.code == ERR_NONE && response->status != 200)
+    if (err.code == ERR_NONE && response->status != 200) {
         (void)error_set(&err, ERR_UNAVAILABLE, response->status, "HTTP status %d",
                         response->status);
+    }
     if (err.code == ERR_NONE && observed_parse(response->body, &observed, &err) < 0)
         observed = NULL;
     if (!observed)

@@ -39,22 +39,23 @@ void judge_single_writer(const struct replica_view *view, struct replica_outcome
         else if (!second)
             second = pod;
     }
-    if (view->prefix_rival)
+    if (view->prefix_rival) {
         condition_put(set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "PrefixConflict",
                       "SqliteReplica %s writes to the same prefix: give one of them another.",
                       view->prefix_rival);
-    else if (loser)
+    } else if (loser) {
         condition_put(set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "MultipleWriters",
                       "Database %s of pod %s was fenced by another writer (%s): its unshipped "
                       "commits are kept under fenced/.",
                       loser->database, loser->pod, loser->seen->fenced_by);
-    else if (second && !is_prefix_per_pod(view->item->replica))
+    } else if (second && !is_prefix_per_pod(view->item->replica)) {
         condition_put(
             set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "MultipleWriters",
             "Pods %s and %s share one prefix: use one replica with the strategy Recreate, "
             "or {{podName}} in prefixTemplate.",
             first->name, second->name);
-    else
+    } else {
         condition_put(set, CONDITION_SINGLE_WRITER, CONDITION_TRUE, "SingleWriter",
                       "Each prefix has one writer.");
+    }
 }

@@ -17,17 +17,18 @@ void judge_verified(const struct replica_view *view, struct replica_outcome *out
 
     if (!item->replica->verification.schedule && item->verified_ns == 0)
         return; /* nobody asked for it: absent */
-    if (item->verified_ns == 0)
+    if (item->verified_ns == 0) {
         condition_put(set, type, CONDITION_UNKNOWN, "NeverRun",
                       view->is_verification_running ? "The first verification is running."
                                                     : "No verification has run yet.");
-    else if (strcmp(item->verified_result, "Passed") != 0)
+    } else if (strcmp(item->verified_result, "Passed") != 0)
         condition_put(set, type, CONDITION_FALSE, "Failed", "%s", item->verified_message);
     else if (view->verification_due_ns > 0 &&
-             view->now_ns > view->verification_due_ns + STALE_GRACE_S * NS_PER_SEC)
+             view->now_ns > view->verification_due_ns + STALE_GRACE_S * NS_PER_SEC) {
         condition_put(set, type, CONDITION_FALSE, "Stale",
                       "The last verification passed, but the next one is overdue.");
-    else
+    } else {
         condition_put(set, type, CONDITION_TRUE, "Passed",
                       "A restore was made and checked page by page.");
+    }
 }

@@ -16,12 +16,11 @@ int base64_encode(struct slice bytes, struct buf *out, struct error *err)
             group |= (uint32_t)bytes.p[i + 1] << 8;
         if (n > 2)
             group |= bytes.p[i + 2];
-        const char four[4] = {
-            alphabet[group >> 18],
-            alphabet[(group >> 12) & 63],
-            n > 1 ? alphabet[(group >> 6) & 63] : '=',
-            n > 2 ? alphabet[group & 63] : '=',
-        };
+        char four[4] = {alphabet[group >> 18], alphabet[(group >> 12) & 63], '=', '='};
+        if (n > 1)
+            four[2] = alphabet[(group >> 6) & 63];
+        if (n > 2)
+            four[3] = alphabet[group & 63];
         if (buf_append(out, four, sizeof(four), err) < 0)
             return -1;
     }

@@ -292,6 +292,16 @@ const char *time_format_rfc3339(uint64_t unix_ns, char out[static TIME_TEXT_BYTE
     return out;
 }
 
+const char *time_format_micro(uint64_t unix_ns, char out[static TIME_TEXT_BYTES])
+{
+    struct civil c = civil_of_unix(unix_ns / NS_PER_SEC);
+
+    (void)snprintf(out, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
+                   (unsigned)c.year % 10000, c.month % 100, c.day % 100, c.hour % 100,
+                   c.minute % 100, c.second % 100, (unsigned)(unix_ns % NS_PER_SEC / NS_PER_US));
+    return out;
+}
+
 const char *time_format_amz(uint64_t unix_ns, char out[static TIME_TEXT_BYTES])
 {
     struct civil c = civil_of_unix(unix_ns / NS_PER_SEC);

@@ -44,6 +44,9 @@ MUST_USE int time_parse_rfc3339(const char *text, uint64_t *out_unix_ns, struct 
 /* RFC 3339 in UTC; the fraction is written without trailing zeros (Go's RFC3339Nano). */
 const char *time_format_rfc3339(uint64_t unix_ns, char out[static TIME_TEXT_BYTES]);
 
+/* RFC 3339 in UTC with exactly six digits of a fraction: Kubernetes' MicroTime. */
+const char *time_format_micro(uint64_t unix_ns, char out[static TIME_TEXT_BYTES]);
+
 /* "20261121T093700Z", the form of AWS signatures. */
 const char *time_format_amz(uint64_t unix_ns, char out[static TIME_TEXT_BYTES]);
 

@@ -116,9 +116,20 @@ static void test_amz_dates_have_their_form(void **state UNUSED)
     assert_string_equal(time_format_amz(1795253825 * NS_PER_SEC, text), "20261121T093705Z");
 }
 
+static void test_time_for_kubernetes_has_six_digits_always(void **state UNUSED)
+{
+    char text[TIME_TEXT_BYTES];
+
+    assert_string_equal(time_format_micro(UINT64_C(1795680001) * NS_PER_SEC, text),
+                        "2026-11-26T08:00:01.000000Z");
+    assert_string_equal(time_format_micro(UINT64_C(1795680001000012999), text),
+                        "2026-11-26T08:00:01.000012Z");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(test_time_for_kubernetes_has_six_digits_always),
         TEST(test_durations_are_read_and_written_back),
         TEST(test_duration_refuses_what_is_not_one),
         TEST(test_moments_are_read_and_written_back),

@@ -102,7 +102,7 @@ static void request_log(struct kube_server *s, const struct kube_http *r)
     size_t n = strlen(r->method) + strlen(r->target) + 2;
 
     (void)pthread_mutex_lock(&s->mu);
-    s->requests = realloc(s->requests, (s->request_count + 1) * sizeof(char *));
+    s->requests = kube_grow(s->requests, (s->request_count + 1) * sizeof(char *));
     s->requests[s->request_count] = calloc(1, n);
     (void)snprintf(s->requests[s->request_count++], n, "%s %s", r->method, r->target);
     free(s->last_head);

@@ -212,29 +212,40 @@ static bool time_is_over(const struct timespec *t)
     return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
 }
 
+/* Waits for a change, a bookmark's time or the end; *out_is_over: the server ends the stream. */
+static struct cJSON *change_wait(struct stream *t, const struct timespec *bookmark_at,
+                                 const struct timespec *end, const char **out_type,
+                                 bool *out_is_over)
+{
+    struct kube_server *s = t->r->connection->server;
+    struct cJSON *object = NULL;
+
+    (void)pthread_mutex_lock(&s->mu);
+    *out_is_over = s->is_stopping || s->drop_count != t->drop_count;
+    if (!*out_is_over)
+        object = change_next(t, out_type);
+    if (!object && !*out_is_over) {
+        (void)pthread_cond_timedwait(&s->changed, &s->mu,
+                                     t->faults.bookmark_ms > 0 ? bookmark_at : end);
+    }
+    (void)pthread_mutex_unlock(&s->mu);
+    return object;
+}
+
 /* Sends changes and bookmarks until the stream ends; false closes the connection. */
 static bool changes_send(struct stream *t, const struct timespec *end)
 {
-    struct kube_server *s = t->r->connection->server;
     struct timespec bookmark_at;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &bookmark_at);
     time_add(&bookmark_at, t->faults.bookmark_ms);
-    for (;;) {
-        const char *type;
-        if (is_at_break(t))
-            return break_off(t);
-        (void)pthread_mutex_lock(&s->mu);
-        bool is_over = s->is_stopping || s->drop_count != t->drop_count;
-        struct cJSON *object = is_over ? NULL : change_next(t, &type);
-        if (!object && !is_over) {
-            const struct timespec *until = t->faults.bookmark_ms > 0 ? &bookmark_at : end;
-            (void)pthread_cond_timedwait(&s->changed, &s->mu, until);
-        }
-        (void)pthread_mutex_unlock(&s->mu);
+    while (!is_at_break(t)) {
+        const char *type = "";
+        bool is_open = true;
+        bool is_over;
+        struct cJSON *object = change_wait(t, &bookmark_at, end, &type, &is_over);
         if (is_over)
             return false;
-        bool is_open = true;
         if (object) {
             is_open = event_send(t, type, object);
             cJSON_Delete(object);
@@ -247,6 +258,7 @@ static bool changes_send(struct stream *t, const struct timespec *end)
         if (time_is_over(end))
             return kube_send_bytes(t->r->connection, "0\r\n\r\n", 5);
     }
+    return break_off(t);
 }
 
 /* ---- a watch ---- */

@@ -28,6 +28,14 @@ void kube_store_destroy(struct kube_store *s)
     *s = (struct kube_store){.objects = NULL};
 }
 
+void *kube_grow(void *p, size_t bytes)
+{
+    void *more = realloc(p, bytes);
+
+    ASSERT(more);
+    return more;
+}
+
 /* ---- paths ---- */
 
 /* Cuts path into segments; false if there are more than max or one is too long. */
@@ -127,8 +135,7 @@ bool kube_store_matches(const struct kube_target *collection, const struct kube_
 
 static void record(struct kube_store *s, const char *type, const struct kube_stored *object)
 {
-    s->history = realloc(s->history, (s->history_count + 1) * sizeof(*s->history));
-    ASSERT(s->history);
+    s->history = kube_grow(s->history, (s->history_count + 1) * sizeof(*s->history));
     s->history[s->history_count++] =
         (struct kube_change_record){.version = s->version,
                                     .type = type,
@@ -182,8 +189,7 @@ struct kube_stored *kube_store_put(struct kube_store *s, const struct kube_targe
 
     body_stamp(s, target, body, object ? object->body : NULL);
     if (is_new) {
-        s->objects = realloc(s->objects, (s->count + 1) * sizeof(*s->objects));
-        ASSERT(s->objects);
+        s->objects = kube_grow(s->objects, (s->count + 1) * sizeof(*s->objects));
         object = &s->objects[s->count++];
         *object = (struct kube_stored){.target = *target};
         object->target.subresource[0] = '\0';

@@ -67,6 +67,9 @@ bool kube_store_delete(struct kube_store *s, const struct kube_target *target);
 bool kube_store_matches(const struct kube_target *collection, const struct kube_target *object,
                         const struct cJSON *body, const char *selector);
 
+/* realloc() that aborts when memory is out: for arrays of the server. */
+void *kube_grow(void *p, size_t bytes);
+
 /* RFC 7386: patch into target; returns target. */
 struct cJSON *kube_merge(struct cJSON *target, const struct cJSON *patch);
 
