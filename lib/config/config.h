@@ -298,6 +298,14 @@ const struct config_db *config_db_find(const struct config *c, const char *db_pa
 MUST_USE int config_db_conflicts(const struct config_db *a, const struct config_db *b,
                                  struct error *err);
 
+/*
+ * Whether a destination of db lies at or below one of a folder in directory mode: each database that
+ * the folder has or will have gets a place there. ERR_USAGE names both. 0 if not. For databases that
+ * come later; those of the file are compared with what is found.
+ */
+MUST_USE int config_dir_conflicts(const struct config_db *dir, const struct config_db *db,
+                                  struct error *err);
+
 /* The scheme of a backend: "file", "s3", "gs", ... Never NULL. (replica_url.c) */
 const char *config_backend_name(enum config_backend backend);
 

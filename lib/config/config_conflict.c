@@ -185,6 +185,26 @@ int config_db_conflicts(const struct config_db *a, const struct config_db *b, st
     return pair_check(a, b, err);
 }
 
+int config_dir_conflicts(const struct config_db *dir, const struct config_db *db, struct error *err)
+{
+    for (size_t i = 0; i < dir->replica_count * db->replica_count; i++) {
+        const struct config_replica *above = &dir->replicas[i / db->replica_count];
+        const struct config_replica *below = &db->replicas[i % db->replica_count];
+        CLEANUP(mem_free) char *prefix = destination_text(above, err);
+        CLEANUP(mem_free) char *text = prefix ? destination_text(below, err) : NULL;
+        if (!text)
+            return -1;
+        size_t n = strlen(prefix);
+        if (strncmp(prefix, text, n) != 0 || (text[n] != '/' && text[n] != '\0'))
+            continue;
+        return error_set(err, ERR_USAGE, 0,
+                         "the destination %s of %s lies below %s, where the databases of the "
+                         "folder %s (line %u) have theirs",
+                         below->url, db_name(db), above->url, dir->dir, dir->line);
+    }
+    return 0;
+}
+
 int config_conflicts_check(const struct config *c, struct error *err)
 {
     CLEANUP(claims_destroy)

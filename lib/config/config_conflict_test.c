@@ -96,6 +96,39 @@ static void test_two_databases_are_compared_alone(void **state UNUSED)
     assert_error(config_db_conflicts(&a->dbs[0], &a->dbs[0], &err), &err, ERR_USAGE, "/a.db");
 }
 
+static void test_destination_below_that_of_a_folder_is_the_folders(void **state UNUSED)
+{
+    static const struct {
+        const char *url;
+        const char *error;
+    } below[] = {
+        {"s3://b/all", "the destination s3://b/all of /x.db lies below s3://b/all, where"},
+        {"s3://b/all/one.db", "where the databases of the folder /data"},
+        {"s3://b//all/team/one.db/", "where the databases of the folder /data"},
+        {"s3://b/allies", NULL},
+        {"s3://b/", NULL},
+        {"s3://c/all/one.db", NULL},
+        {"file:///all/one.db", NULL},
+    };
+    static const char text[] = "dbs: [{dir: /data, pattern: \"*.db\", replica: {url: "
+                               "\"s3://b/all/\"}}]\n";
+    CLEANUP(config_cleanup) struct config *dirs = NULL;
+    struct error err = ERROR_INIT;
+
+    assert_ok(config_parse(slice_of_str(text), "c.yml", NULL, &dirs, &err), &err);
+    for (size_t i = 0; i < ARRAY_LEN(below); i++) {
+        CLEANUP(config_cleanup) struct config *one = NULL;
+        test_row(below[i].url);
+        assert_ok(config_from_args("/x.db", &below[i].url, 1, &one, &err), &err);
+        int rc = config_dir_conflicts(&dirs->dbs[0], &one->dbs[0], &err);
+        if (below[i].error)
+            assert_error(rc, &err, ERR_USAGE, below[i].error);
+        else
+            assert_ok(rc, &err);
+        error_clear(&err);
+    }
+}
+
 static void test_ten_thousand_databases_are_compared_quickly(void **state UNUSED)
 {
     CLEANUP(config_cleanup) struct config *c = NULL;
@@ -116,6 +149,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_conflicts_are_refused_with_both_sides),
         TEST(test_two_databases_are_compared_alone),
+        TEST(test_destination_below_that_of_a_folder_is_the_folders),
         TEST(test_ten_thousand_databases_are_compared_quickly),
     };
     return TEST_MAIN(tests);

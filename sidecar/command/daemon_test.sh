@@ -172,6 +172,13 @@ socket_register() {
     ask /register "{\"path\": \"$work/d.db\", \"replica_url\": \"file://$work/replica\"}"
     [ "$code" -eq 400 ]
     json_is "'is used by two databases' in d['details']"
+    # What was registered counts, too.
+    ask /register "{\"path\": \"$work/d.db\", \"replica_url\": \"file://$work/replica-b/\"}"
+    [ "$code" -eq 400 ]
+    json_is "'is used by two databases: $work/b.db' in d['details']"
+    [ ! -e "$work/.d.db-walferry" ]
+    ask /register "{\"path\": \"$work/d.db\", \"replica_url\": \"file://$work/replica-d\"}"
+    [ "$code" -eq 200 ]
     stop
 }
 tap_run a_database_is_registered_at_run_time socket_register

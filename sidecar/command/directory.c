@@ -38,7 +38,8 @@ static int scan(struct replication *r, const struct config_db *entry, size_t *ou
     if (dir_scan(loop_env(r->loop), entry, &guard, &found, err) < 0)
         return -1;
     for (size_t i = 0; i < found.db_count; i++) {
-        if (replicate_add(r, &found.dbs[i], err) < 0)
+        if (register_conflicts(r, &found.dbs[i], err) < 0 ||
+            replicate_add(r, &found.dbs[i], err) < 0)
             return -1;
     }
     *out_found = found.db_count + found.known_count;

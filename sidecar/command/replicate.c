@@ -57,6 +57,8 @@ static const struct flag flags[] = {
 static const char detail[] =
     "Without arguments the databases come from the configuration. With DB_PATH and\n"
     "one or more REPLICA_URLs that one database is replicated to each of them.\n"
+    "A database that is not there yet is waited for. With -once it is an error,\n"
+    "unless it was to be restored and there is positively no backup of it.\n"
     "Exit status 1 means that something committed here did not reach a destination.\n";
 
 /* ---- options of the engine, from the configuration ---- */
@@ -240,6 +242,48 @@ static int config_read(const struct invocation *inv, struct config **out, struct
                             (size_t)inv->positional_count - 1, out, err);
 }
 
+static bool is_absent(const struct replication *r, const struct config_db *db)
+{
+    struct stat st;
+    struct error err = ERROR_INIT; /* any other error is the engine's to tell */
+
+    return db->path && env_stat(loop_env(r->loop), db->path, &st, &err) < 0 &&
+           err.code == ERR_NOT_FOUND;
+}
+
+static void absent_tell(const struct replication *r, const struct config_db *db,
+                        const struct error *err)
+{
+    LOG_ERROR(r->log, "database is missing", LOG_STR("db", db->path), LOG_ERR(err), LOG_HINT(err));
+}
+
+/*
+ * With -once nobody waits for a database that the application may yet make: one that was named and
+ * is not there is a mistake, most likely in its name. The others are shipped all the same. One that
+ * was to be restored may be absent: then there is positively no backup, and it is a fresh start.
+ */
+static int absent_check(const struct replication *r, bool is_restored, size_t *out_absent_count,
+                        struct error *err)
+{
+    size_t absent_count = 0;
+
+    for (size_t i = 0; i < r->config->db_count; i++) {
+        const struct config_db *db = &r->config->dbs[i];
+        if (is_restored || db->restore_if_db_not_exists || !is_absent(r, db))
+            continue;
+        absent_count++;
+        (void)error_set(err, ERR_NOT_FOUND, 0, "%s does not exist", db->path);
+        (void)error_hint(err, "-once does not wait for it: check the path, or restore it first");
+        if (r->config->db_count > 1) /* else it ends us, and is told then */
+            absent_tell(r, db, err);
+    }
+    *out_absent_count = absent_count;
+    if (absent_count > 0 && absent_count == r->config->db_count)
+        return -1;
+    error_clear(err);
+    return 0;
+}
+
 static int databases_add(struct replication *r, struct error *err)
 {
     for (size_t i = 0; i < r->config->db_count; i++) {
@@ -262,11 +306,13 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
                                                r->config->shutdown_sync_timeout_ns};
     struct server *server = NULL;
     struct heartbeat *heartbeat = NULL;
+    size_t absent_count = 0;
     int rc = -1;
 
     /* SQLite is set up before a restore checks what it wrote by it. */
     if (follow_process_init(err) < 0 ||
         restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
+        (a->once && absent_check(r, a->restore_if_db_not_exists, &absent_count, err) < 0) ||
         engine_new(&options, &r->engine, err) < 0)
         return -1;
     if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&
@@ -279,6 +325,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
                     : a->once ? NULL
                               : r->config->exec,
             .is_once = a->once,
+            .has_failed = absent_count > 0,
             .force_snapshot = a->force_snapshot,
             .enforce_retention = a->enforce_retention,
             .timeout_ns = r->config->shutdown_sync_timeout_ns,
@@ -288,6 +335,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
     heartbeat_stop(heartbeat);
     serve_stop(server);
     directory_stop(r);
+    register_stop(r);
     engine_free(r->engine);
     return rc;
 }

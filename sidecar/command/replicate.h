@@ -3,6 +3,7 @@
  *
  *   replicate.c   flags, configuration, databases into the engine
  *   directory.c   folders of databases, also those that appear later
+ *   register.c    databases that are added by the control socket
  *   serve.c       metrics, health and the control socket
  *   heartbeat.c   the dead man's switch
  *   supervise.c   child process, signals, the end
@@ -24,11 +25,23 @@ struct replication {
     const struct config *config;
     struct engine *engine;
     struct directory *directories; /* watched folders; directory.c */
+    struct config_db **registered; /* registered_count of them, owned; register.c */
+    size_t registered_count;
     bool adopt;
 };
 
 /* Opens the destinations of a database and adds it to the engine. */
 MUST_USE int replicate_add(const struct replication *r, const struct config_db *db,
                            struct error *err);
+
+/* Adds a database while the process runs; *out_is_new: it was not there before. ERR_USAGE names the
+ * database whose path, folder of state or destination it would take. */
+MUST_USE int register_database(struct replication *r, const char *path, const char *replica_url,
+                               bool *out_is_new, struct error *err);
+
+/* Whether db would take something of a database that was registered: ERR_USAGE. */
+MUST_USE int register_conflicts(const struct replication *r, const struct config_db *db,
+                                struct error *err);
+void register_stop(struct replication *r); /* frees the list */
 
 #endif

@@ -26,6 +26,26 @@ once() {
 }
 tap_run once_ships_what_is_committed_and_only_that once
 
+# Under -once nobody makes it while we wait; a mistyped name must not look like success.
+once_absent() {
+    expect 1 replicate -once "$work/mistyped.db" "$work/replica"
+    tells "$work/mistyped.db does not exist"
+    tells 'Hint: -once does not wait for it'
+    [ ! -e "$work/replica" ]
+    [ ! -e "$work/mistyped.db" ]
+    cat >"$work/c.yml" <<-END
+	dbs:
+	  - {path: $work/mistyped.db, replica: {path: $work/replica-m}}
+	  - {path: $work/a.db, replica: {path: $work/replica}}
+	END
+    db_make "$work/a.db" 3
+    expect 1 replicate -once -config "$work/c.yml"
+    tells "$work/mistyped.db does not exist"
+    restores "file://$work/replica" 3 # the others are shipped all the same
+    expect 0 replicate -once -restore-if-db-not-exists "$work/new.db" "$work/replica"
+}
+tap_run once_for_a_database_that_is_not_there_fails_with_a_hint once_absent
+
 once_snapshot() {
     db_make "$work/a.db"
     expect 0 replicate -once -force-snapshot "$work/a.db" "$work/replica"
@@ -122,9 +142,6 @@ strange_files() {
     expect 1 replicate -once "$work/folder.db" "$work/r2"
     tells "$work/folder.db"
     [ ! -e "$work/r1/ltx" ]
-    expect 0 replicate -once "$work/none.db" "$work/r3"
-    tells 'to=absent'
-    [ ! -e "$work/none.db" ]
     : >"$work/empty.db"
     expect 0 replicate -once "$work/empty.db" "$work/r4"
     tells 'the file is empty'
@@ -181,7 +198,8 @@ restore_missing() {
     cp "$work/a.db" "$work/b.db"
     expect 0 replicate -once -config "$work/c.yml"
     rm -rf "$work"/[ab].db* "$work"/.[ab].db-walferry
-    expect 0 replicate -once -config "$work/c.yml"
+    expect 1 replicate -once -config "$work/c.yml"
+    tells "$work/a.db does not exist"
     [ ! -e "$work/a.db" ]
     [ "$(db_count "$work/b.db")" -eq 5 ]
     expect 0 replicate -once -restore-if-db-not-exists -config "$work/c.yml"

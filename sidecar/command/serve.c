@@ -56,20 +56,7 @@ static int action_register(void *arg, const char *path, const char *replica_url,
                            struct error *err)
 {
     const struct server *s = arg;
-    struct config_db *db = NULL;
-
-    *out_is_new = !engine_has_database(s->r->engine, path);
-    if (!*out_is_new)
-        return 0;
-    if (config_db_new(s->r->config, path, &replica_url, 1, &db, err) < 0)
-        return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < s->r->config->db_count; i++)
-        rc = config_db_conflicts(db, &s->r->config->dbs[i], err);
-    if (rc == 0)
-        rc = replicate_add(s->r, db, err);
-    config_db_free(db);
-    return rc;
+    return register_database(s->r, path, replica_url, out_is_new, err);
 }
 
 static void action_drain(void *arg)

@@ -156,7 +156,7 @@ static void once_synced(void *arg, const struct engine_outcome *outcome)
 
 int supervise_run(const struct supervise_options *options, int *out_status, struct error *err)
 {
-    struct supervisor s = {.opt = options};
+    struct supervisor s = {.opt = options, .child_status = options->has_failed};
     static const int heard[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
     if (signals_new(options->loop, heard, ARRAY_LEN(heard), signaled, &s, &s.signals, err) < 0)

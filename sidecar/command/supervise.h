@@ -27,6 +27,7 @@ struct supervise_options {
     bool is_once;           /* sync, then end */
     bool force_snapshot;    /* with is_once */
     bool enforce_retention; /* with is_once */
+    bool has_failed;        /* something else did: the exit status is 1 at best */
     uint64_t timeout_ns;    /* of each step of is_once */
 };
 

@@ -90,8 +90,10 @@ struct status_destination {
 
     /* What the store lacks. Lag is the age of the oldest commit it has not acknowledged. */
     uint64_t lag_ns;
-    uint64_t lag_bytes;   /* pages that must be shipped, before compression */
-    uint64_t lag_commits; /* transactions; at most the number since the start of the process */
+    uint64_t lag_bytes; /* pages that must be shipped, before compression */
+    /* Transactions that were committed while this process followed the database. Exact, as SQLite
+     * counts them; too low only after another program recovered the wal-index. */
+    uint64_t lag_commits;
     uint64_t oldest_unshipped_at_ns;
     uint64_t dirty_page_count;
 
@@ -196,7 +198,7 @@ struct status_db {
     uint64_t wal_backfilled_frames; /* nBackfill */
     uint64_t disk_free_bytes;       /* of its file system, 0 if not known */
 
-    uint64_t commits_total;   /* transactions seen since the start */
+    uint64_t commits_total;   /* transactions since the start, counted as lag_commits */
     uint64_t frames_total;    /* frames noted since the start */
     uint64_t wal_bytes_total; /* the same in bytes */
     uint64_t last_commit_at_ns;

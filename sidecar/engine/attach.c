@@ -124,7 +124,7 @@ static void attach_succeed(struct attach *a)
     level_arm(c);
     expire_arm(c);
     validate_arm(c);
-    c->commit_count++; /* whatever the verdict found is shipped by the first encode */
+    c->news_count++; /* whatever the verdict found is shipped by the first encode */
     chain_ship_soon(c);
     attach_wake_siblings(c);
     engine_check_waits(e);

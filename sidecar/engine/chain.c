@@ -98,7 +98,7 @@ void chain_take_back(struct chain *c)
 {
     if (c->out.oldest_commit_ns)
         c->oldest_commit_ns = c->out.oldest_commit_ns;
-    c->commit_count += c->out.commit_count;
+    c->news_count += c->out.news_count;
     chain_forget_object(c);
 }
 
@@ -132,7 +132,7 @@ void chain_suspend(struct chain *c)
     c->needs_difference = false;
     c->needs_all = false;
     c->oldest_commit_ns = 0;
-    c->commit_count = 0;
+    c->news_count = 0;
 }
 
 void chain_stop(struct chain *c)
@@ -176,8 +176,7 @@ bool chain_has_unshipped(const struct chain *c)
     case CHAIN_FOLLOWING:
         return task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
                task_is_pending(&c->difference_task) || c->out.is_full || c->out.oldest_commit_ns ||
-               c->out.commit_count || c->oldest_commit_ns || c->commit_count ||
-               chain_owes_snapshot(c);
+               c->out.news_count || c->oldest_commit_ns || c->news_count || chain_owes_snapshot(c);
     case CHAIN_ATTACHING:
     case CHAIN_FENCED:
     case CHAIN_REFUSED:
@@ -189,11 +188,11 @@ bool chain_has_unshipped(const struct chain *c)
     }
 }
 
-void chain_commit_noticed(struct chain *c, uint64_t commits)
+void chain_commit_noticed(struct chain *c)
 {
     if (!c->oldest_commit_ns)
         c->oldest_commit_ns = env_monotonic_ns(c->db->engine->env);
-    c->commit_count += commits;
+    c->news_count++;
     if (c->state == CHAIN_FOLLOWING)
         chain_ship_soon(c);
 }
@@ -235,9 +234,9 @@ void chain_ship_soon(struct chain *c)
     loop_timer_stop(&c->ship_timer);
     if (!c->out.oldest_commit_ns) /* an encoding that failed has left its own there */
         c->out.oldest_commit_ns = c->oldest_commit_ns;
-    c->out.commit_count += c->commit_count;
+    c->out.news_count += c->news_count;
     c->oldest_commit_ns = 0;
-    c->commit_count = 0;
+    c->news_count = 0;
     level_reserve_pin(c);
     task_queue_push(&c->db->queue, &c->encode_task);
 }

@@ -133,7 +133,7 @@ static void commit_notice(struct database *db)
     db->last_commit_at_ns = env_wall_ns(db->engine->env);
     watch_remove(&db->wal_watch);
     for (size_t i = 0; i < db->chain_count; i++)
-        chain_commit_noticed(&db->chains[i], 1);
+        chain_commit_noticed(&db->chains[i]);
 }
 
 void database_look(struct database *db)
@@ -391,7 +391,7 @@ static void advance_done(struct task *task)
     }
     database_refresh(db);
     for (size_t i = 0; i < db->chain_count; i++) {
-        if (db->chains[i].commit_count)
+        if (db->chains[i].news_count)
             chain_ship_soon(&db->chains[i]);
     }
     database_consider_checkpoint(db);

@@ -54,7 +54,7 @@ static bool chain_is_stuck(const struct chain *c)
 static bool chain_is_at_rest(const struct engine_wait *w, const struct chain *c)
 {
     return w->is_stop && c->state == CHAIN_ATTACHING && c->proof.is_unchanged &&
-           c->commit_count == 0 && c->fault.streak > 0;
+           c->news_count == 0 && c->fault.streak > 0;
 }
 
 /* Whether the database has been looked at: until then it is not known to have nothing to ship. One
@@ -288,7 +288,7 @@ static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uin
         struct database *db = e->dbs[i];
         for (size_t j = 0; j < db->chain_count; j++) {
             if (db->chains[j].state == CHAIN_FOLLOWING)
-                chain_commit_noticed(&db->chains[j], 1);
+                chain_commit_noticed(&db->chains[j]);
             chain_hurry(&db->chains[j]);
         }
     }

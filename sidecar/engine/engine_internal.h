@@ -81,8 +81,9 @@ struct outgoing {
     struct log_end end;    /* the state it leads to */
     uint64_t db_checksum;
     uint64_t oldest_commit_ns; /* monotonic: first commit in it was noticed then */
-    uint64_t commit_count;
-    uint64_t started_ns; /* monotonic: when its encoding began */
+    uint64_t news_count;       /* as the chain's */
+    uint64_t commits_total;    /* of the database, at the state that it leads to */
+    uint64_t started_ns;       /* monotonic: when its encoding began */
     uint64_t put_started_ns;
     unsigned failures; /* puts that failed so far */
 };
@@ -164,7 +165,8 @@ struct chain {
     struct loop_timer ship_timer; /* sync-interval, or back-off after a failure */
     uint64_t last_ship_ns;        /* monotonic: last L0 handed to the store */
     uint64_t oldest_commit_ns;    /* monotonic: first commit noticed and not encoded; 0 none */
-    uint64_t commit_count;        /* noticed and not encoded */
+    uint64_t news_count; /* changes noticed and not encoded, at least one for all commits */
+    uint64_t commits_acknowledged; /* of the database's commits_total, those the store has */
     bool is_put_under_way;
     bool is_resolving;     /* reading the object that refused ours */
     bool has_seen_newer;   /* the listing for proof found an object beyond our tip */
@@ -407,12 +409,12 @@ MUST_USE int chain_init(struct chain *c, struct database *db, const struct desti
                         size_t ordinal, struct error *err);
 void chain_destroy(struct chain *c);
 void chain_set_state(struct chain *c, enum chain_state state, const char *detail);
-void chain_start(struct chain *c);   /* the database is followed now: attach */
-void chain_suspend(struct chain *c); /* the database is not followed any more */
-void chain_stop(struct chain *c);    /* cancels requests and timers, for good */
-void chain_commit_noticed(struct chain *c, uint64_t commits);
-void chain_hurry(struct chain *c);     /* ends a back-off: somebody waits */
-void chain_ship_soon(struct chain *c); /* encodes now, or when sync-interval allows */
+void chain_start(struct chain *c);          /* the database is followed now: attach */
+void chain_suspend(struct chain *c);        /* the database is not followed any more */
+void chain_stop(struct chain *c);           /* cancels requests and timers, for good */
+void chain_commit_noticed(struct chain *c); /* one or more */
+void chain_hurry(struct chain *c);          /* ends a back-off: somebody waits */
+void chain_ship_soon(struct chain *c);      /* encodes now, or when sync-interval allows */
 bool chain_has_unshipped(const struct chain *c);
 /* For callbacks of requests and tasks: false if the chain has stopped meanwhile. */
 bool chain_goes_on(struct chain *c);

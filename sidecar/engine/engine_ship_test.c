@@ -55,6 +55,40 @@ static void test_outage_of_any_length_ends_in_few_objects(void **state UNUSED)
     scene_end(&s);
 }
 
+static uint64_t lag_commits(struct engine_scene *s, size_t d)
+{
+    return scene_status(s, 0, d)->lag_commits;
+}
+
+/* Whether they were noticed yet or not, for each destination by itself. */
+static void test_lag_counts_every_commit(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest_count = 2;
+    s.opt.checkpoint_frames = 20;
+    scene_begin(&s);
+    assert_int_equal(lag_commits(&s, 0), 0);
+    flaky_set(&s.flaky[1], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_FAIL});
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_FAIL});
+    for (unsigned i = 1; i <= 12; i++) {
+        app_ok(&s.app, "loop 0 7 INSERT INTO t(body) VALUES(randomblob(900))");
+        app_ok(&s.app, "sql 0 SELECT count(*) FROM t");
+        assert_int_equal(lag_commits(&s, 0), 7 * i); /* at once */
+        scene_run(&s, 10 * NS_PER_MS);
+        assert_int_equal(lag_commits(&s, 0), 7 * i);
+        assert_int_equal(lag_commits(&s, 1), 7 * i);
+    }
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
+    SCENE_UNTIL(&s, !chain_has_unshipped(scene_chain(&s, 0, 0)));
+    assert_int_equal(lag_commits(&s, 0), 0);
+    assert_int_equal(lag_commits(&s, 1), 84);
+    flaky_set(&s.flaky[1], STORAGE_OP_PUT, NULL);
+    scene_sync(&s);
+    assert_int_equal(lag_commits(&s, 1), 0);
+    scene_end(&s);
+}
+
 static void test_store_that_is_away_at_the_start_is_attached_later(void **state UNUSED)
 {
     struct engine_scene s;
@@ -543,6 +577,7 @@ int main(int argc, char **argv)
     app_process_main(argc, argv);
     static const struct CMUnitTest tests[] = {
         TEST(test_outage_of_any_length_ends_in_few_objects),
+        TEST(test_lag_counts_every_commit),
         TEST(test_store_that_is_away_at_the_start_is_attached_later),
         TEST(test_lost_answer_is_recognised_by_the_retry),
         TEST(test_lost_answer_of_the_first_object_is_recognised),

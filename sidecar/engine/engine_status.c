@@ -27,6 +27,14 @@ static enum status_destination_state destination_state(const struct chain *c)
     }
 }
 
+/* Those that were noted, and what the wal-index tells right now. */
+static uint64_t commits_now(const struct database *db)
+{
+    uint64_t more =
+        database_is_following(db) ? follower_commits_since(db->follower, db->stats_seen.change) : 0;
+    return db->commits_total + more;
+}
+
 /* Age of the oldest commit that the store has not acknowledged. */
 static void lag_fill(const struct chain *c, uint64_t now_mono, uint64_t now_wall,
                      struct status_destination *out)
@@ -37,7 +45,7 @@ static void lag_fill(const struct chain *c, uint64_t now_mono, uint64_t now_wall
         out->lag_ns = now_mono > oldest ? now_mono - oldest : 0;
         out->oldest_unshipped_at_ns = now_wall - out->lag_ns;
     }
-    out->lag_commits = c->out.commit_count + c->commit_count;
+    out->lag_commits = commits_now(c->db) - c->commits_acknowledged;
     out->dirty_page_count = c->dirty_page_count;
     out->lag_bytes = out->dirty_page_count * c->db->end_seen.page_size;
 }
@@ -146,7 +154,7 @@ static void database_fill(const struct database *db, uint64_t now_mono, struct s
         .wal_frames = db->stats_seen.log_frames,
         .wal_backfilled_frames = db->stats_seen.backfilled_frames,
         .disk_free_bytes = db->disk_free_bytes,
-        .commits_total = db->commits_total,
+        .commits_total = commits_now(db),
         .frames_total = db->frames_total,
         .wal_bytes_total = db->frames_total * frame_bytes,
         .last_commit_at_ns = db->last_commit_at_ns,

@@ -137,6 +137,17 @@ enum look_result follower_look(const struct follower *f)
     return LOOK_SAME;
 }
 
+uint32_t follower_commits_since(const struct follower *f, uint32_t change)
+{
+    struct wal_index_header h;
+
+    if (wal_index_header_read(atomic_load_explicit(&f->block0, memory_order_relaxed), &h) !=
+        WAL_INDEX_VALID) {
+        return 0;
+    }
+    return h.change - change < UINT32_MAX / 2 ? h.change - change : 0;
+}
+
 /* The header h stands for the noted end from now on. */
 static void header_set(struct follower *f, const struct wal_index_header *h)
 {
@@ -303,6 +314,42 @@ static int growth_note(const struct log_end *from, const struct log_end *to, not
     return 0;
 }
 
+/* What a recovery rebuilt tells nothing of its past: the frames that end a commit do. */
+static int commit_frames_count(struct follower *f, const struct wal_index_header *h,
+                               struct error *err)
+{
+    const struct log_identity log = {
+        .salt = h->salt, .page_size = h->page_size, .is_big_endian = h->is_big_endian};
+    bool is_same_log = wal_salt_eq(h->salt, f->noted.salt) && h->mx_frame >= f->noted.mx_frame;
+    struct wal_frame frame;
+
+    for (uint32_t n = is_same_log ? f->noted.mx_frame + 1 : 1; n <= h->mx_frame; n++) {
+        if (log_reader_frame(f->holder, &log, n, &frame, err) < 0) {
+            return -1;
+        }
+        f->commits_seen += frame.commit_pages > 0;
+    }
+    return 0;
+}
+
+/*
+ * How many transactions lie between the noted header and h. SQLite counts them in the header, one a
+ * commit (wal.c: walFrames), and goes on through restarts of the log; only a recovery of the
+ * wal-index sets the counter to 0. One that we did not cause and that is followed by more commits
+ * than were counted before goes unseen: then too few are counted.
+ */
+static int commits_count(struct follower *f, const struct wal_index_header *h, struct error *err)
+{
+    uint32_t more = h->change - f->noted.change;
+
+    if (more < UINT32_MAX / 2 && !f->is_recovered) {
+        f->commits_seen += more;
+        return 0;
+    }
+    f->is_recovered = false;
+    return commit_frames_count(f, h, err);
+}
+
 int follow_note_header(struct follower *f, const struct wal_index_header *h, note_fn *note,
                        void *arg, struct error *err)
 {
@@ -319,9 +366,8 @@ int follow_note_header(struct follower *f, const struct wal_index_header *h, not
         f->now.end = end;
         f->now.is_big_endian = h->is_big_endian;
     }
-    /* The counter goes on through restarts; only a recovery sets it back. */
-    if (h->change - f->noted.change < UINT32_MAX / 2) {
-        f->commits_seen += h->change - f->noted.change;
+    if (commits_count(f, h, err) < 0) {
+        return -1;
     }
     header_set(f, h);
     return 0;
@@ -354,6 +400,10 @@ static int view_begin(struct follower *f, struct error *err)
         .is_big_endian = h.is_big_endian,
     };
     f->backfill_seen = backfill;
+    if (f->has_noted && commits_count(f, &h, err) < 0) {
+        return -1;
+    }
+    f->has_noted = true;
     header_set(f, &h);
     return 1;
 }
@@ -504,6 +554,7 @@ static int torn_recover(struct follower *f, bool *out_is_whole, struct error *er
         return error_wrap(err, "recover the wal-index");
     }
     connection_end(f->spare);
+    f->is_recovered = true;
     *out_is_whole = true;
     return 0;
 }
@@ -619,6 +670,7 @@ int follower_stats(struct follower *f, struct follow_stats *out, struct error *e
         .log_frames = f->noted.mx_frame,
         .backfilled_frames = follow_checkpoint_info(f).backfill,
         .commits_seen = f->commits_seen,
+        .change = f->noted.change,
         .foreign_checkpoints = f->foreign_checkpoints,
         .holder_slot = connection_slot(f->holder),
     };

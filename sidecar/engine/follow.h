@@ -104,6 +104,10 @@ enum look_result {
 /* The exact question, on mapped memory: tens of nanoseconds, no system call, any thread. */
 enum look_result follower_look(const struct follower *f);
 
+/* How many transactions were committed since the counter stood at change (of follower_stats()); 0 if
+ * that cannot be told right now. As cheap as follower_look(); any thread. */
+uint32_t follower_commits_since(const struct follower *f, uint32_t change);
+
 /* The end of what was noted. */
 const struct log_end *follower_end(const struct follower *f);
 
@@ -201,7 +205,8 @@ struct follow_stats {
     uint64_t wal_file_bytes;
     uint32_t log_frames;
     uint32_t backfilled_frames;
-    uint64_t commits_seen;        /* changes of the header noticed: at least so many commits */
+    uint64_t commits_seen;        /* transactions noted since the opening */
+    uint32_t change;              /* SQLite's counter of them at the noted end; wraps */
     uint64_t foreign_checkpoints; /* backfill moved without us */
     int holder_slot;              /* 0..4; -1 none */
 };

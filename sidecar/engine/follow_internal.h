@@ -76,6 +76,8 @@ struct follower {
     unsigned busy_seals; /* in a row, that found the write lock taken all the time */
     uint64_t cut_bytes;  /* of the log at a time; 0: not tried yet */
     uint64_t commits_seen;
+    bool has_noted;    /* `noted` is a header that was there */
+    bool is_recovered; /* SQLite's counter of transactions may have begun anew */
     uint64_t foreign_checkpoints;
 };
 

@@ -80,7 +80,7 @@ static void release_done(struct task *task)
     database_set_state(db, STATUS_DB_FOLLOWING, "");
     database_refresh(db);
     for (size_t i = 0; i < db->chain_count; i++)
-        chain_commit_noticed(&db->chains[i], 1);
+        chain_commit_noticed(&db->chains[i]);
 }
 
 void reserve_check(struct database *db)

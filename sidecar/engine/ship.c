@@ -144,6 +144,7 @@ static void chain_advance(struct chain *c)
 
     c->at = c->map.state;
     c->at.end = out->end;
+    c->commits_acknowledged = out->commits_total;
     c->acknowledged_txid = c->at.txid;
     c->timestamp_ms = (uint64_t)out->header.timestamp_ms;
     level_object_acknowledged(c);
@@ -166,7 +167,7 @@ void ship_committed(struct task *task)
     chain_advance(c);
     if (c->is_pin_waiting)
         level_state_pinned(c);
-    if (c->oldest_commit_ns || c->commit_count || level_is_any_wanted(c))
+    if (c->oldest_commit_ns || c->news_count || level_is_any_wanted(c))
         chain_ship_soon(c);
     database_consider_checkpoint(db);
     engine_check_waits(db->engine);
@@ -495,6 +496,7 @@ void ship_encoded(struct task *task)
     }
     switch (c->encode_result) {
     case ENCODE_OBJECT:
+        c->out.commits_total = db->commits_total;
         ship_start(c);
         return;
     case ENCODE_UNPROVEN:
@@ -507,10 +509,11 @@ void ship_encoded(struct task *task)
     case ENCODE_NOTHING:
     default:
         c->out.oldest_commit_ns = 0;
-        c->out.commit_count = 0;
+        c->out.news_count = 0;
+        c->commits_acknowledged = db->commits_total;
         if (c->is_pin_waiting)
             level_state_pinned(c);
-        if (c->oldest_commit_ns || c->commit_count)
+        if (c->oldest_commit_ns || c->news_count)
             chain_ship_soon(c);
         database_consider_checkpoint(db);
         engine_check_waits(db->engine);
