@@ -1,46 +1,57 @@
-# What the scripts in e2e/stores/ share: a store of any maker, one replicated database, judgements.
+# What the scripts in e2e/stores/ share: a store of any maker, replicated databases on it, judgements.
 # Sourced after e2e/lib.sh.
 #
-#   store_start KIND     a store of e2e/stores/serve with a bucket; $store_port, and what replica_s3
-#                        needs. Skips the test where it is not installed
-#   scene KIND           a store, a database with ten rows ($db), a configuration ($it)
+#   store_start KIND     a store of e2e/stores/serve, for all tests of the script until store_end;
+#                        $store_port, and what replica_s3 needs. Fails, with the reason in
+#                        $store_missing, where it is not installed
+#   scene PREFIX         in a test: a database with ten rows ($db), replicated to PREFIX ($it)
 # shellcheck shell=bash
 
 db=
 it=
 store_port=
 store_pid=
+store_folder=
+store_missing=
 
 store_is_ready() {
-    [ -e "$work/store/ready" ] || is_gone "$store_pid"
+    [ -e "$store_folder/ready" ] || is_gone "$store_pid"
 }
 
 store_start() {
-    mkdir -p "$work/store"
     s3_user=walferry-test
     s3_secret=walferry-test-secret-key
     [ "$1" != swift ] || s3_user=test:tester
+    work_make
+    store_folder=$work
     # Another process may be quicker with the port, hence three tries.
     for _ in 1 2 3; do
         store_port=$(port_free)
-        spawn "$work/store.log" "$root/e2e/stores/serve" "$1" "$work/store" "$store_port"
+        spawn "$store_folder/store.log" "$root/e2e/stores/serve" "$1" "$store_folder" "$store_port"
         store_pid=$pid
-        wait_until "$1 answers" store_is_ready
+        poll_until 240 store_is_ready || give_up "$1 does not answer: $(cat "$store_folder/store.log")"
         s3_endpoint=http://127.0.0.1:$store_port
-        if [ -e "$work/store/ready" ] && is_running "$store_pid"; then
-            return
+        if [ -e "$store_folder/ready" ] && is_running "$store_pid"; then
+            return 0
         fi
         pid_reap "$store_pid"
-        [ "$status" -ne 77 ] || skip "$(cat "$work/store.log")"
+        store_missing=$(cat "$store_folder/store.log")
+        [ "$status" -ne 77 ] || return 1
     done
-    give_up "$1: $(cat "$work/store.log")"
+    give_up "$1: $store_missing"
+}
+
+store_end() {
+    pid_stop "$store_pid" TERM
+    work_end
+    set +e
 }
 
 scene() {
-    store_start "$1"
+    spawned=() # the store is not this test's to end
     db=$work/app.db
     it=$work/it.yml
-    config_write "$it" "$db" "$(replica_s3 app)" "socket: {enabled: true, path: $work/it.sock}
+    config_write "$it" "$db" "$(replica_s3 "$1")" "socket: {enabled: true, path: $work/it.sock}
 levels: [{interval: 1s}, {interval: 2s}]
 snapshot: {interval: 3s, retention: ${retention:-1h}}"
     app_start app "$db"
@@ -70,8 +81,10 @@ restores_equal() {
 
 # history_is_one CONFIG: the raw objects follow each other, none twice, none missing.
 history_is_one() {
-    objects "$1" "$db" | awk '$1 == 0 { print $2, $3 }' | sort | awk '
-        NR > 1 && strtonum("0x" $1) != strtonum("0x" last) + 1 { print "after", last, "comes", $1; bad = 1 }
-        { last = $2 }
-        END { exit bad }' >"$work/history" || fail "$(cat "$work/history")"
+    local level min max last=
+    objects "$1" "$db" | sort | while read -r level min max; do
+        [ "$level" = 0 ] || continue
+        [ -z "$last" ] || [ $((16#$min)) -eq $((16#$last + 1)) ] || fail "after $last comes $min"
+        last=$max
+    done
 }

@@ -8,12 +8,12 @@
 # shellcheck source=e2e/stores/lib.sh
 . "$root/e2e/stores/lib.sh"
 
-tap_need sqlite3 curl "$peers/versitygw" gawk
+tap_need sqlite3 curl "$peers/versitygw"
 each=${EACH:-3}
 
 # As scene(), with the proxy between; $direct is the configuration without it.
 quirky_scene() {
-    retention=4s scene versitygw
+    retention=4s scene "$1"
     direct=$work/direct.yml
     writer=$root/build/$variant/e2e/tools/quirk_proxy app_start proxy "$store_port"
     cp "$it" "$direct"
@@ -41,7 +41,7 @@ suffered() {
 }
 
 works_through() {
-    quirky_scene
+    quirky_scene "$1"
     it_start
     for quirk in "$@"; do
         app_must proxy "$quirk 0 - - 0 $each"
@@ -74,10 +74,12 @@ snapshots_have_gone() {
     [ "$(objects "$direct" "$db" | grep -c '^9 ')" -le 4 ]
 }
 
+store_start versitygw || exit 1
 tap_run "refusals: 503, 429 with Retry-After, 500, 200 with an error" \
     works_through unavailable throttle broken ok-error
 tap_run "connections: reset in the request, reset and truncated in the answer" \
     works_through reset-request reset-answer truncate
 tap_run "answers that drip, and answers lost after the store has done it" \
     works_through drip lose-answer
+store_end
 tap_end
