@@ -283,9 +283,11 @@ static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uin
     w->next = e->waits;
     e->waits = w;
     loop_timer_start(&w->deadline, timeout_ns);
-    /* What was committed before this moment counts: every chain looks once more. */
+    /* What was committed before this moment counts: every database and chain looks once more. */
     for (size_t i = 0; i < e->db_count; i++) {
         struct database *db = e->dbs[i];
+        if (!db->follower) /* it may have come about, and nobody has told us yet */
+            task_queue_push(&db->queue, &db->open_task);
         for (size_t j = 0; j < db->chain_count; j++) {
             if (db->chains[j].state == CHAIN_FOLLOWING)
                 chain_commit_noticed(&db->chains[j]);

@@ -38,6 +38,21 @@ static void test_database_that_appears_later_is_followed(void **state UNUSED)
     scene_end(&s);
 }
 
+static void test_sync_looks_for_a_database_that_nobody_has_noticed_yet(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, state_of(&s) == STATUS_DB_ABSENT);
+    scene_database(&s, 0); /* the loop does not run meanwhile: no event is seen */
+    scene_insert(&s, 0, 10, 100);
+    scene_sync(&s);
+    assert_true(scene_acknowledged(&s) > 0);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
 static void test_database_is_waited_for_until_it_is_in_wal_mode(void **state UNUSED)
 {
     struct engine_scene s;
@@ -537,6 +552,7 @@ int main(int argc, char **argv)
     app_process_main(argc, argv);
     static const struct CMUnitTest tests[] = {
         TEST(test_database_that_appears_later_is_followed),
+        TEST(test_sync_looks_for_a_database_that_nobody_has_noticed_yet),
         TEST(test_database_is_waited_for_until_it_is_in_wal_mode),
         TEST(test_wal_mode_is_switched_on_if_that_was_ordered),
         TEST(test_file_that_is_no_database_is_told_and_waited_for),
