@@ -27,7 +27,7 @@ HARDEN_C := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fsta
             -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
             -fno-strict-overflow -fno-strict-aliasing -fexceptions -fPIE
 HARDEN_L := -pie -Wl,-z,noexecstack,-z,relro,-z,now,--as-needed
-ifeq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+ifeq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 HARDEN_C := $(filter-out -fcf-protection=full,$(HARDEN_C))
 endif
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fPIE

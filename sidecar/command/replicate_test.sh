@@ -88,6 +88,22 @@ once_retention() {
 }
 tap_run enforce_retention_deletes_what_is_old_unless_switched_off once_retention
 
+# The time that failures are given is none for work: a large database, a slow store. (A millisecond
+# stands for half a minute here.)
+once_slow() {
+    db_make "$work/a.db" 3
+    sqlite3 "$work/a.db" 'CREATE TABLE noise (x); INSERT INTO noise VALUES (randomblob(9000000))'
+    cat >"$work/c.yml" <<-END
+	shutdown-sync-timeout: 1ms
+	dbs: [{path: $work/a.db, replica: {path: $work/replica}}]
+	END
+    expect 0 replicate -once -force-snapshot -enforce-retention -config "$work/c.yml"
+    tells 'msg="ended, everything is shipped"'
+    has_objects "$work/replica" 9 1
+    restores "file://$work/replica" 3
+}
+tap_run once_gives_slow_work_the_time_that_it_needs once_slow
+
 once_several() {
     db_make "$work/a.db" 2
     db_make "$work/b.db" 3

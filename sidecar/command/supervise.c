@@ -126,8 +126,24 @@ static void once_judge(struct supervisor *s, const char *what, const struct engi
               LOG_STR("error", o->first_error->code != ERR_NONE ? o->first_error->text : NULL));
 }
 
+/*
+ * Whether a step has only run out of time: a large database and a slow store need what they need.
+ * What fails, is refused or not followed has a reason, and is not waited for any longer.
+ */
+static bool once_needs_time(const struct supervisor *s, const struct engine_outcome *o)
+{
+    return o->unshipped_databases > 0 && o->first_destination && o->first_error->code == ERR_NONE &&
+           !s->is_stopping;
+}
+
 static void once_expired(void *arg, const struct engine_outcome *outcome)
 {
+    struct supervisor *s = arg;
+
+    if (once_needs_time(s, outcome)) {
+        engine_expire(s->opt->engine, s->opt->timeout_ns, once_expired, s);
+        return;
+    }
     once_judge(arg, "retention was not enforced", outcome);
     stop(arg);
 }
@@ -136,6 +152,10 @@ static void once_snapshotted(void *arg, const struct engine_outcome *outcome)
 {
     struct supervisor *s = arg;
 
+    if (s->opt->force_snapshot && once_needs_time(s, outcome)) {
+        engine_snapshot(s->opt->engine, s->opt->timeout_ns, once_snapshotted, s);
+        return;
+    }
     if (s->opt->force_snapshot)
         once_judge(s, "snapshot was not written", outcome);
     if (s->opt->enforce_retention)
@@ -148,7 +168,9 @@ static void once_synced(void *arg, const struct engine_outcome *outcome)
 {
     struct supervisor *s = arg;
 
-    if (s->opt->force_snapshot && !s->is_stopping)
+    if (once_needs_time(s, outcome))
+        engine_sync(s->opt->engine, s->opt->timeout_ns, once_synced, s);
+    else if (s->opt->force_snapshot && !s->is_stopping)
         engine_snapshot(s->opt->engine, s->opt->timeout_ns, once_snapshotted, s);
     else
         once_snapshotted(s, outcome);

@@ -28,7 +28,7 @@ struct supervise_options {
     bool force_snapshot;    /* with is_once */
     bool enforce_retention; /* with is_once */
     bool has_failed;        /* something else did: the exit status is 1 at best */
-    uint64_t timeout_ns;    /* of each step of is_once */
+    uint64_t timeout_ns;    /* of each step of is_once, for what fails; slow work is waited for */
 };
 
 /* Runs until the end. *out_status is the exit status. -1: the child cannot be started. */
