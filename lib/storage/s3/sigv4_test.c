@@ -237,6 +237,28 @@ static void test_examples_of_the_s3_documentation_are_signed_as_published(void *
     sigv4_key_destroy(&key);
 }
 
+/* The examples of FIPS 180-4 (NIST, "SHA256.pdf"), and NIST's of the empty message. */
+static void test_hash_is_that_of_fips_180(void **state UNUSED)
+{
+    static const struct {
+        const char *message;
+        const char *hash;
+    } rows[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+    };
+    char hash[SIGV4_HEX_BYTES];
+    struct error err = ERROR_INIT;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row(rows[i].message);
+        assert_ok(sigv4_hash_hex(slice_of_str(rows[i].message), hash, &err), &err);
+        assert_string_equal(hash, rows[i].hash);
+    }
+}
+
 static void test_paths_of_s3_are_not_normalised(void **state UNUSED)
 {
     static const struct http_header host = {"host", "h"};
@@ -307,6 +329,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_the_suite_of_aws_is_signed_as_published),
         TEST(test_examples_of_the_s3_documentation_are_signed_as_published),
+        TEST(test_hash_is_that_of_fips_180),
         TEST(test_paths_of_s3_are_not_normalised),
         TEST(test_another_secret_day_or_region_makes_another_key),
         TEST(test_more_than_the_headers_or_parameters_it_holds_are_refused),
