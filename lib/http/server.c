@@ -96,7 +96,7 @@ static void listener_turn_away(const struct server_listener *listener, int fd)
                                  "Content-Length: 0\r\nConnection: close\r\n\r\n";
 
     /* Best effort: the buffer of a new socket is empty, so this is written or the peer is gone. */
-    if (!listener->config.cert_path)
+    if (!listener_has_tls(&listener->config))
         (void)send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(fd, SHUT_WR);
     (void)close(fd); /* nothing of ours is lost */
@@ -291,6 +291,11 @@ static int vhost_create(struct server_listener *listener, size_t idx, struct err
         info.ssl_cert_filepath = listener->config.cert_path;
         info.ssl_private_key_filepath = listener->config.key_path;
         info.alpn = "http/1.1";
+    } else if (listener->config.identity) {
+        /* The callback of connections then gets the SSL_CTX, see server_connection_callback(). */
+        info.options |=
+            LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+        info.alpn = "http/1.1";
     }
     lws_last_line[0] = '\0';
     listener->vhost = lws_create_vhost(server->context, &info);
@@ -309,7 +314,8 @@ static int listener_open(struct server_listener *listener, size_t idx, struct er
     bool is_unix = listener->config.unix_path != NULL;
 
     ASSERT(!listener->config.cert_path == !listener->config.key_path);
-    ASSERT(!(is_unix && listener->config.cert_path));
+    ASSERT(!(is_unix && listener_has_tls(&listener->config)));
+    ASSERT(!(listener->config.cert_path && listener->config.identity));
     ASSERT(listener->config.route_count <= HTTP_SERVER_ROUTES_MAX);
     if (vhost_create(listener, idx, err) < 0)
         return -1;
@@ -387,7 +393,7 @@ static int context_create(struct http_server *server, struct error *err)
     info.pt_serv_buf_size = SERVER_READ_BYTES + LWS_PRE;
     info.max_http_header_pool = 1;
     for (size_t i = 0; i < server->listener_count; i++) {
-        if (server->listeners[i].config.cert_path)
+        if (listener_has_tls(&server->listeners[i].config))
             info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     }
     lws_log = server->config.log;

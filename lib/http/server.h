@@ -42,6 +42,7 @@
 #include "lib/base/base.h"
 #include "lib/http/client.h"
 #include "lib/io/loop.h"
+#include "lib/tls/identity.h"
 
 enum {
     HTTP_SERVER_LISTENERS_MAX = 4,
@@ -79,6 +80,10 @@ struct http_listener {
     /* PEM files: serve TLS 1.2 and newer (not on UNIX sockets). Both or none. */
     const char *cert_path;
     const char *key_path;
+
+    /* Instead of files: serve TLS with what this holds at each handshake, so that it can be
+     * replaced while connections go on. Borrowed until http_server_free(). */
+    struct tls_identity *identity;
 
     const struct http_route *routes;
     size_t route_count;

@@ -448,8 +448,14 @@ int server_connection_callback(struct lws *wsi, enum lws_callback_reasons reason
                                void *in, size_t len)
 {
     struct server_connection *c = user;
+    struct server_listener *listener;
 
     switch ((int)reason) {
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+        listener = lws_vhost_user(in); /* user is the SSL_CTX, in the vhost */
+        if (listener && listener->config.identity)
+            tls_identity_attach(listener->config.identity, user);
+        return 0;
     case LWS_CALLBACK_RAW_ADOPT:
         return c ? connection_on_open(c, wsi) : -1;
     case LWS_CALLBACK_RAW_RX:

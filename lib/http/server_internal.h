@@ -36,6 +36,12 @@ struct server_listener {
     ino_t unix_inode; /* of the socket file that we made */
 };
 
+/* Whether what is spoken there is TLS. */
+static inline bool listener_has_tls(const struct http_listener *listener)
+{
+    return listener->cert_path || listener->identity;
+}
+
 struct http_server {
     struct loop *loop;
     struct http_server_config config; /* limits without zeros */
