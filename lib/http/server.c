@@ -376,26 +376,32 @@ static int context_create(struct http_server *server, struct error *err)
 {
     struct lws_context_creation_info info = {0};
     void *foreign_loops[1] = {loop_uv(server->loop)};
+    size_t read_bytes = SERVER_READ_BYTES;
+
+    /* What OpenSSL has decrypted and we have not read makes no socket readable, and in a loop of
+     * ours libwebsockets 4.1 does not come back for it: so each read must take a whole record. */
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (listener_has_tls(&server->listeners[i].config)) {
+            read_bytes = SERVER_RECORD_BYTES;
+            info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        }
+    }
 
     server->protocols[0] = (struct lws_protocols){
         .name = "walferry-http",
         .callback = server_connection_callback,
         .per_session_data_size = sizeof(struct server_connection),
-        .rx_buffer_size = SERVER_READ_BYTES,
+        .rx_buffer_size = read_bytes,
         .tx_packet_size = SERVER_WRITE_BYTES,
     };
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.protocols = server->protocols;
     info.foreign_loops = foreign_loops;
-    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN;
+    info.options |= LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                    LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN;
     info.fd_limit_per_thread = server->config.connections_max + SERVER_SPARE_DESCRIPTORS;
-    info.pt_serv_buf_size = SERVER_READ_BYTES + LWS_PRE;
+    info.pt_serv_buf_size = (unsigned)read_bytes + LWS_PRE;
     info.max_http_header_pool = 1;
-    for (size_t i = 0; i < server->listener_count; i++) {
-        if (listener_has_tls(&server->listeners[i].config))
-            info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-    }
     lws_log = server->config.log;
     lws_last_line[0] = '\0';
     lws_set_log_level(LLL_ERR | LLL_WARN, lws_on_log);

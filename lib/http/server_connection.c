@@ -341,6 +341,9 @@ static int connection_on_read(struct server_connection *c, const void *p, size_t
 {
     struct error err = ERROR_INIT;
 
+    /* libwebsockets gives a TLS connection 5 s after its handshake and forgets that in its raw
+     * role; the deadlines here are ours. */
+    lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
     if (c->state == CONNECTION_DRAINING) {
         c->drained_bytes += n;
         return c->drained_bytes > SERVER_DRAIN_BYTES ? -1 : 0;
@@ -409,7 +412,7 @@ static int connection_on_open(struct server_connection *c, struct lws *wsi)
     c->wsi = wsi;
     c->listener = listener;
     c->server = server;
-    c->in = (struct buf)BUF_INIT(server->config.head_bytes_max + SERVER_READ_BYTES * 2);
+    c->in = (struct buf)BUF_INIT(server->config.head_bytes_max + SERVER_RECORD_BYTES * 2);
     loop_timer_init(&c->timer, server->loop, connection_on_timer, c);
     c->next = server->connections;
     if (c->next)

@@ -16,6 +16,7 @@
 
 enum {
     SERVER_READ_BYTES = 4096,    /* read from a socket at once: libwebsockets' buffer */
+    SERVER_RECORD_BYTES = 16384, /* the same with TLS: a whole record, see context_create() */
     SERVER_WRITE_BYTES = 16384,  /* written to a socket at once */
     SERVER_JOIN_BYTES = 16384,   /* bodies up to this are written together with the head */
     SERVER_DRAIN_BYTES = 262144, /* read and thrown away after a refusal, before closing */

@@ -7,8 +7,16 @@
 #include <string.h>
 
 #include "lib/http/server.h"
+#include "lib/testing/server.h"
 #include "lib/testing/test.h"
 #include "lib/tls/tls.h"
+
+enum {
+    BODY_BYTES_MAX = 4 << 20,
+};
+
+/* Longer than what libwebsockets would wait by itself. */
+static const uint64_t idle_ns = 6 * NS_PER_SEC;
 
 static const char *const names[] = {"localhost"};
 
@@ -21,6 +29,14 @@ struct fixture {
     unsigned request_count;
 };
 
+static void on_size(void *arg, struct http_server_request *request)
+{
+    struct fixture *f = arg;
+
+    f->request_count++;
+    http_server_respond_text(request, 200, "%zu", http_server_request_body(request).n);
+}
+
 static void on_hello(void *arg, struct http_server_request *request)
 {
     struct fixture *f = arg;
@@ -29,11 +45,12 @@ static void on_hello(void *arg, struct http_server_request *request)
     http_server_respond_text(request, 200, "hello");
 }
 
-static const struct http_route routes[] = {{"GET", "/hello", on_hello}};
+static const struct http_route routes[] = {{"GET", "/hello", on_hello}, {"POST", "/size", on_size}};
 
 static void fixture_make(struct fixture *f)
 {
-    struct http_server_config config = {.listener_count = 1};
+    struct http_server_config config = {
+        .listener_count = 1, .body_bytes_max = BODY_BYTES_MAX, .idle_timeout_ns = idle_ns};
     struct error err = ERROR_INIT;
 
     *f = (struct fixture){.request_count = 0};
@@ -148,11 +165,73 @@ static void test_without_a_key_pair_there_is_no_handshake(void **state UNUSED)
     fixture_drop(&f);
 }
 
+static void test_bodies_of_every_size_arrive_whole(void **state UNUSED)
+{
+    static const size_t sizes[] = {0,     1,     4095,  4096,  4097,   16383,         16384,
+                                   16385, 20480, 65535, 65536, 524288, BODY_BYTES_MAX};
+    CLEANUP(buf_destroy) struct buf big = BUF_INIT(BODY_BYTES_MAX);
+    char ca[300], url[128], wanted[32];
+    struct fixture f;
+    struct error err = ERROR_INIT;
+    uint8_t *p = NULL;
+
+    fixture_make(&f);
+    identity_renew(&f, "first", ca);
+    struct http_client *client = client_make(&f, ca);
+    assert_ok(buf_extend(&big, BODY_BYTES_MAX, &p, &err), &err);
+    memset(p, 'x', BODY_BYTES_MAX);
+    (void)snprintf(url, sizeof(url), "https://localhost:%u/size", http_server_port(f.server, 0));
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        CLEANUP(buf_destroy) struct buf body = BUF_INIT(1024);
+        const struct http_request request = {.method = "POST",
+                                             .url = url,
+                                             .body_slice = slice_of(p, sizes[i]),
+                                             .has_body = true,
+                                             .deadline_ns = 20 * NS_PER_SEC};
+        int status = 0;
+        (void)snprintf(wanted, sizeof(wanted), "%zu\n", sizes[i]);
+        test_row(wanted);
+        assert_ok(http_wait(client, &request, &status, &body, &err), &err);
+        assert_string_equal(buf_str(&body), wanted);
+    }
+    assert_int_equal(http_server_connection_count(f.server), 1);
+    http_client_free(client);
+    fixture_drop(&f);
+}
+
+static bool is_empty(void *arg)
+{
+    struct fixture *f = arg;
+
+    (void)loop_turn(f->loop);
+    return http_server_connection_count(f->server) == 0;
+}
+
+static void test_an_idle_connection_lives_as_long_as_is_configured(void **state UNUSED)
+{
+    const struct env *env = env_real();
+    char ca[300];
+    struct fixture f;
+    struct error err = ERROR_INIT;
+
+    fixture_make(&f);
+    identity_renew(&f, "first", ca);
+    struct http_client *client = client_make(&f, ca);
+    assert_ok(get(&f, client, &err), &err);
+    uint64_t begin_ns = env_monotonic_ns(env);
+    assert_true(test_wait_until(is_empty, &f, 60 * NS_PER_SEC));
+    assert_true(env_monotonic_ns(env) - begin_ns >= idle_ns - 100 * NS_PER_MS);
+    http_client_free(client);
+    fixture_drop(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_a_replaced_key_pair_is_served_and_connections_go_on),
         TEST(test_without_a_key_pair_there_is_no_handshake),
+        TEST(test_bodies_of_every_size_arrive_whole),
+        TEST(test_an_idle_connection_lives_as_long_as_is_configured),
     };
     return TEST_MAIN(tests);
 }

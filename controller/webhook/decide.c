@@ -1,0 +1,246 @@
+/*
+ * Who is asked about what:
+ *
+ *   /mutate     Pod, CREATE                          inject_pod()
+ *   /validate   Deployment, StatefulSet, DaemonSet,
+ *               ReplicaSet, ReplicationController,
+ *               Job, CronJob                         inject_workload()
+ *               Scale (subresource)                  inject_scale() of request.name
+ *               HorizontalPodAutoscaler              inject_scale() of spec.scaleTargetRef
+ *               SqliteReplica                        a rival for its prefixes
+ *
+ * Everything else, every other operation and every object without the label is allowed at once.
+ *
+ * An update that leaves a workload as wrong as it was is let pass with a warning: controllers
+ * update workloads, too (a Deployment's revision), and what was there before this webhook must stay
+ * manageable.
+ */
+#include "controller/webhook/decide.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- which resource ---- */
+
+/* Resources of workloads and the kind that they are, since a Scale names the resource only. */
+static const struct {
+    const char *resource;
+    const char *kind;
+} scalable[] = {
+    {"deployments", "Deployment"},
+    {"statefulsets", "StatefulSet"},
+    {"replicasets", "ReplicaSet"},
+    {"replicationcontrollers", "ReplicationController"},
+};
+
+static bool is_scale(const struct review *r)
+{
+    return strcmp(r->kind, "Scale") == 0;
+}
+
+static bool is_autoscaler(const struct review *r)
+{
+    return strcmp(r->kind, "HorizontalPodAutoscaler") == 0;
+}
+
+/* The workload whose number of pods a Scale or an autoscaler sets; NULL: none that is known. */
+static const char *target_of(const struct review *r, const char **out_kind)
+{
+    struct jsonval target = jsonval_way(r->object, "spec.scaleTargetRef");
+    struct error ignored = ERROR_INIT;
+    const char *name = NULL;
+
+    *out_kind = NULL;
+    if (is_autoscaler(r)) {
+        if (jsonval_str_or(jsonval_get(target, "kind"), NULL, out_kind, &ignored) < 0 ||
+            jsonval_str_or(jsonval_get(target, "name"), NULL, &name, &ignored) < 0)
+            return NULL;
+        return *out_kind ? name : NULL;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(scalable); i++) {
+        if (strcmp(scalable[i].resource, r->resource) == 0)
+            *out_kind = scalable[i].kind;
+    }
+    return *out_kind ? r->name : NULL;
+}
+
+static const char *name_of_target(const struct review *r, const struct webhook_source *source)
+{
+    const char *kind = NULL;
+    const char *target = target_of(r, &kind);
+
+    if (!target || !source->workload_replica)
+        return NULL;
+    return source->workload_replica(source->ctx, r->namespace_name, kind, target);
+}
+
+const char *decide_replica_name(const struct review *review, enum decide_path path,
+                                const struct webhook_source *source)
+{
+    bool is_write = review->operation == REVIEW_CREATE || review->operation == REVIEW_UPDATE;
+
+    if (path == DECIDE_MUTATE) {
+        bool is_new_pod = strcmp(review->kind, "Pod") == 0 && !review->subresource[0] &&
+                          review->operation == REVIEW_CREATE;
+        return is_new_pod ? inject_replica_name(review->object, "Pod") : NULL;
+    }
+    if (!is_write)
+        return NULL;
+    if (is_scale(review) || is_autoscaler(review))
+        return name_of_target(review, source);
+    if (review->subresource[0] || strcmp(review->kind, "SqliteReplica") == 0)
+        return NULL;
+    return inject_replica_name(review->object, review->kind);
+}
+
+bool decide_knows_enough(const struct webhook_subject *subject)
+{
+    const struct api_store *store = NULL;
+    const struct api_bucket *bucket = NULL;
+    struct error ignored = ERROR_INIT;
+
+    if (!subject->replica)
+        return subject->problem != NULL;
+    for (size_t i = 0; i < subject->replica->destination_count; i++) {
+        if (api_destination_store(&subject->replica->destinations[i], subject->buckets,
+                                  subject->bucket_count, &store, &bucket, &ignored) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- answers ---- */
+
+static void deny(struct inject_result *result, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void deny(struct inject_result *result, const char *fmt, ...)
+{
+    struct error ignored = ERROR_INIT;
+    va_list ap;
+
+    result->is_denied = true;
+    buf_clear(&result->denial);
+    va_start(ap, fmt);
+    if (buf_vprintf(&result->denial, &ignored, fmt, ap) < 0)
+        buf_clear(&result->denial); /* a denial without a text is still one */
+    va_end(ap);
+}
+
+static void warn(struct inject_result *result, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void warn(struct inject_result *result, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (result->warning_count == INJECT_WARNINGS_MAX)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(result->warnings[result->warning_count++], INJECT_WARNING_BYTES, fmt,
+                    ap); /* cut when long */
+    va_end(ap);
+}
+
+/* A pod is denied; its workload may come before the resource. */
+static void answer_unknown(const struct review *r, enum decide_path path, const char *name,
+                           const struct webhook_subject *subject, struct inject_result *result)
+{
+    if (path == DECIDE_VALIDATE) {
+        warn(result, "%s \"%s\" in namespace \"%s\"; until it is right, pods are denied",
+             subject->problem ? subject->problem : "there is no SqliteReplica", name,
+             r->namespace_name);
+        return;
+    }
+    if (subject->problem) {
+        deny(result, "SqliteReplica \"%s\" in namespace \"%s\": %s", name, r->namespace_name,
+             subject->problem);
+        return;
+    }
+    deny(result,
+         "there is no SqliteReplica \"%s\" in namespace \"%s\": create it, or remove the "
+         "label " API_LABEL_REPLICA " from the pod",
+         name, r->namespace_name);
+}
+
+/* Whether the object was as wrong before this update. */
+static bool was_denied_before(const struct inject_request *request, const struct review *r)
+{
+    CLEANUP(inject_result_destroy) struct inject_result before = INJECT_RESULT_INIT;
+    struct inject_request old = *request;
+    struct error ignored = ERROR_INIT;
+
+    if (r->operation != REVIEW_UPDATE || !jsonval_is_object(r->old_object))
+        return false;
+    old.object = r->old_object;
+    return inject_workload(&old, &before, &ignored) == 0 && before.is_denied;
+}
+
+static int decide_workload(const struct inject_request *request, const struct review *r,
+                           struct inject_result *result, struct error *err)
+{
+    if (inject_workload(request, result, err) < 0)
+        return -1;
+    if (result->is_denied && was_denied_before(request, r)) {
+        warn(result, "%.200s", buf_str(&result->denial));
+        buf_clear(&result->denial);
+        result->is_denied = false;
+    }
+    return 0;
+}
+
+/* Another SqliteReplica with a prefix of this one. Those that are there already are let be. */
+static int decide_resource(const struct review *r, const struct webhook_source *source,
+                           struct inject_result *result, struct error *err)
+{
+    CLEANUP(api_replica_cleanup) struct api_replica *replica = NULL;
+    CLEANUP(buf_destroy) struct buf prefix = BUF_INIT(4096);
+
+    if (r->operation == REVIEW_DELETE || r->subresource[0] || !source->prefix_rival)
+        return 0;
+    if (api_replica_parse(r->object, &replica, err) < 0) {
+        deny(result, "%s", err->text);
+        return 0;
+    }
+    const char *rival = source->prefix_rival(source->ctx, replica, &prefix);
+    if (!rival)
+        return 0;
+    if (r->operation == REVIEW_UPDATE) {
+        warn(result, "SqliteReplica \"%s\" has the same prefix %s", rival, buf_str(&prefix));
+        return 0;
+    }
+    deny(result,
+         "SqliteReplica \"%s\" has the same prefix %s: two histories would meet there; set "
+         "spec.prefixTemplate",
+         rival, buf_str(&prefix));
+    return 0;
+}
+
+int decide(const struct review *review, enum decide_path path, const char *name,
+           const struct webhook_subject *subject, const struct webhook_source *source,
+           const struct inject_options *options, struct inject_result *result, struct error *err)
+{
+    if (path == DECIDE_VALIDATE && strcmp(review->kind, "SqliteReplica") == 0)
+        return decide_resource(review, source, result, err);
+    if (!name)
+        return 0;
+    if (!subject->replica) {
+        answer_unknown(review, path, name, subject, result);
+        return 0;
+    }
+    const struct inject_request request = {.object = review->object,
+                                           .namespace_name = review->namespace_name,
+                                           .kind = review->kind,
+                                           .replica = subject->replica,
+                                           .buckets = subject->buckets,
+                                           .bucket_count = subject->bucket_count,
+                                           .peers = subject->peers,
+                                           .peer_count = subject->peer_count,
+                                           .options = options};
+    if (path == DECIDE_MUTATE)
+        return inject_pod(&request, result, err);
+    if (is_scale(review) || is_autoscaler(review)) {
+        const char *kind = NULL;
+        const char *target = target_of(review, &kind);
+        return inject_scale(&request, kind, target, result, err);
+    }
+    return decide_workload(&request, review, result, err);
+}
