@@ -246,8 +246,8 @@ define install_completion
 endef
 install: all ## Install programs, man pages and completions below PREFIX (default /usr/local)
 	$(Q)install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
-	$(Q)for page in $(wildcard docs/man/*.1); do \
-	    install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
+	$(Q)for page in $(wildcard docs/man/*.[1-8]); do \
+	    install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit; done
 	$(call install_completion,bash,bash-completion/completions/walferry)
 	$(call install_completion,zsh,zsh/site-functions/_walferry)
 	$(call install_completion,fish,fish/vendor_completions.d/walferry.fish)

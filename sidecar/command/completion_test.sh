@@ -100,7 +100,8 @@ installed() {
     local path
     make -s -C "$root" VARIANT="$variant" DESTDIR="$work/root" PREFIX=/usr install \
         >"$work/log" 2>&1 || fail "$(cat "$work/log")"
-    for path in bin/walferry share/man/man1/walferry.1 share/zsh/site-functions/_walferry \
+    for path in bin/walferry share/man/man1/walferry.1 share/man/man5/walferry-config.5 \
+        share/zsh/site-functions/_walferry \
         share/bash-completion/completions/walferry share/fish/vendor_completions.d/walferry.fish; do
         [ -s "$work/root/usr/$path" ] || fail "$path is not installed"
     done

@@ -64,7 +64,8 @@ static const char tail[] =
     ".Fl exec\n"
     "the status of the application if that is not 0.\n"
     ".Sh SEE ALSO\n"
-    ".Xr sqlite3 1\n";
+    ".Xr sqlite3 1 ,\n"
+    ".Xr walferry-config 5\n";
 
 /* Adds text, escaped for mdoc; at_line_start says where it lands. */
 static int text_add(struct buf *out, const char *text, bool at_line_start, struct error *err)
