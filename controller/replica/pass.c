@@ -225,11 +225,12 @@ static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_wa
     CLEANUP(buf_destroy) struct buf body = BUF_INIT(STATUS_BYTES_MAX);
     const struct replica_item *item = w->view.item;
     bool has_flipped = condition_set_has_flipped(&w->outcome.conditions, &item->marks);
-    const struct memory *m = reconcile_memory(p->r, p->key, err);
+    struct memory *m = reconcile_memory(p->r, p->key, err);
 
     *out_is_under_way = false;
     if (!m || status_body(&w->view, &w->outcome, w->buckets, w->bucket_count, &body, err) < 0)
         return -1;
+    metrics_keep(m, &w->outcome);
     p->crc = crc64(0, buf_slice(&body));
     if (!status_is_due(p, m, has_flipped))
         return 0;

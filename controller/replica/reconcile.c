@@ -197,6 +197,11 @@ static const struct queue *reconcile_queue(const void *state)
     return ((const struct reconcile *)state)->queue;
 }
 
+static void reconcile_metrics(const void *state, struct metrics_writer *w)
+{
+    metrics_write(state, w);
+}
+
 const struct reconciler reconciler_replica = {
     .name = "sqlitereplica",
     .start = reconcile_start,
@@ -204,4 +209,5 @@ const struct reconciler reconciler_replica = {
     .pause = reconcile_pause,
     .free = reconcile_free,
     .queue = reconcile_queue,
+    .metrics = reconcile_metrics,
 };

@@ -19,12 +19,18 @@ enum {
     STATUS_BYTES_MAX = 512 << 10,
 };
 
-/* What was written for a resource last; lost at a restart, which costs one write each. */
+/* What was judged and written for a resource last; lost at a restart, which costs one write. */
 struct memory {
     char *key;
     uint64_t config_crc;
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
+    bool has_lag;
+    uint64_t lag_seconds; /* as judged last */
+    struct {
+        uint8_t status; /* enum condition_status */
+        char reason[CONDITION_REASON_BYTES];
+    } conditions[CONDITION_TYPES]; /* as judged last, for metrics */
 };
 
 struct reconcile {
@@ -61,6 +67,14 @@ size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *re
 MUST_USE int status_body(const struct replica_view *view, const struct replica_outcome *outcome,
                          const struct api_bucket *const *buckets, size_t bucket_count,
                          struct buf *out, struct error *err);
+
+/* ---- reconcile_metrics.c ---- */
+
+/* Keeps what a pass has judged for the next scrape of /metrics. */
+void metrics_keep(struct memory *m, const struct replica_outcome *outcome);
+
+/* Adds the families about resources. */
+void metrics_write(const struct reconcile *r, struct metrics_writer *w);
 
 /* ---- announce.c ---- */
 

@@ -11,6 +11,7 @@
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
+ *   reconcile_metrics.c  conditions and lag for Prometheus
  *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
  *   config_map.h    how a configuration reaches pods
  *   job_result.h    what a Job of ours found

@@ -34,7 +34,7 @@
 #include "lib/base/base.h"
 
 enum {
-    METRICS_LABELS_MAX = 4,
+    METRICS_LABELS_MAX = 5,
     METRICS_SERIES_MAX = 65536,
     METRICS_LABEL_BYTES_MAX = 1024,
     METRICS_BUCKETS_MAX = 16,
