@@ -601,12 +601,32 @@ static void test_lookup_of_changes_does_not_survive_attaching_anew(void **state 
     scene_end(&s);
 }
 
+/* The encode of the second is queued without the pin, behind the task that sets the pin free. */
+static void test_snapshot_behind_another_destinations_needs_no_commit(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest_count = 2;
+    for (size_t d = 0; d < s.dest_count; d++)
+        s.dest[d].snapshot_interval_ns = NS_PER_DAY;
+    scene_begin(&s);
+    scene_insert(&s, 0, 50, 500);
+    scene_sync(&s);
+
+    level_want(scene_chain(&s, 0, 0), LTX_LEVEL_SNAPSHOT);
+    SCENE_UNTIL(&s, task_is_pending(&scene_chain(&s, 0, 0)->unpin_task));
+    level_want(scene_chain(&s, 0, 1), LTX_LEVEL_SNAPSHOT);
+    SCENE_UNTIL(&s, scene_count(&s, 0, 1, LTX_LEVEL_SNAPSHOT) == 1);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
     static const struct CMUnitTest tests[] = {
         TEST(test_levels_are_what_a_merge_of_raw_objects_would_be),
         TEST(test_levels_go_on_after_restarts),
+        TEST(test_snapshot_behind_another_destinations_needs_no_commit),
         TEST(test_snapshot_is_a_state_although_commits_go_on),
         TEST(test_level_due_while_a_snapshot_is_made_keeps_what_came_after_it),
         TEST(test_engine_can_be_ended_in_the_middle_of_a_snapshot),

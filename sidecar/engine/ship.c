@@ -513,7 +513,8 @@ void ship_encoded(struct task *task)
         c->commits_acknowledged = db->commits_total;
         if (c->is_pin_waiting)
             level_state_pinned(c);
-        if (c->oldest_commit_ns || c->news_count)
+        /* The pin may have become free while this was under way without it. */
+        if (c->oldest_commit_ns || c->news_count || (level_is_any_wanted(c) && !db->pin_holder))
             chain_ship_soon(c);
         database_consider_checkpoint(db);
         engine_check_waits(db->engine);
