@@ -1,6 +1,6 @@
 /*
- * One attaching of a chain, shared by its two halves: attach.c asks the bucket (loop thread),
- * attach_judge.c gathers the facts and carries the verdict out (task); attach_sibling.c asks the
+ * One attaching of a chain, shared by its parts: attach.c is its course, attach_tip.c asks the bucket
+ * (loop thread), attach_judge.c gathers the facts and carries the verdict out (task); attach_sibling.c asks the
  * other destinations before a refusal (loop thread), attach_join.c makes a join (task).
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_ATTACH_INTERNAL_H
@@ -41,14 +41,18 @@ struct log_end attach_end_of_header(const struct ltx_header *h);
 /* work() of the chain's attach_task: judges, or applies what was fetched. Errors go to a->err. */
 void attach_work(struct task *task);
 
-/* attach.c: what follows from an outcome. a is gone afterwards. */
+/* attach.c: what follows from an outcome; after the first two a is gone. */
 void attach_refuse(struct attach *a);
 void attach_fail(struct attach *a, const char *what, const struct error *err);
-void attach_judge_again(struct attach *a);
+void attach_judge_start(struct attach *a); /* the facts of the bucket are there */
+
+/* attach_tip.c: asks the bucket for its tip; attach_judge_start(), attach_refuse() or attach_fail()
+ * follows. */
+void attach_look_start(struct attach *a);
 
 /*
  * Before a refusal: asks the other destinations, or waits for one that is still attaching. False
- * if there is nobody (left) to ask. Otherwise attach_judge_again(), attach_refuse() or attach_fail()
+ * if there is nobody (left) to ask. Otherwise attach_judge_start(), attach_refuse() or attach_fail()
  * follows.
  */
 bool attach_ask_siblings(struct attach *a);

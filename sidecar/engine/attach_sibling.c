@@ -97,7 +97,7 @@ static void search_on_done(void *arg, const struct sibling_found *found, const s
     }
     a->facts.sibling = found->answer;
     a->equal_txid = found->txid;
-    attach_judge_again(a);
+    attach_judge_start(a);
 }
 
 void attach_wake_siblings(struct chain *c)

@@ -7,13 +7,13 @@
  *   page_map.h    what a destination has: a checksum a page, on disk
  *   lineage.h     whether a database may go on where the bucket ends
  *   task_queue.h  one job at a time for a database
- *   database.c    a database's states: waiting, following, checkpointing, below the reserve
+ *   database.c    a database's states; what happens while it is followed: database_*.c
  *   chain.c       a destination's states and when it ships
  *   attach.c      taking up a chain: list, judge, heal, join
  *   sibling.h     what another destination knows of the history of one that lags
  *   encode.c      pages to LTX objects
  *   ship.c        objects to the store; refusals, fencing
- *   level.c       compactions and snapshots
+ *   level.c       compactions and snapshots: when; how: level_*.c
  *   retain.c      what may be deleted; expire.c deletes it
  *   validate.c    listing the prefix now and then: is the chain still whole?
  *   (docs/architecture.md draws the flow)

@@ -374,7 +374,7 @@ void error_keep(struct error **kept, const struct error *err);
 /* *kept becomes a copy of text, or NULL if it is empty (or memory is out). The owner frees it. */
 void text_keep(char **kept, const char *text);
 
-/* database.c */
+/* database.c, database_notice.c, database_checkpoint.c */
 MUST_USE int database_new(struct engine *e, const struct database_options *opt,
                           struct database **out, struct error *err);
 void database_start(struct database *db);
@@ -456,7 +456,7 @@ void ship_on_timer(void *chain);
 void ship_note_object(struct chain *c, unsigned level, const struct ltx_header *h, uint64_t bytes,
                       uint64_t put_started_ns);
 
-/* level.c */
+/* level.c, level_encode.c */
 MUST_USE int level_init(struct chain *c, struct error *err);
 void level_arm(struct chain *c);                 /* after attaching: boundaries, due times */
 void level_object_acknowledged(struct chain *c); /* an L0 went into the map: sets, due times */

@@ -1,0 +1,243 @@
+/*
+ * Noticing what was committed, and noting it although no destination takes it.
+ *
+ * Noticing a commit. inotify on the -wal file wakes us when a frame is written, which is *before*
+ * the commit: with synchronous=FULL the header moves only after the fsync, without another event.
+ * So after a wake-up the header is looked at again after 0.1, 0.3, 1, 3, 10 and 30 ms. A poll at
+ * each monitor-interval is the net behind that. Both ask follower_look(), some 35 ns.
+ *
+ * While a change is noticed and waits for sync-interval, the watch is off: a busy application
+ * would wake us for every page. The task that notes the change puts it back, and looks.
+ */
+#include <string.h>
+
+#include "sidecar/engine/database_internal.h"
+
+static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PER_MS,
+                                     3 * NS_PER_MS,   10 * NS_PER_MS,  30 * NS_PER_MS};
+
+enum {
+    /* Polls between two questions whether the path still names our file; rarer where the kernel
+     * would tell. */
+    MOVED_POLLS = 10,
+    MOVED_POLLS_WATCHED = 60,
+    SPACE_POLLS = 5, /* polls between two looks at the free space */
+};
+
+/* ---- notes: task side ---- */
+
+int database_note(void *arg, uint32_t pgno, struct error *err)
+{
+    struct database *db = arg;
+
+    for (size_t i = 0; i < db->chain_count; i++) {
+        struct chain *c = &db->chains[i];
+        if (c->is_tracking && page_set_add(&c->dirty, pgno, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void database_mark_unproven(struct database *db)
+{
+    for (size_t i = 0; i < db->chain_count; i++) {
+        if (db->chains[i].is_tracking)
+            db->chains[i].needs_difference = true;
+    }
+}
+
+/* ---- looking ---- */
+
+static void wal_changed(void *arg, uint32_t events, const char *name);
+
+static void watch_wal(struct database *db)
+{
+    struct error ignored = ERROR_INIT; /* without a watch the poll finds every change */
+
+    if (!database_is_following(db) || watch_is_active(&db->wal_watch))
+        return;
+    IGNORE(watch_add(db->engine->watch, &db->wal_watch, follower_wal_path(db->follower), IN_MODIFY,
+                     wal_changed, db, &ignored));
+}
+
+static void commit_notice(struct database *db)
+{
+    db->is_notified = true;
+    db->look_step = 0;
+    loop_timer_stop(&db->look_timer);
+    db->last_commit_at_ns = env_wall_ns(db->engine->env);
+    watch_remove(&db->wal_watch);
+    for (size_t i = 0; i < db->chain_count; i++)
+        chain_commit_noticed(&db->chains[i]);
+}
+
+void database_look(struct database *db)
+{
+    if (!database_is_following(db) || db->is_notified)
+        return;
+    switch (follower_look(db->follower)) {
+    case LOOK_CHANGED:
+        commit_notice(db);
+        return;
+    case LOOK_TORN:
+        if (!db->torn_since_ns)
+            db->torn_since_ns = env_monotonic_ns(db->engine->env);
+        else if (env_monotonic_ns(db->engine->env) - db->torn_since_ns > NS_PER_SEC)
+            task_queue_push(&db->queue, &db->advance_task); /* it makes SQLite recover */
+        return;
+    case LOOK_SAME:
+    default:
+        db->torn_since_ns = 0;
+    }
+}
+
+static void look_again(void *arg)
+{
+    struct database *db = arg;
+
+    database_look(db);
+    if (db->is_notified || db->look_step == ARRAY_LEN(relook_ns))
+        return;
+    loop_timer_start(&db->look_timer, relook_ns[db->look_step++]);
+}
+
+static void wal_changed(void *arg, uint32_t events UNUSED, const char *name UNUSED)
+{
+    struct database *db = arg;
+
+    db->look_step = 0;
+    look_again(db);
+}
+
+static void file_changed(void *arg, uint32_t events UNUSED, const char *name UNUSED)
+{
+    struct database *db = arg;
+
+    if (database_is_following(db))
+        task_queue_push(&db->queue, &db->advance_task);
+}
+
+/* ---- noting without shipping: the store is away, or somebody suspects a move ---- */
+
+static int advance_checked(struct database *db, struct error *err)
+{
+    db->is_moved = follower_check_moved(db->follower) == FOLLOW_MOVED;
+    if (db->is_moved) {
+        return error_set(err, ERR_WRONG_STATE, 0,
+                         "%s names another file now (or none): it was moved, deleted or replaced",
+                         db->path);
+    }
+    if (follower_advance(db->follower, database_note, db, &db->task_result, err) < 0)
+        return -1;
+    if (db->task_result == ADVANCE_UNPROVEN)
+        database_mark_unproven(db);
+    return 0;
+}
+
+static void advance_work(struct task *task)
+{
+    struct database *db = CONTAINER_OF(task, struct database, advance_task);
+
+    error_clear(&db->task_err);
+    if (db->follower && !db->is_released)
+        (void)advance_checked(db, &db->task_err); /* done() looks at task_err */
+}
+
+static void advance_done(struct task *task)
+{
+    struct database *db = CONTAINER_OF(task, struct database, advance_task);
+
+    if (db->task_err.code != ERR_NONE) {
+        database_task_failed(db, "log cannot be followed");
+        return;
+    }
+    database_refresh(db);
+    for (size_t i = 0; i < db->chain_count; i++) {
+        if (db->chains[i].news_count)
+            chain_ship_soon(&db->chains[i]);
+    }
+    database_consider_checkpoint(db);
+}
+
+/* ---- what tasks learned ---- */
+
+void database_refresh(struct database *db)
+{
+    struct error ignored = ERROR_INIT; /* statistics: the next task reports what is wrong */
+
+    if (!database_is_following(db))
+        return;
+    uint32_t before = db->end_seen.frame;
+    bool is_same_log =
+        memcmp(db->end_seen.salt, follower_end(db->follower)->salt, sizeof(db->end_seen.salt)) == 0;
+    db->end_seen = *follower_end(db->follower);
+    if (is_same_log && db->end_seen.frame >= before)
+        db->frames_total += db->end_seen.frame - before;
+    else
+        db->frames_total += db->end_seen.frame;
+    uint64_t commits_before = db->stats_seen.commits_seen;
+    IGNORE(follower_stats(db->follower, &db->stats_seen, &ignored));
+    db->commits_total += db->stats_seen.commits_seen - commits_before;
+    if (db->stats_seen.commits_seen > commits_before && !db->is_notified)
+        db->last_commit_at_ns = env_wall_ns(db->engine->env); /* a task was first to see it */
+    for (size_t i = 0; i < db->chain_count; i++) {
+        struct chain *c = &db->chains[i];
+        c->dirty_page_count = c->dirty.page_count + c->out.entries.count;
+    }
+    db->is_notified = false;
+    watch_wal(db);
+    database_look(db); /* what came between the note and the watch */
+    database_consider_shrink(db);
+}
+
+/* ---- the poll ---- */
+
+void database_poll(struct database *db)
+{
+    if (db->is_closing)
+        return;
+    if (++db->poll_count % SPACE_POLLS == 0)
+        reserve_check(db);
+    if (!database_is_following(db))
+        return;
+    if (db->poll_count % MOVED_POLLS == 0 &&
+        (!watch_is_active(&db->file_watch) || db->poll_count % MOVED_POLLS_WATCHED == 0)) {
+        uint64_t file_id = 0;
+        struct error err = ERROR_INIT;
+        if (page_map_file_id(db->path, &file_id, &err) < 0 || file_id != db->file_id)
+            task_queue_push(&db->queue, &db->advance_task); /* it asks SQLite */
+    }
+    if (db->is_notified) {
+        /* No destination could take it for a whole interval: it is noted all the same. */
+        task_queue_push(&db->queue, &db->advance_task);
+        return;
+    }
+    watch_wal(db);
+    database_look(db);
+}
+
+/* ---- life ---- */
+
+void database_notice_init(struct database *db)
+{
+    db->advance_task =
+        (struct task){.work = advance_work, .done = advance_done, .urgency = TASK_URGENT};
+    loop_timer_init(&db->look_timer, db->engine->loop, look_again, db);
+}
+
+void database_notice_start(struct database *db)
+{
+    struct error ignored = ERROR_INIT; /* the poll asks too */
+
+    IGNORE(watch_add(db->engine->watch, &db->file_watch, db->path,
+                     IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB, file_changed, db, &ignored));
+    watch_wal(db);
+    database_refresh(db);
+}
+
+void database_notice_stop(struct database *db)
+{
+    watch_remove(&db->wal_watch);
+    watch_remove(&db->file_watch);
+    loop_timer_stop(&db->look_timer);
+}
