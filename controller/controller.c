@@ -3,6 +3,7 @@
  */
 #include "controller/controller.h"
 
+#include "controller/run.h"
 #include "lib/cli/cli.h"
 
 static int version_run(const struct invocation *inv UNUSED, struct error *err)
@@ -22,7 +23,7 @@ static const struct command command_version = {
     .run = version_run,
 };
 
-static const struct command *const commands[] = {&command_version, NULL};
+static const struct command *const commands[] = {&command_run, &command_version, NULL};
 
 static const struct program walferry_controller = {
     .name = "walferry-controller",

@@ -16,6 +16,8 @@ struct informer_set {
         struct informer *informer;
     } members[INFORMER_SET_MAX];
     size_t count;
+    void (*on_synced)(void *arg);
+    void *synced_arg;
 };
 
 int informer_set_new(struct kube_client *client, struct loop *loop, const char *const *namespaces,
@@ -99,6 +101,24 @@ bool informer_set_is_synced(const struct informer_set *set, const char **out_wai
         return false;
     }
     return true;
+}
+
+static void member_synced(void *arg)
+{
+    struct informer_set *set = arg;
+
+    if (!set->on_synced || !informer_set_is_synced(set, NULL))
+        return;
+    void (*fn)(void *fn_arg) = TAKE(set->on_synced);
+    fn(set->synced_arg);
+}
+
+void informer_set_on_synced(struct informer_set *set, void (*fn)(void *arg), void *arg)
+{
+    set->on_synced = fn;
+    set->synced_arg = arg;
+    for (size_t i = 0; i < set->count; i++)
+        informer_on_synced(set->members[i].informer, member_synced, set);
 }
 
 const struct informer *informer_set_at(const struct informer_set *set, size_t idx)

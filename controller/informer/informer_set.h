@@ -30,6 +30,9 @@ MUST_USE int informer_set_start(struct informer_set *set, struct error *err);
 /* Whether all have had their first picture; else *out_waiting (may be NULL) is one that has not. */
 bool informer_set_is_synced(const struct informer_set *set, const char **out_waiting);
 
+/* fn is called once, from the loop, when all that were asked for so far are synced. */
+void informer_set_on_synced(struct informer_set *set, void (*fn)(void *arg), void *arg);
+
 /* For metrics: the nth informer, NULL beyond the last. */
 const struct informer *informer_set_at(const struct informer_set *set, size_t idx);
 
