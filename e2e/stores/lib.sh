@@ -6,6 +6,7 @@
 #                        $store_missing, where it is not installed
 #   scene PREFIX         in a test: a database with ten rows ($db), replicated to PREFIX ($it)
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # what e2e/lib.sh reads and sets
 
 db=
 it=
