@@ -464,12 +464,27 @@ static bool put_right(struct s3_request *r, const struct http_response *response
     return s3_target_set_region(target, region);
 }
 
+/*
+ * Whether the answer under way is about an object. A 200 with an error document in its place is
+ * not, and must be noticed before the document is taken for the object's bytes.
+ */
+static bool is_of_an_object(const struct s3_request *r)
+{
+    const struct http_response so_far = {.exchange = r->exchange};
+
+    return http_response_header(&so_far, "ETag") || http_response_header(&so_far, "Last-Modified");
+}
+
 static int on_http_data(void *arg, struct slice chunk, struct error *err)
 {
     struct s3_request *r = arg;
 
     if (r->is_canceled)
         return error_set(err, ERR_CANCELED, 0, "canceled");
+    if (r->range.tried == 0 && !is_of_an_object(r)) {
+        return error_set(err, ERR_UNAVAILABLE, 0,
+                         "an answer with neither ETag nor Last-Modified: not an object");
+    }
     r->range.tried += chunk.n;
     r->range.given += chunk.n;
     if (r->spec.range_bytes > 0 && r->range.given > r->spec.range_bytes) {

@@ -72,7 +72,7 @@ struct storage_s3_config {
 
     const char *access_key_id; /* both or none; NULL: the chain of credentials.h */
     const char *secret_access_key;
-    const char *session_token; /* NULL: none */
+    const char *session_token;    /* NULL: none */
     const char *credentials_path; /* folder of files with the keys; NULL: none. credentials.h */
 
     const char *storage_class; /* NULL: the bucket's default */

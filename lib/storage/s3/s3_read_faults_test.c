@@ -126,10 +126,38 @@ static void test_an_answer_cut_among_its_headers_is_asked_for_again(void **state
     script_end(&script, st, 2);
 }
 
+static void test_an_error_document_is_not_taken_for_the_object(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.expect = "range: bytes=2-5",
+         .status = "200 OK",
+         .is_no_object = true,
+         .body = ERROR_BODY("InternalError")},
+        {.expect = "range: bytes=2-5",
+         .status = "206 Partial Content",
+         .headers = "Content-Range: bytes 2-5/10\r\n",
+         .body = "2345"},
+        {.expect = "GET /b/p/k", .status = "200 OK", .is_no_object = true, .body = "oops"},
+        {.expect = "GET /b/p/k", .status = "200 OK", .body = "whole"},
+    };
+    struct script script;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
+
+    script_start(&script, steps, ARRAY_LEN(steps));
+    struct storage *st = storage_on(&script);
+    assert_ok(storage_get_wait(st, "k", 2, 4, &got, &err), &err);
+    assert_string_equal(buf_str(&got), "2345");
+    buf_clear(&got);
+    assert_ok(storage_get_wait(st, "k", 0, 0, &got, &err), &err);
+    assert_string_equal(buf_str(&got), "whole");
+    script_end(&script, st, 4);
+}
+
 static void test_a_head_without_an_object_is_asked_again(void **state UNUSED)
 {
     struct script_step steps[] = {
-        {.expect = "HEAD /b/p/k", .status = "200 OK", .announced = 120},
+        {.expect = "HEAD /b/p/k", .status = "200 OK", .announced = 120, .is_no_object = true},
         {.expect = "HEAD /b/p/k",
          .status = "200 OK",
          .headers = "ETag: \"e\"\r\nx-amz-meta-litestream-timestamp: 2026-11-21T09:37:00.5Z\r\n",
@@ -202,6 +230,7 @@ int main(void)
         TEST(test_progress_renews_the_tries_of_a_read),
         TEST(test_an_object_replaced_while_it_is_read_is_corrupt),
         TEST(test_an_answer_cut_among_its_headers_is_asked_for_again),
+        TEST(test_an_error_document_is_not_taken_for_the_object),
         TEST(test_a_head_without_an_object_is_asked_again),
         TEST(test_ranges_that_were_not_asked_for_are_refused),
         TEST(test_a_reader_that_refuses_is_not_read_to_again),

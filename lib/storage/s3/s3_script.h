@@ -34,6 +34,7 @@ struct script_step {
     const char *body;    /* NULL: none */
     size_t announced;    /* Content-Length, if not that of body */
     bool has_reset;      /* the connection is reset behind the body */
+    bool is_no_object;   /* none of the headers that tell of an object, unless given */
     bool has_half_head;  /* the connection ends among the headers: before the given ones */
     atomic_bool has_taken;
 };
@@ -113,9 +114,11 @@ static inline void script_answer(int fd, const char *request, const struct scrip
         step = &unexpected;
     const char *body = step->body && strncmp(request, "HEAD ", 5) != 0 ? step->body : "";
     size_t n = step->announced ? step->announced : strlen(step->body ? step->body : "");
-    int head_n = snprintf(head, sizeof(head),
-                          "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
-                          step->status, n, step->headers ? step->headers : "");
+    int head_n = snprintf(
+        head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s%s\r\n",
+        step->status, n,
+        step->is_no_object ? "" : "Last-Modified: Sat, 21 Nov 2026 09:37:00 GMT\r\n",
+        step->headers ? step->headers : "");
     if (step->has_half_head) {
         ssize_t put = write(fd, head, strlen("HTTP/1.1 \r\n") + strlen(step->status));
         (void)put; /* ends in any case */
