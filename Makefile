@@ -57,8 +57,8 @@ BASE_LIBS   := $(LDFLAGS_$(VARIANT)) $(PKG_LIBS)
 
 find_c = $(sort $(shell find $(1) -name '*.c' ! -name '*_test.c' ! -name '*_fuzz.c' 2>/dev/null))
 LIB_SRC     := $(filter-out lib/testing/%,$(call find_c,lib))
-TESTING_SRC := $(call find_c,lib/testing)
-SIDECAR_SRC := $(filter-out sidecar/main.c,$(call find_c,sidecar))
+TESTING_SRC := $(filter-out sidecar/sim/main.c,$(call find_c,lib/testing sidecar/sim))
+SIDECAR_SRC := $(filter-out sidecar/main.c sidecar/sim/%,$(call find_c,sidecar))
 # A program is a main.c; everything else of its folder is shared by its tests.
 CONTROLLER_MAINS := controller/main.c controller/plugin/main.c
 CONTROLLER_SRC   := $(filter-out $(CONTROLLER_MAINS),$(call find_c,controller))
@@ -77,7 +77,7 @@ FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
 .PHONY: all help deps peers demo test test-build fuzz-build compare bench fuzz asan tsan lint format \
-        chaos coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
+        chaos sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -160,6 +160,8 @@ $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(ARCHIVES)
 	$(link_one)
 $(OUT)/bin/%_fuzz: $(OUT)/obj/%_fuzz.o $(ARCHIVES)
 	$(link_one)
+$(OUT)/bin/walferry-sim: $(OUT)/obj/sidecar/sim/main.o $(ARCHIVES)
+	$(link_one)
 
 # Warnings and language, no optimisation: what clang's tools need to know.
 compile_commands.json: FORCE
@@ -218,6 +220,9 @@ CHAOS_ROUNDS ?= 1000
 chaos: all $(E2E_BIN) ## Kill application, sidecar, store and disk CHAOS_ROUNDS times (default 1000)
 	$(Q).ci/peers || true
 	$(Q)CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) e2e/crash/chaos_test.sh
+
+sim: $(OUT)/bin/walferry-sim ## Play lives of walferry in a simulated world (SIM_SEEDS=n, SIM_SEED=n SIM_TRACE=1)
+	$(Q)$(OUT)/bin/walferry-sim
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), from its kept seeds

@@ -261,14 +261,12 @@ static int vfs_open(sqlite3_vfs *vfs UNUSED, const char *name, sqlite3_file *fil
     return rc;
 }
 
-int lock_vfs_register(struct error *err)
+int lock_vfs_stand_on(const char *vfs_name, struct error *err)
 {
-    if (real_vfs) {
-        return 0;
-    }
-    sqlite3_vfs *found = sqlite3_vfs_find(NULL);
+    sqlite3_vfs *found = sqlite3_vfs_find(vfs_name);
     if (!found) {
-        return error_set(err, ERR_WRONG_STATE, 0, "SQLite has no default VFS");
+        return error_set(err, ERR_WRONG_STATE, 0, "SQLite has no VFS \"%s\"",
+                         vfs_name ? vfs_name : "(default)");
     }
     lock_vfs = *found;
     lock_vfs.pNext = NULL;
@@ -282,4 +280,9 @@ int lock_vfs_register(struct error *err)
     }
     real_vfs = found;
     return 0;
+}
+
+int lock_vfs_register(struct error *err)
+{
+    return real_vfs ? 0 : lock_vfs_stand_on(NULL, err);
 }

@@ -27,6 +27,12 @@
 MUST_USE int lock_vfs_register(struct error *err);
 
 /*
+ * Puts the VFS in front of the one of this name instead (NULL: the default one). While no
+ * connection is open. For tests and the simulation. Errors as above.
+ */
+MUST_USE int lock_vfs_stand_on(const char *vfs_name, struct error *err);
+
+/*
  * The reader slot whose lock the connection of this file holds: 0..4, or -1.
  * file: the database file of a connection opened with LOCK_VFS_NAME (SQLITE_FCNTL_FILE_POINTER).
  */

@@ -1,0 +1,73 @@
+/*
+ * sidecar/sim: deterministic simulation of what ships. The real engine, the real restore and real
+ * SQLite live whole lives in a simulated world (lib/testing/sim.h), hours in milliseconds, and a
+ * model knows what must be true.
+ *
+ *   play.c      one seed: draws the configuration and the rates of all faults, plays the script
+ *   pod.c       a machine: a volume, an application, walferry; how each of them lives and dies
+ *   application.c  what applications do to a database
+ *   model.c     the commits that were made and acknowledged
+ *   judge.c     restores, and asks the model whether the answer may be what it is
+ *   runner.c    many seeds on all cores; replay of one
+ *   main.c      the program behind `make sim`
+ *
+ * What is asserted (the promises of docs/architecture.md):
+ *   - what was acknowledged is in every later restore of the newest state
+ *   - every state that restores is a state that the application had committed, byte for byte
+ *   - a TXID means the same state for ever; TXIDs are created in order, each once
+ *   - a restore to a moment is the state at the last boundary at or before it, and every moment of
+ *     the retention window has one
+ *   - once faults have stopped, replication goes on by itself (or after a restore, where two
+ *     writers or a stale volume were at work) and ships everything
+ *   - nothing leaks: memory, descriptors
+ *
+ * A seed is a whole life: the same seed makes the same life, event by event, so a failure is
+ * replayed by its number.
+ */
+#ifndef WALFERRY_SIDECAR_SIM_SIM_H
+#define WALFERRY_SIDECAR_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* What a life was. */
+struct play_outcome {
+    uint64_t trace_hash;
+    uint64_t trace_count;
+    uint64_t operations;   /* of files and databases */
+    uint64_t simulated_ns; /* of the world's time */
+    unsigned commits;
+    unsigned objects;  /* created in stores */
+    unsigned restores; /* judged */
+    unsigned deaths;
+    bool was_alone; /* one writer, nothing that asks for a person */
+};
+
+/*
+ * Plays a seed in `folder`, which is made, and becomes the working directory of the process. What goes wrong is printed with how to replay
+ * it, and ends the process (or the cmocka test that runs). trace_to: NULL, or where each event is
+ * printed.
+ */
+void play_seed(uint64_t seed, const char *folder, FILE *trace_to, struct play_outcome *out);
+
+struct runner_options {
+    uint64_t first_seed;
+    uint64_t count;
+    double seconds_max; /* no new seed is begun after so long; 0: no such limit */
+    unsigned jobs;      /* processes side by side; 0: one a core */
+    bool is_quiet;      /* no line of progress */
+};
+
+struct runner_outcome {
+    uint64_t played;
+    uint64_t failed;
+    uint64_t first_failed; /* the lowest seed that failed */
+    double seconds;
+    struct play_outcome sum;
+};
+
+/* Plays many seeds in child processes. Prints each failed seed. */
+void runner_run(const struct runner_options *options, struct runner_outcome *out);
+
+#endif
