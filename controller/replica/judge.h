@@ -38,8 +38,9 @@ struct replica_view {
     const struct bucket_item *unavailable_bucket; /* one that says no; NULL: none does */
     bool is_bucket_unprobed;                      /* one has not been looked at yet */
     const char *prefix_rival; /* "namespace/name" that writes to the same prefix; NULL: none */
+    struct verification verified;
     bool is_verification_running;
-    uint64_t verification_due_ns; /* the next one by schedule; 0: none */
+    uint64_t verification_due_ns; /* when the schedule asked for one last; 0: never */
     uint64_t now_ns;
 };
 

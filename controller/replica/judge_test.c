@@ -191,21 +191,22 @@ static void suspended(struct scene *s)
 static void verified(struct scene *s)
 {
     s->replica.verification.schedule = text_cron;
-    s->item.verified_ns = 900 * NS_PER_SEC;
-    (void)snprintf(s->item.verified_result, sizeof(s->item.verified_result), "Passed");
-    s->view.verification_due_ns = 2000 * NS_PER_SEC;
+    s->view.verified.at_ns = 900 * NS_PER_SEC;
+    s->view.verified.has_passed = true;
+    s->view.verification_due_ns = 800 * NS_PER_SEC;
 }
 
 static void verification_failed(struct scene *s)
 {
     verified(s);
-    (void)snprintf(s->item.verified_result, sizeof(s->item.verified_result), "Failed");
-    (void)snprintf(s->item.verified_message, sizeof(s->item.verified_message), "page 7: checksum");
+    s->view.verified.has_passed = false;
+    (void)snprintf(s->view.verified.message, sizeof(s->view.verified.message), "page 7: checksum");
 }
 
 static void verification_is_overdue(struct scene *s)
 {
     verified(s);
+    s->view.verification_due_ns = 2000 * NS_PER_SEC;
     s->view.now_ns = 2000 * NS_PER_SEC + NS_PER_DAY;
 }
 

@@ -53,16 +53,18 @@ static void replica_item_free(void *item)
     free(r);
 }
 
-static void verification_read(struct jsonval v, struct replica_item *item)
+static void verification_read(struct jsonval v, struct verification *out)
 {
     struct error ignored = ERROR_INIT; /* as in text_put() */
+    char result[16];
 
-    if (time_read(jsonval_get(v, "time"), &item->verified_ns, &ignored) < 0 ||
-        jsonval_u64_or(jsonval_get(v, "durationSeconds"), 0, &item->verified_seconds, &ignored) < 0)
-        item->verified_ns = 0;
-    text_put(jsonval_get(v, "result"), item->verified_result, sizeof(item->verified_result));
-    text_put(jsonval_get(v, "message"), item->verified_message, sizeof(item->verified_message));
-    text_put(jsonval_get(v, "txid"), item->verified_txid, sizeof(item->verified_txid));
+    if (time_read(jsonval_get(v, "time"), &out->at_ns, &ignored) < 0 ||
+        jsonval_u64_or(jsonval_get(v, "durationSeconds"), 0, &out->seconds, &ignored) < 0)
+        out->at_ns = 0;
+    text_put(jsonval_get(v, "result"), result, sizeof(result));
+    out->has_passed = strcmp(result, "Passed") == 0;
+    text_put(jsonval_get(v, "message"), out->message, sizeof(out->message));
+    text_put(jsonval_get(v, "txid"), out->txid, sizeof(out->txid));
 }
 
 static int replica_project(struct jsonval object, void **out_item, struct error *err)
@@ -76,7 +78,7 @@ static int replica_project(struct jsonval object, void **out_item, struct error 
         return -1;
     }
     condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
-    verification_read(jsonval_way(object, "status.lastVerification"), item);
+    verification_read(jsonval_way(object, "status.lastVerification"), &item->verified);
     *out_item = item;
     return 0;
 }
@@ -415,4 +417,54 @@ const struct informer_kind kind_jobs = {
     .project = job_project,
     .item_free = job_item_free,
     .indexes = {[JOBS_BY_OWNER] = {"owner", values_by_owner}},
+};
+
+/* ---- CronJobs ---- */
+
+static void cron_job_item_free(void *item)
+{
+    struct cron_job_item *c = item;
+
+    if (!c)
+        return;
+    free(c->namespace_name);
+    free(c->name);
+    free(c->owner);
+    free(c);
+}
+
+static int cron_job_read(struct jsonval object, struct cron_job_item *c, struct error *err)
+{
+    struct jsonval meta = jsonval_get(object, "metadata");
+
+    if (text_dup(jsonval_get(meta, "namespace"), &c->namespace_name, err) < 0 ||
+        text_dup(jsonval_get(meta, "name"), &c->name, err) < 0 ||
+        text_dup(jsonval_get(jsonval_get(meta, "labels"), INJECT_JOB_LABEL_OWNER), &c->owner, err) <
+            0 ||
+        time_read(jsonval_way(object, "status.lastScheduleTime"), &c->scheduled_ns, err) < 0)
+        return -1;
+    return c->namespace_name && c->name && c->owner
+               ? 0
+               : jsonval_error(meta, err, ERR_CORRUPT, "a CronJob without our labels");
+}
+
+static int cron_job_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct cron_job_item *c = mem_new(1, sizeof(*c), err);
+
+    if (!c)
+        return -1;
+    if (cron_job_read(object, c, err) < 0) {
+        cron_job_item_free(c);
+        return -1;
+    }
+    *out_item = c;
+    return 0;
+}
+
+const struct informer_kind kind_cron_jobs = {
+    .resource = &kube_cron_jobs,
+    .label_selector = INJECT_JOB_LABEL_MANAGER "=walferry",
+    .project = cron_job_project,
+    .item_free = cron_job_item_free,
 };

@@ -15,14 +15,19 @@
 
 /* ---- SqliteReplica ---- */
 
+/* How the last real restore ended. */
+struct verification {
+    uint64_t at_ns; /* 0: there was none */
+    bool has_passed;
+    uint64_t seconds;
+    char txid[17];
+    char message[256];
+};
+
 struct replica_item {
     struct api_replica *replica;
     struct condition_marks marks;
-    uint64_t verified_ns;     /* status.lastVerification.time; 0: never */
-    char verified_result[16]; /* status.lastVerification.result: "Passed", "Failed" */
-    char verified_message[256];
-    char verified_txid[17];
-    uint64_t verified_seconds;
+    struct verification verified; /* status.lastVerification */
 };
 
 extern const struct informer_kind kind_replicas;
@@ -104,5 +109,16 @@ extern const struct informer_kind kind_jobs;
 enum {
     JOBS_BY_OWNER, /* "namespace/purpose/owner" */
 };
+
+/* ---- CronJobs of ours ---- */
+
+struct cron_job_item {
+    char *namespace_name;
+    char *name;
+    char *owner;
+    uint64_t scheduled_ns; /* status.lastScheduleTime; 0: never */
+};
+
+extern const struct informer_kind kind_cron_jobs;
 
 #endif

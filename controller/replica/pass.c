@@ -2,8 +2,9 @@
  * One pass over one SqliteReplica.
  *
  *   1. config   the ConfigMap that the sidecars read, if its text is another than last time
- *   2. scrape   /status of every pod that has a running sidecar, in parallel
- *   3. status   judge what was seen, record events, apply the status if it says something new
+ *   2. verify   the CronJob that restores for real, and what its last Job found (verify.c)
+ *   3. scrape   /status of every pod that has a running sidecar, in parallel
+ *   4. status   judge what was seen, record events, apply the status if it says something new
  *
  * Nothing borrowed from a cache survives a turn of the loop: each step looks again, and pods are
  * recognised by their uid. A resource that is gone ends its pass at the next step.
@@ -15,7 +16,6 @@
 #include "controller/replica/pass_internal.h"
 #include "lib/ltx/crc64.h"
 
-static void scrape_begin(struct pass *p);
 static void status_begin(struct pass *p);
 
 static void pass_end(struct pass *p, enum queue_outcome outcome)
@@ -27,8 +27,7 @@ static void pass_end(struct pass *p, enum queue_outcome outcome)
     free(p);
 }
 
-/* The resource, as the cache has it now. NULL: it is gone, and the pass has ended. */
-static const struct replica_item *pass_item(struct pass *p)
+const struct replica_item *pass_item(struct pass *p)
 {
     const struct replica_item *item = informer_get_key(p->r->replicas, p->key);
 
@@ -39,7 +38,7 @@ static const struct replica_item *pass_item(struct pass *p)
     return NULL;
 }
 
-static void pass_fail(struct pass *p, const char *what, const struct error *err)
+void pass_fail(struct pass *p, const char *what, const struct error *err)
 {
     LOG_WARN(p->r->context.log, "reconcile failed", LOG_STR("sqlitereplica", p->key),
              LOG_STR("step", what), LOG_ERR(err), LOG_HINT(err));
@@ -62,7 +61,7 @@ static void on_config(void *arg, const struct kube_answer *answer)
     struct memory *m = reconcile_memory(p->r, p->key, &err);
     if (m)
         m->config_crc = p->crc; /* no memory: applied once more, which changes nothing */
-    scrape_begin(p);
+    verify_begin(p);
 }
 
 static int config_apply(struct pass *p, const struct api_replica *replica, struct slice config,
@@ -90,7 +89,7 @@ static int config_apply(struct pass *p, const struct api_replica *replica, struc
 static void config_refuse(struct pass *p, const struct error *err)
 {
     p->config_err = *err;
-    scrape_begin(p);
+    verify_begin(p);
 }
 
 /* *out_is_under_way: on_config() goes on. */
@@ -138,10 +137,10 @@ void pass_begin(struct reconcile *r, const char *key)
         return;
     }
     if (!is_under_way)
-        scrape_begin(p);
+        verify_begin(p);
 }
 
-/* ---- 2. scrape ---- */
+/* ---- 3. scrape ---- */
 
 static void on_scrape(void *arg, struct observed *observed, const struct error *err)
 {
@@ -172,7 +171,7 @@ static void pod_scrape(void *arg, const char *key UNUSED, const void *item)
         p->pending_count++;
 }
 
-static void scrape_begin(struct pass *p)
+void pass_after_verify(struct pass *p)
 {
     if (!pass_item(p))
         return;
@@ -181,7 +180,7 @@ static void scrape_begin(struct pass *p)
         status_begin(p);
 }
 
-/* ---- 3. status ---- */
+/* ---- 4. status ---- */
 
 static void on_status(void *arg, const struct kube_answer *answer)
 {

@@ -4,6 +4,7 @@
 #ifndef WALFERRY_CONTROLLER_REPLICA_PASS_INTERNAL_H
 #define WALFERRY_CONTROLLER_REPLICA_PASS_INTERNAL_H
 
+#include "controller/replica/job_result.h"
 #include "controller/replica/reconcile_internal.h"
 
 /* One pod's answer. */
@@ -21,6 +22,10 @@ struct pass {
     struct kube_request *request; /* under way; NULL: none */
     uint64_t crc;                 /* of the body that is being written */
     struct error config_err;      /* why no configuration can be made; ERR_NONE: there is one */
+    struct job_result_request *result; /* under way; NULL: none */
+    struct verification verified;      /* how the last one ended; as in the cache, or newer */
+    uint64_t job_created_ns, job_finished_ns; /* of the Job whose result is being read */
+    bool has_job_failed;
     struct sight sights[JUDGE_PODS_MAX];
     size_t sight_count;
     size_t pending_count; /* scrapes under way */
@@ -36,6 +41,22 @@ struct writing {
     char spec_hash[INJECT_HASH_BYTES];
     char rival[INFORMER_KEY_BYTES];
 };
+
+/*
+ * Step 2 of a pass: the CronJob that verifies, and what its last Job found. Leads to
+ * pass_after_verify(). verify.c
+ */
+void verify_begin(struct pass *p);
+void pass_after_verify(struct pass *p);
+
+/* Logs, and ends the pass to be tried again. */
+void pass_fail(struct pass *p, const char *what, const struct error *err);
+
+/* The resource, as the cache has it now. NULL: it is gone, and the pass has ended. */
+const struct replica_item *pass_item(struct pass *p);
+
+/* The newest verification Job of a resource that the cache knows; NULL: none. */
+const struct job_item *verify_job(const struct reconcile *r, const struct api_meta *meta);
 
 /*
  * Fills w->view from the caches and the pass's answers; borrowed until the loop turns.

@@ -105,6 +105,16 @@ static void on_pod(void *arg, const struct informer_change *change)
     pod_owner_add(r, change->after);
 }
 
+static void on_job(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+    const struct job_item *job = change->after ? change->after : change->before;
+    char key[INFORMER_KEY_BYTES];
+
+    if (strcmp(job->purpose, "verify") == 0 && !change->is_resync)
+        queue_add(r->queue, informer_key(job->namespace_name, job->owner, key), QUEUE_CHANGE);
+}
+
 size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
                          const struct bucket_item *out[static BUCKETS_MAX])
 {
@@ -143,6 +153,7 @@ static void reconcile_free(void *state)
     informer_unlisten(r->replicas, on_replica, r);
     informer_unlisten(r->buckets, on_bucket, r);
     informer_unlisten(r->pods, on_pod, r);
+    informer_unlisten(r->jobs, on_job, r);
     queue_free(r->queue);
     scraper_free(r->scraper);
     tdestroy(r->memories, memory_free);
@@ -158,10 +169,13 @@ static int reconcile_open(struct reconcile *r, struct error *err)
     if (informer_set_get(set, &kind_replicas, &r->replicas, err) < 0 ||
         informer_set_get(set, &kind_buckets, &r->buckets, err) < 0 ||
         informer_set_get(set, &kind_pods, &r->pods, err) < 0 ||
+        informer_set_get(set, &kind_jobs, &r->jobs, err) < 0 ||
+        informer_set_get(set, &kind_cron_jobs, &r->cron_jobs, err) < 0 ||
         scraper_new(r->context.loop, &r->scraper, err) < 0 ||
         queue_new(r->context.loop, &queue, &r->queue, err) < 0 ||
         informer_listen(r->replicas, on_replica, r, err) < 0 ||
-        informer_listen(r->buckets, on_bucket, r, err) < 0)
+        informer_listen(r->buckets, on_bucket, r, err) < 0 ||
+        informer_listen(r->jobs, on_job, r, err) < 0)
         return -1;
     return informer_listen(r->pods, on_pod, r, err);
 }

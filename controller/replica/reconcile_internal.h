@@ -23,6 +23,7 @@ enum {
 struct memory {
     char *key;
     uint64_t config_crc;
+    uint64_t cron_crc; /* of the CronJob; 0: none was written */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
     bool has_lag;
@@ -38,6 +39,8 @@ struct reconcile {
     struct informer *replicas;
     struct informer *buckets;
     struct informer *pods;
+    struct informer *jobs;
+    struct informer *cron_jobs;
     struct queue *queue;
     struct scraper *scraper;
     void *memories; /* tsearch() tree of struct memory */
@@ -60,6 +63,11 @@ void pass_begin(struct reconcile *r, const char *key);
  */
 size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
                          const struct bucket_item *out[static BUCKETS_MAX]);
+
+/* ---- verify.c ---- */
+
+/* "walferry-verify-NAME", the CronJob of a resource. Returns out. */
+const char *verify_cron_name(const char *name, char out[static KUBE_NAME_BYTES_MAX + 1]);
 
 /* ---- status_body.c ---- */
 

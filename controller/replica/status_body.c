@@ -61,16 +61,16 @@ static void put_figures(const struct replica_view *view, const struct replica_ou
     }
 }
 
-static void put_verification(const struct replica_item *item, struct json_writer *w)
+static void put_verification(const struct verification *last, struct json_writer *w)
 {
-    if (item->verified_ns == 0)
+    if (last->at_ns == 0)
         return;
     json_writer_object(w, "lastVerification");
-    put_time(w, "time", item->verified_ns);
-    put_text(w, "result", item->verified_result);
-    put_text(w, "txid", item->verified_txid);
-    json_writer_u64(w, "durationSeconds", item->verified_seconds);
-    put_text(w, "message", item->verified_message);
+    put_time(w, "time", last->at_ns);
+    json_writer_str(w, "result", last->has_passed ? "Passed" : "Failed");
+    put_text(w, "txid", last->txid);
+    json_writer_u64(w, "durationSeconds", last->seconds);
+    put_text(w, "message", last->message);
     json_writer_end(w);
 }
 
@@ -141,7 +141,7 @@ int status_body(const struct replica_view *view, const struct replica_outcome *o
     json_writer_end(&w);
     json_writer_object(&w, "status");
     put_figures(view, outcome, &w);
-    put_verification(view->item, &w);
+    put_verification(&view->verified, &w);
     put_rows(outcome, &w);
     if (put_prefixes(view, outcome, buckets, bucket_count, &w, err) < 0)
         return -1;

@@ -75,6 +75,19 @@ static void buckets_view(struct replica_view *view, const struct bucket_item *co
     }
 }
 
+static void verification_view(const struct pass *p, const struct api_meta *meta,
+                              struct replica_view *view)
+{
+    const struct job_item *job = verify_job(p->r, meta);
+    char name[KUBE_NAME_BYTES_MAX + 1];
+    const struct cron_job_item *cron =
+        informer_get(p->r->cron_jobs, meta->namespace_name, verify_cron_name(meta->name, name));
+
+    view->verified = p->verified;
+    view->is_verification_running = job && !job->is_complete && !job->is_failed;
+    view->verification_due_ns = cron ? cron->scheduled_ns : 0;
+}
+
 int view_build(const struct pass *p, const struct replica_item *item, struct writing *w,
                struct error *err)
 {
@@ -88,6 +101,7 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
         w->buckets[i] = w->found[i]->bucket;
     buckets_view(&w->view, w->found, w->bucket_count);
     informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_view_add, &builder);
+    verification_view(p, &item->replica->meta, &w->view);
     if (p->config_err.code != ERR_NONE)
         w->view.config_error = p->config_err.text;
     else if (inject_spec_hash(item->replica, w->buckets, w->bucket_count, &options, w->spec_hash,

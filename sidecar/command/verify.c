@@ -26,8 +26,10 @@ struct verify_args {
     const char *replica;
     const char *subset;
     const char *scratch;
+    uint64_t jitter_ns;
     bool list;
     bool drill;
+    bool faults;
     bool json;
 };
 
@@ -47,6 +49,10 @@ static const struct flag flags[] = {
     {"drill", FLAG_SWITCH, AT(drill), NULL,
      "restore for real to a temporary file, check it with SQLite, throw it away", NULL},
     {"scratch", FLAG_TEXT, AT(scratch), "FOLDER", "where the drill restores to", "/tmp"},
+    {"faults", FLAG_SWITCH, AT(faults), NULL, "with -json: name only the objects that have one",
+     NULL},
+    {"jitter", FLAG_DURATION, AT(jitter_ns), "D",
+     "begin at a random moment within D: for many that are started at once", NULL},
     {"json", FLAG_SWITCH, AT(json), NULL, "print JSON", NULL},
 };
 
@@ -83,6 +89,8 @@ static void finding_print(void *arg, const struct audit_finding *f)
     struct report *r = arg;
     char txid[LTX_TXID_TEXT_BYTES];
 
+    if (f->kind == AUDIT_OBJECT_OK && (!r->args->json || r->args->faults))
+        return;
     if (r->args->json) {
         json_writer_object(&r->w, NULL);
         json_writer_str(&r->w, "status", audit_kind_name(f->kind));
@@ -94,8 +102,6 @@ static void finding_print(void *arg, const struct audit_finding *f)
         json_writer_end(&r->w);
         return;
     }
-    if (f->kind == AUDIT_OBJECT_OK)
-        return;
     if (buf_printf(&r->out, &r->err, "%-11s level %u  %016" PRIx64 "-%016" PRIx64 "  %s\n",
                    audit_kind_name(f->kind), f->level, f->min_txid, f->max_txid, f->text) < 0)
         return; /* r->err is looked at in the end */
@@ -247,6 +253,23 @@ static int arguments_check(struct loop *loop, struct report *r, struct error *er
     return exists ? 0 : error_set(err, ERR_USAGE, 0, "-scratch: %s is not there", r->args->scratch);
 }
 
+static void jitter_is_over(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void jitter_wait(struct loop *loop, uint64_t jitter_ns)
+{
+    struct loop_timer timer;
+    bool is_over = false;
+
+    if (jitter_ns == 0)
+        return;
+    loop_timer_init(&timer, loop, jitter_is_over, &is_over);
+    loop_timer_start(&timer, env_random_below(loop_env(loop), jitter_ns));
+    (void)loop_run_until(loop, &is_over); /* the timer is armed: it ends */
+}
+
 static int verify_all(struct loop *loop, struct report *r, const char *arg, struct error *err)
 {
     CLEANUP(target_close) struct target t = {.count = 0};
@@ -291,6 +314,7 @@ static int run(const struct invocation *inv, struct error *err)
     if (loop_new(inv->env, WORKERS, &loop, err) < 0)
         return -1;
     json_writer_init(&r.w, &r.out, JSON_PRETTY);
+    jitter_wait(loop, r.args->jitter_ns);
     int rc = verify_all(loop, &r, inv->positional[0], err);
     loop_run(loop); /* what the storages still close */
     loop_free(loop);

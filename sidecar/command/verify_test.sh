@@ -27,6 +27,8 @@ damaged() {
     expect 4 verify -json "file://$work/replica"
     json_is "[f['status'] for f in d[0]['findings']] == ['ok', 'damaged', 'ok']"
     json_is "d[0]['findings'][1]['detail'] and d[0]['faults'] == 1"
+    expect 4 verify -json -faults -jitter 1ms "file://$work/replica"
+    json_is "[f['status'] for f in d[0]['findings']] == ['damaged']"
     # The listing alone cannot know.
     expect 0 verify -list "file://$work/replica"
 }

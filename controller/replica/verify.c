@@ -1,0 +1,231 @@
+/*
+ * Verification by schedule: a CronJob restores for real, checks every page and SQLite's own check,
+ * and throws it away. Schedule and time zone are Kubernetes' business; jitter is the command's.
+ *
+ *   1. no schedule: the CronJob goes; a schedule: it is applied when its text has changed
+ *   2. a Job that ended after the verification that the status tells of is read
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/replica/pass_internal.h"
+#include "lib/ltx/crc64.h"
+
+enum {
+    VERIFY_DEADLINE_S = 6 * 3600,
+    VERIFY_TTL_S = 86400,
+};
+
+const char *verify_cron_name(const char *name, char out[static KUBE_NAME_BYTES_MAX + 1])
+{
+    (void)snprintf(out, KUBE_NAME_BYTES_MAX + 1, "walferry-verify-%.52s", name); /* it fits */
+    return out;
+}
+
+static void job_look(void *arg, const char *key UNUSED, const void *item)
+{
+    const struct job_item **newest = arg;
+    const struct job_item *job = item;
+
+    if (!*newest || job->created_ns > (*newest)->created_ns)
+        *newest = job;
+}
+
+const struct job_item *verify_job(const struct reconcile *r, const struct api_meta *meta)
+{
+    CLEANUP(buf_destroy) struct buf key = BUF_INIT(1024);
+    const struct job_item *newest = NULL;
+    struct error ignored = ERROR_INIT; /* no memory: as if there were none; the next pass looks */
+
+    if (buf_printf(&key, &ignored, "%s/verify/%s", meta->namespace_name, meta->name) == 0)
+        informer_each_in(r->jobs, JOBS_BY_OWNER, buf_str(&key), job_look, &newest);
+    return newest;
+}
+
+/* ---- 2. what the last Job found ---- */
+
+/* The texts that people want of the report: the first fault, the drill's TXID. */
+static int report_read(struct jsonval report, struct verification *v, struct error *err)
+{
+    struct jsonval destination = jsonval_first(report);
+    struct jsonval finding = jsonval_first(jsonval_get(destination, "findings"));
+    const char *txid;
+    const char *text;
+
+    if (jsonval_str_or(jsonval_way(destination, "drill.txid"), "", &txid, err) < 0 ||
+        jsonval_str_or(jsonval_get(destination, "error"), "", &text, err) < 0 ||
+        (!*text && jsonval_exists(finding) &&
+         jsonval_str_or(jsonval_get(finding, "detail"), "", &text, err) < 0))
+        return -1;
+    (void)snprintf(v->txid, sizeof(v->txid), "%.16s", txid);
+    (void)snprintf(v->message, sizeof(v->message), "%.255s", text);
+    return 0;
+}
+
+static void on_report(void *arg, const struct job_result *result)
+{
+    struct pass *p = arg;
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    struct error ignored = ERROR_INIT; /* no report: the message itself is what there is to say */
+    struct verification v = {.at_ns = p->job_finished_ns,
+                             .has_passed = !p->has_job_failed,
+                             .seconds = (p->job_finished_ns - p->job_created_ns) / NS_PER_SEC};
+
+    p->result = NULL;
+    if (result->err->code != ERR_NONE) {
+        pass_fail(p, "verification", result->err);
+        return;
+    }
+    if (jsonval_parse(&doc, "report", slice_of_str(result->message), &ignored) < 0 ||
+        report_read(jsonval_root(&doc), &v, &ignored) < 0)
+        (void)snprintf(v.message, sizeof(v.message), "%.255s", result->message);
+    if (!v.message[0])
+        (void)snprintf(v.message, sizeof(v.message), "%s",
+                       v.has_passed ? "Every page is as it was replicated."
+                                    : "The Job ended without saying why.");
+    p->verified = v;
+    pass_after_verify(p);
+}
+
+static void result_begin(struct pass *p)
+{
+    const struct replica_item *item = pass_item(p);
+    struct error err = ERROR_INIT;
+
+    if (!item)
+        return;
+    const struct job_item *job = verify_job(p->r, &item->replica->meta);
+    p->verified = item->verified;
+    /* The status has whole seconds, as the Job has. */
+    if (!job || job->finished_ns / NS_PER_SEC <= item->verified.at_ns / NS_PER_SEC) {
+        pass_after_verify(p);
+        return;
+    }
+    p->job_created_ns = job->created_ns;
+    p->job_finished_ns = job->finished_ns;
+    p->has_job_failed = job->is_failed;
+    if (job_result_start(p->r->context.client, job->namespace_name, job->name, on_report, p,
+                         &p->result, &err) < 0)
+        pass_fail(p, "verification", &err);
+}
+
+/* ---- 1. the CronJob ---- */
+
+static void on_cron_job(void *arg, const struct kube_answer *answer)
+{
+    struct pass *p = arg;
+    struct error err = ERROR_INIT;
+    struct memory *m;
+
+    p->request = NULL;
+    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND) {
+        pass_fail(p, "verification", answer->err);
+        return;
+    }
+    m = reconcile_memory(p->r, p->key, &err);
+    if (m)
+        m->cron_crc = p->crc; /* no memory: applied once more, which changes nothing */
+    result_begin(p);
+}
+
+static int cron_body(const struct pass *p, const struct api_replica *r, const char *name,
+                     struct buf *out, struct error *err)
+{
+    static const char *const how[] = {[API_INTEGRITY_NONE] = "-json",
+                                      [API_INTEGRITY_QUICK] = "-json",
+                                      [API_INTEGRITY_FULL] = "-drill"};
+    CLEANUP(buf_destroy) struct buf config_map = BUF_INIT(KUBE_NAME_BYTES_MAX);
+    const struct bucket_item *found[BUCKETS_MAX];
+    const struct api_bucket *buckets[BUCKETS_MAX];
+    const struct inject_options options = {.image = p->r->context.sidecar_image};
+    char jitter[32];
+    size_t count = reconcile_buckets(p->r, r, found);
+
+    for (size_t i = 0; i < count; i++)
+        buckets[i] = found[i]->bucket;
+    (void)snprintf(jitter, sizeof(jitter), "%" PRIu64 "s", r->verification.jitter_ns / NS_PER_SEC);
+    if (api_replica_config_map(r, &config_map, err) < 0)
+        return -1;
+    struct inject_job job = {
+        .name = name,
+        .purpose = "verify",
+        .owner_kind = kube_sqlite_replicas.kind,
+        .owner_name = r->meta.name,
+        .owner_uid = r->meta.uid,
+        .replica = r,
+        .buckets = buckets,
+        .bucket_count = count,
+        .options = &options,
+        .config_map = buf_str(&config_map),
+        .args = {"verify", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json", "-faults",
+                 how[r->verification.integrity], "-scratch", INJECT_JOB_FOLDER, "-jitter", jitter,
+                 r->databases[0].path},
+        .arg_count = 11,
+        .deadline_seconds = VERIFY_DEADLINE_S,
+        .ttl_seconds = VERIFY_TTL_S,
+    };
+    return inject_cron_job(&job, r->verification.schedule, r->verification.time_zone,
+                           r->is_suspended, out, err);
+}
+
+static int cron_apply(struct pass *p, const struct api_replica *r, bool *out_is_under_way,
+                      struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(INJECT_JOB_BYTES_MAX);
+    char name[KUBE_NAME_BYTES_MAX + 1];
+    const struct memory *m = reconcile_memory(p->r, p->key, err);
+
+    (void)verify_cron_name(r->meta.name, name);
+    if (!m || cron_body(p, r, name, &body, err) < 0)
+        return -1;
+    p->crc = crc64(0, buf_slice(&body));
+    *out_is_under_way = p->crc != m->cron_crc;
+    const struct kube_call call = {.verb = KUBE_APPLY,
+                                   .resource = &kube_cron_jobs,
+                                   .namespace_name = r->meta.namespace_name,
+                                   .name = name,
+                                   .body = buf_slice(&body),
+                                   .field_manager = RECONCILE_MANAGER};
+    return *out_is_under_way
+               ? kube_start(p->r->context.client, &call, on_cron_job, p, &p->request, err)
+               : 0;
+}
+
+static int cron_delete(struct pass *p, const struct cron_job_item *cron, struct error *err)
+{
+    const struct kube_call call = {.verb = KUBE_DELETE,
+                                   .resource = &kube_cron_jobs,
+                                   .namespace_name = cron->namespace_name,
+                                   .name = cron->name,
+                                   .propagation = "Background"};
+
+    p->crc = 0;
+    return kube_start(p->r->context.client, &call, on_cron_job, p, &p->request, err);
+}
+
+void verify_begin(struct pass *p)
+{
+    const struct replica_item *item = pass_item(p);
+    char name[KUBE_NAME_BYTES_MAX + 1];
+    struct error err = ERROR_INIT;
+    bool is_under_way = false;
+    int rc = 0;
+
+    if (!item)
+        return;
+    const struct api_meta *meta = &item->replica->meta;
+    const struct cron_job_item *cron =
+        informer_get(p->r->cron_jobs, meta->namespace_name, verify_cron_name(meta->name, name));
+    bool is_wanted = item->replica->verification.schedule && p->config_err.code == ERR_NONE;
+    if (is_wanted) {
+        rc = cron_apply(p, item->replica, &is_under_way, &err);
+    } else if (cron && !item->replica->verification.schedule) {
+        is_under_way = true;
+        rc = cron_delete(p, cron, &err);
+    }
+    if (rc < 0)
+        pass_fail(p, "verification", &err);
+    else if (!is_under_way)
+        result_begin(p);
+}
