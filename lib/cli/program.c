@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "lib/cli/termination.h"
+#include "lib/yaml/nearest.h"
 
 enum {
+    COMMANDS_MAX = 32,
     HELP_BYTES_MAX = 64 * 1024,
 };
 
@@ -139,8 +141,16 @@ static int command_run(const struct program *program, const struct command *c,
 static int unknown_command(const struct program *program, const char *name)
 {
     struct error err = ERROR_INIT;
+    const char *names[COMMANDS_MAX];
+    size_t count = 0;
 
-    (void)error_set(&err, ERR_USAGE, 0, "unknown command: %.40s", name);
+    for (; program->command[count]; count++) {
+        ASSERT(count < COMMANDS_MAX);
+        names[count] = program->command[count]->name;
+    }
+    const char *guess = nearest_word(name, names, count);
+    (void)error_set(&err, ERR_USAGE, 0, "unknown command: %.40s%s%s%s", name,
+                    guess ? "; did you mean \"" : "", guess ? guess : "", guess ? "\"?" : "");
     (void)error_hint(&err, "\"%s help\" lists the commands", program->name);
     return command_report(&err);
 }

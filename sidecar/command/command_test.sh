@@ -54,7 +54,10 @@ tap_run help_of_an_unknown_command_is_an_error help_unknown
 mistakes() {
     local name
     expect 2 replicat
-    tells 'Error: unknown command: replicat'
+    tells 'Error: unknown command: replicat; did you mean "replicate"?'
+    expect 2 frobnicate
+    tells 'unknown command: frobnicate'
+    lacks "$work/err" 'did you mean'
     tells 'Hint: '
     for name in $names; do
         expect 2 "$name" -no-such-flag

@@ -96,10 +96,15 @@ int config_choose(const struct env *env, const struct config_choice *choice, str
     return 0;
 }
 
-bool argument_is_url(const char *arg)
+bool argument_is_replica(const struct env *env, const char *arg)
 {
     const char *scheme_end = strstr(arg, "://");
-    return scheme_end && strncmp(arg, "sqlite", 6) != 0 && scheme_end != arg;
+    struct error ignored = ERROR_INIT; /* what is not there is no folder */
+    struct stat st;
+
+    if (scheme_end)
+        return strncmp(arg, "sqlite", 6) != 0 && scheme_end != arg;
+    return env_stat(env, arg, &st, &ignored) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int target_open_url(struct loop *loop, const char *url, struct target *t, struct error *err)
@@ -170,9 +175,9 @@ int target_open(struct loop *loop, const struct config_choice *choice, const cha
     struct target t = {.count = 0};
     int rc = -1;
 
-    if (argument_is_url(arg)) {
+    if (argument_is_replica(loop_env(loop), arg)) {
         if (choice->path)
-            (void)error_set(err, ERR_USAGE, 0, "-config goes with a DB_PATH, not with a URL");
+            (void)error_set(err, ERR_USAGE, 0, "-config goes with a DB_PATH, not with a replica");
         else
             rc = target_open_url(loop, arg, &t, err);
     } else if (config_choose(loop_env(loop), choice, &t.config, err) == 0) {

@@ -66,7 +66,10 @@ MUST_USE int target_open(struct loop *loop, const struct config_choice *choice, 
                          struct target *out, struct error *err);
 void target_close(struct target *t);
 
-/* Whether the argument is a URL rather than the path of a database. */
-bool argument_is_url(const char *arg);
+/*
+ * Whether the argument names a replica rather than a database: it is a URL, or a folder that is
+ * there (as `replicate` takes file:///folder without the scheme).
+ */
+bool argument_is_replica(const struct env *env, const char *arg);
 
 #endif

@@ -383,8 +383,8 @@ static int several_check(const struct invocation *inv, struct error *err)
                          inv->positional_count);
     }
     for (int i = 0; i < inv->positional_count; i++) {
-        if (argument_is_url(inv->positional[i]))
-            return error_set(err, ERR_USAGE, 0, "%s: a URL stands alone", inv->positional[i]);
+        if (argument_is_replica(inv->env, inv->positional[i]))
+            return error_set(err, ERR_USAGE, 0, "%s: a replica stands alone", inv->positional[i]);
     }
     return 0;
 }

@@ -112,6 +112,19 @@ progress() {
 }
 tap_run progress_is_told_at_a_terminal_only progress
 
+# As replicate takes it, a folder needs no scheme.
+folder() {
+    replica_make "$work/replica" 2
+    expect 0 restore -o "$work/a.db" "$work/replica"
+    [ "$(db_count "$work/a.db")" -eq 2 ]
+    expect 0 ltx -level all "$work/replica"
+    says "$(txid 2)"
+    expect 0 verify "$work/replica"
+    expect 2 restore -o "$work/b.db" "$work/replicas"
+    tells 'file:///folder'
+}
+tap_run a_folder_that_is_there_is_a_replica folder
+
 as_json() {
     replica_make "$work/replica" 2
     expect 0 restore -json -integrity-check full -o "$work/a.db" "file://$work/replica"
