@@ -83,6 +83,12 @@ struct inject_result {
 /* Frees the texts. */
 void inject_result_destroy(struct inject_result *result);
 
+/* Denies: Kubernetes shows the text to whoever created the object. Returns 1. */
+int inject_deny(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Warns; more than INJECT_WARNINGS_MAX are left out. */
+void inject_warn(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 /*
  * Decides about a pod that is being created. A pod with the annotation walferry.dev/inject: "false"
  * gets no patch. What cannot be protected is denied; what can, but is a risk, gets warnings.

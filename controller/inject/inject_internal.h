@@ -89,12 +89,6 @@ struct inject_pieces {
     char hash[INJECT_HASH_BYTES];
 };
 
-/* Denies: Kubernetes shows the text to whoever created the object. Returns 1. */
-int inject_deny(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* Warns; more than INJECT_WARNINGS_MAX are left out. */
-void inject_warn(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 /* inject_deny() or, where the resource only asks for warnings, inject_warn() and 0. */
 int inject_object(const struct inject_request *request, struct inject_result *out, const char *fmt,
                   ...) PRINTF_LIKE(3, 4);

@@ -17,7 +17,6 @@
  */
 #include "controller/webhook/decide.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* ---- which resource ---- */
@@ -111,54 +110,27 @@ bool decide_knows_enough(const struct webhook_subject *subject)
 
 /* ---- answers ---- */
 
-static void deny(struct inject_result *result, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void deny(struct inject_result *result, const char *fmt, ...)
-{
-    struct error ignored = ERROR_INIT;
-    va_list ap;
-
-    result->is_denied = true;
-    buf_clear(&result->denial);
-    va_start(ap, fmt);
-    if (buf_vprintf(&result->denial, &ignored, fmt, ap) < 0)
-        buf_clear(&result->denial); /* a denial without a text is still one */
-    va_end(ap);
-}
-
-static void warn(struct inject_result *result, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void warn(struct inject_result *result, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (result->warning_count == INJECT_WARNINGS_MAX)
-        return;
-    va_start(ap, fmt);
-    (void)vsnprintf(result->warnings[result->warning_count++], INJECT_WARNING_BYTES, fmt,
-                    ap); /* cut when long */
-    va_end(ap);
-}
-
 /* A pod is denied; its workload may come before the resource. */
-static void answer_unknown(const struct review *r, enum decide_path path, const char *name,
-                           const struct webhook_subject *subject, struct inject_result *result)
+static void answer_unknown(const struct decide_case *c, struct inject_result *result)
 {
-    if (path == DECIDE_VALIDATE) {
-        warn(result, "%s \"%s\" in namespace \"%s\"; until it is right, pods are denied",
-             subject->problem ? subject->problem : "there is no SqliteReplica", name,
-             r->namespace_name);
+    const char *namespace_name = c->review->namespace_name;
+    const char *problem = c->subject->problem;
+
+    if (c->path == DECIDE_VALIDATE) {
+        inject_warn(result, "%s \"%s\" in namespace \"%s\"; until it is right, pods are denied",
+                    problem ? problem : "there is no SqliteReplica", c->name, namespace_name);
         return;
     }
-    if (subject->problem) {
-        deny(result, "SqliteReplica \"%s\" in namespace \"%s\": %s", name, r->namespace_name,
-             subject->problem);
+    if (problem) {
+        (void)inject_deny(result, "SqliteReplica \"%s\" in namespace \"%s\": %s", c->name,
+                          namespace_name, problem);
         return;
     }
-    deny(result,
-         "there is no SqliteReplica \"%s\" in namespace \"%s\": create it, or remove the "
-         "label " API_LABEL_REPLICA " from the pod",
-         name, r->namespace_name);
+    (void)inject_deny(
+        result,
+        "there is no SqliteReplica \"%s\" in namespace \"%s\": create it, or remove the "
+        "label " API_LABEL_REPLICA " from the pod",
+        c->name, namespace_name);
 }
 
 /* Whether the object was as wrong before this update. */
@@ -180,7 +152,7 @@ static int decide_workload(const struct inject_request *request, const struct re
     if (inject_workload(request, result, err) < 0)
         return -1;
     if (result->is_denied && was_denied_before(request, r)) {
-        warn(result, "%.200s", buf_str(&result->denial));
+        inject_warn(result, "%.200s", buf_str(&result->denial));
         buf_clear(&result->denial);
         result->is_denied = false;
     }
@@ -197,50 +169,51 @@ static int decide_resource(const struct review *r, const struct webhook_source *
     if (r->operation == REVIEW_DELETE || r->subresource[0] || !source->prefix_rival)
         return 0;
     if (api_replica_parse(r->object, &replica, err) < 0) {
-        deny(result, "%s", err->text);
+        (void)inject_deny(result, "%s", err->text);
         return 0;
     }
     const char *rival = source->prefix_rival(source->ctx, replica, &prefix);
     if (!rival)
         return 0;
     if (r->operation == REVIEW_UPDATE) {
-        warn(result, "SqliteReplica \"%s\" has the same prefix %s", rival, buf_str(&prefix));
+        inject_warn(result, "SqliteReplica \"%s\" has the same prefix %s", rival, buf_str(&prefix));
         return 0;
     }
-    deny(result,
-         "SqliteReplica \"%s\" has the same prefix %s: two histories would meet there; set "
-         "spec.prefixTemplate",
-         rival, buf_str(&prefix));
+    (void)inject_deny(
+        result,
+        "SqliteReplica \"%s\" has the same prefix %s: two histories would meet there; set "
+        "spec.prefixTemplate",
+        rival, buf_str(&prefix));
     return 0;
 }
 
-int decide(const struct review *review, enum decide_path path, const char *name,
-           const struct webhook_subject *subject, const struct webhook_source *source,
-           const struct inject_options *options, struct inject_result *result, struct error *err)
+int decide(const struct decide_case *c, struct inject_result *result, struct error *err)
 {
-    if (path == DECIDE_VALIDATE && strcmp(review->kind, "SqliteReplica") == 0)
-        return decide_resource(review, source, result, err);
-    if (!name)
+    const struct review *r = c->review;
+
+    if (c->path == DECIDE_VALIDATE && strcmp(r->kind, "SqliteReplica") == 0)
+        return decide_resource(r, c->source, result, err);
+    if (!c->name)
         return 0;
-    if (!subject->replica) {
-        answer_unknown(review, path, name, subject, result);
+    if (!c->subject->replica) {
+        answer_unknown(c, result);
         return 0;
     }
-    const struct inject_request request = {.object = review->object,
-                                           .namespace_name = review->namespace_name,
-                                           .kind = review->kind,
-                                           .replica = subject->replica,
-                                           .buckets = subject->buckets,
-                                           .bucket_count = subject->bucket_count,
-                                           .peers = subject->peers,
-                                           .peer_count = subject->peer_count,
-                                           .options = options};
-    if (path == DECIDE_MUTATE)
+    const struct inject_request request = {.object = r->object,
+                                           .namespace_name = r->namespace_name,
+                                           .kind = r->kind,
+                                           .replica = c->subject->replica,
+                                           .buckets = c->subject->buckets,
+                                           .bucket_count = c->subject->bucket_count,
+                                           .peers = c->subject->peers,
+                                           .peer_count = c->subject->peer_count,
+                                           .options = c->options};
+    if (c->path == DECIDE_MUTATE)
         return inject_pod(&request, result, err);
-    if (is_scale(review) || is_autoscaler(review)) {
+    if (is_scale(r) || is_autoscaler(r)) {
         const char *kind = NULL;
-        const char *target = target_of(review, &kind);
+        const char *target = target_of(r, &kind);
         return inject_scale(&request, kind, target, result, err);
     }
-    return decide_workload(&request, review, result, err);
+    return decide_workload(&request, r, result, err);
 }

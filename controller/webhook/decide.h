@@ -23,14 +23,20 @@ const char *decide_replica_name(const struct review *review, enum decide_path pa
 /* Whether what the cache knows is enough, or one uncached look is due. */
 bool decide_knows_enough(const struct webhook_subject *subject);
 
+/* Everything that an answer depends on. Borrowed. */
+struct decide_case {
+    const struct review *review;
+    enum decide_path path;
+    const char *name;                      /* what decide_replica_name() answered, NULL included */
+    const struct webhook_subject *subject; /* not looked at without a name */
+    const struct webhook_source *source;
+    const struct inject_options *options;
+};
+
 /*
- * Fills result. name is what decide_replica_name() answered, NULL included; subject is then not
- * looked at. -1: ERR_CORRUPT the object is not what it should be (with the place), ERR_LIMIT,
+ * Fills result. -1: ERR_CORRUPT the object is not what it should be (with the place), ERR_LIMIT,
  * ERR_NO_MEMORY.
  */
-MUST_USE int decide(const struct review *review, enum decide_path path, const char *name,
-                    const struct webhook_subject *subject, const struct webhook_source *source,
-                    const struct inject_options *options, struct inject_result *result,
-                    struct error *err);
+MUST_USE int decide(const struct decide_case *c, struct inject_result *result, struct error *err);
 
 #endif

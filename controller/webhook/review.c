@@ -3,7 +3,6 @@
  */
 #include "controller/webhook/review.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 static int operation_read(struct jsonval v, enum review_operation *out, struct error *err)
@@ -72,20 +71,6 @@ int review_parse(struct jsonval root, struct review *out, struct error *err)
 
 /* ---- the answer ---- */
 
-static int base64_add(struct slice bytes, struct buf *out, struct error *err)
-{
-    uint8_t *p = NULL;
-    size_t n = (bytes.n + 2) / 3 * 4;
-    size_t before = out->n;
-
-    /* One more byte: OpenSSL writes a terminator. */
-    if (bytes.n > INT32_MAX || buf_extend(out, n + 1, &p, err) < 0)
-        return -1;
-    (void)EVP_EncodeBlock(p, bytes.p, (int)bytes.n); /* answers n */
-    out->n = before + n;
-    return 0;
-}
-
 static void put_status(struct json_writer *w, const struct inject_result *result)
 {
     json_writer_object(w, "status");
@@ -100,7 +85,7 @@ static int put_patch(struct json_writer *w, const struct inject_result *result, 
 {
     CLEANUP(buf_destroy) struct buf base64 = BUF_INIT(INJECT_PATCH_BYTES_MAX * 2);
 
-    if (base64_add(buf_slice(&result->patch), &base64, err) < 0)
+    if (base64_encode(buf_slice(&result->patch), &base64, err) < 0)
         return -1;
     json_writer_str(w, "patchType", "JSONPatch");
     json_writer_slice(w, "patch", buf_slice(&base64));

@@ -62,9 +62,14 @@ static void path_ask(const struct review *r, enum decide_path path)
     const struct webhook_subject subject = {.replica = replica_make()};
     struct error err = ERROR_INIT;
 
-    const char *name = decide_replica_name(r, path, &source);
-    if (decide(r, path, name, &subject, &source, &options, &result, &err) == 0)
-        answer_check(r, &result, name);
+    const struct decide_case c = {.review = r,
+                                  .path = path,
+                                  .name = decide_replica_name(r, path, &source),
+                                  .subject = &subject,
+                                  .source = &source,
+                                  .options = &options};
+    if (decide(&c, &result, &err) == 0)
+        answer_check(r, &result, c.name);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -137,8 +137,13 @@ static void admission_answer(struct admission *a, const struct webhook_subject *
     const struct webhook *w = a->w;
     struct error err = ERROR_INIT;
 
-    if (decide(&a->review, a->path, a->name[0] ? a->name : NULL, subject, &w->config.source,
-               &w->config.inject, &result, &err) < 0) {
+    const struct decide_case c = {.review = &a->review,
+                                  .path = a->path,
+                                  .name = a->name[0] ? a->name : NULL,
+                                  .subject = subject,
+                                  .source = &w->config.source,
+                                  .options = &w->config.inject};
+    if (decide(&c, &result, &err) < 0) {
         respond_error(a, &err);
         return;
     }

@@ -3,7 +3,6 @@
  */
 #include "lib/tls/keypair.h"
 
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -141,36 +140,6 @@ int tls_keypair_parse(struct slice cert_pem, struct slice key_pem, struct tls_ke
         return error_set(err, ERR_CORRUPT, 0, "the private key is not that of the certificate");
     }
     *out = TAKE(k);
-    return 0;
-}
-
-static int file_read(const struct env *env, const char *path, struct buf *out, struct error *err)
-{
-    uint8_t *at = NULL;
-    size_t n = 0;
-    int fd = -1;
-
-    if (env_open(env, path, O_RDONLY, 0, &fd, err) < 0)
-        return -1;
-    int rc = buf_extend(out, TLS_PEM_BYTES_MAX, &at, err);
-    if (rc == 0)
-        rc = env_pread(env, fd, at, TLS_PEM_BYTES_MAX, 0, path, &n, err);
-    env_close_quietly(env, fd);
-    if (rc == 0)
-        out->n = n;
-    return rc;
-}
-
-int tls_keypair_load(const struct env *env, const char *cert_path, const char *key_path,
-                     struct tls_keypair **out, struct error *err)
-{
-    CLEANUP(buf_destroy) struct buf cert = BUF_INIT(TLS_PEM_BYTES_MAX);
-    CLEANUP(buf_destroy_secret) struct buf key = BUF_INIT(TLS_PEM_BYTES_MAX);
-
-    if (file_read(env, cert_path, &cert, err) < 0 || file_read(env, key_path, &key, err) < 0)
-        return -1;
-    if (tls_keypair_parse(buf_slice(&cert), buf_slice(&key), out, err) < 0)
-        return error_wrap(err, "%s and %s", cert_path, key_path);
     return 0;
 }
 

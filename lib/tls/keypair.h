@@ -27,10 +27,6 @@ struct tls_keypair;
 MUST_USE int tls_keypair_parse(struct slice cert_pem, struct slice key_pem,
                                struct tls_keypair **out, struct error *err);
 
-/* The same from files. Also ERR_NOT_FOUND, ERR_ACCESS, ERR_IO. */
-MUST_USE int tls_keypair_load(const struct env *env, const char *cert_path, const char *key_path,
-                              struct tls_keypair **out, struct error *err);
-
 /* Wipes the key. Accepts NULL. */
 void tls_keypair_free(struct tls_keypair *k);
 

@@ -167,28 +167,6 @@ static void test_what_is_no_pair_is_refused(void **state UNUSED)
     pairs_destroy(&other);
 }
 
-static void test_files_are_read_and_named_in_errors(void **state UNUSED)
-{
-    char folder[256], cert[300], key[300];
-    struct tls_keypair *k = NULL;
-    struct error err = ERROR_INIT;
-    struct pairs p;
-    pairs_make(&p);
-    test_folder_make(folder);
-    (void)snprintf(cert, sizeof(cert), "%s/tls.crt", folder);
-    (void)snprintf(key, sizeof(key), "%s/tls.key", folder);
-    assert_error(tls_keypair_load(env_real(), cert, key, &k, &err), &err, ERR_NOT_FOUND, "tls.crt");
-    test_file_write(cert, buf_slice(&p.server.cert));
-    test_file_write(key, buf_slice(&p.ca.key));
-    assert_error(tls_keypair_load(env_real(), cert, key, &k, &err), &err, ERR_CORRUPT,
-                 "tls.key: the private key is not that");
-    test_file_write(key, buf_slice(&p.server.key));
-    assert_ok(tls_keypair_load(env_real(), cert, key, &k, &err), &err);
-    tls_keypair_free(k);
-    test_folder_remove(folder);
-    pairs_destroy(&p);
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -197,7 +175,6 @@ int main(void)
         TEST(test_a_certificate_never_outlives_its_authority),
         TEST(test_names_that_are_none_are_refused),
         TEST(test_what_is_no_pair_is_refused),
-        TEST(test_files_are_read_and_named_in_errors),
     };
     return TEST_MAIN(tests);
 }
