@@ -186,8 +186,9 @@ compare: all $(E2E_BIN) ## The ways in which a replicator fails its user: walfer
 	$(Q).ci/peers
 	$(Q)e2e/peer/compare
 
-bench: all $(E2E_BIN) ## Measure walferry and Litestream side by side on the same work
+bench: all $(E2E_BIN) ## Measure walferry and Litestream side by side, and the operator
 	$(Q).ci/peers
+	$(Q)$(OUT)/bench/admission
 	$(Q)bench/run
 
 IMAGE_ARCH ?= amd64
