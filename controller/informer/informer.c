@@ -9,11 +9,6 @@
  * So a picture is taken over object by object, and what was deleted while nobody looked is found at
  * its end. When all scopes have had their first picture, listeners are told of every object.
  *
- * An object that was asked for (informer_refresh) is taken over as if the watch had told it, with two
- * cares: what the watch still has to tell of it may be older (is_refreshed: then it is passed over),
- * and it may have been deleted before the answer came (the refresh is overtaken: then it stays
- * away).
- *
  * An index maps a value to a bucket, an array of entries. The values of an object are computed from
  * its struct, when it comes and again when it goes.
  */
@@ -28,7 +23,6 @@ enum {
 };
 
 static const uint64_t resync_ns_default = 10 * NS_PER_HOUR;
-static const uint64_t refresh_deadline_ns = 4 * NS_PER_SEC; /* admission waits five */
 
 struct scope {
     struct informer *informer;
@@ -44,7 +38,6 @@ struct entry {
     struct scope *scope;
     struct entry *next_stale;
     uint32_t mark;
-    bool is_refreshed; /* came by informer_refresh(): ahead of the watch */
     char version[ENTRY_VERSION_BYTES];
     char key[];
 };
@@ -59,17 +52,6 @@ struct listener {
     informer_listener_fn *fn;
     void *arg;
     bool is_new; /* has not been told of what is there */
-};
-
-struct refresh {
-    struct informer *informer;
-    struct refresh *next;
-    struct scope *scope;
-    struct kube_request *request;
-    informer_refreshed_fn *done;
-    void *arg;
-    bool is_overtaken;
-    char key[INFORMER_KEY_BYTES];
 };
 
 struct informer {
@@ -88,8 +70,7 @@ struct informer {
     struct listener listeners[INFORMER_LISTENERS_MAX];
     size_t listener_count;
     struct loop_timer resync;
-    struct loop_timer tell;    /* listeners that are new */
-    struct refresh *refreshes; /* under way */
+    struct loop_timer tell; /* listeners that are new */
     void (*on_synced)(void *arg);
     void *synced_arg;
     uint64_t rejected_count;
@@ -325,8 +306,6 @@ static void entry_remove(struct informer *i, struct entry *e)
 {
     struct error ignored = ERROR_INIT; /* a removal needs no memory */
 
-    for (struct refresh *r = i->refreshes; r; r = r->next)
-        r->is_overtaken = r->is_overtaken || strcmp(r->key, e->key) == 0;
     IGNORE(indexes_update(i, e, true, &ignored));
     IGNORE(str_map_remove(&i->entries, e->key)); /* it is e */
     tell(i, &(struct informer_change){.key = e->key, .before = e->item});
@@ -423,8 +402,7 @@ static int object_store(struct scope *scope, const struct seen *seen, void *item
     return rc;
 }
 
-static int object_take(struct scope *scope, struct jsonval object, bool is_refresh,
-                       struct error *err)
+static int object_take(struct scope *scope, struct jsonval object, struct error *err)
 {
     struct informer *i = scope->informer;
     struct seen seen;
@@ -437,25 +415,15 @@ static int object_take(struct scope *scope, struct jsonval object, bool is_refre
     struct entry *e = str_map_get(&i->entries, seen.key);
     if (e && *e->version && strcmp(e->version, seen.version) == 0) {
         e->mark = scope->mark;
-        e->is_refreshed = is_refresh && e->is_refreshed;
         return 0;
     }
-    /* Within a picture's life, versions only grow: what is older than what we asked for is past. */
-    if (e && (is_refresh || (e->is_refreshed && e->mark == scope->mark)) &&
-        kube_version_is_older(seen.version, e->version))
-        return 0;
     if (i->kind->project(object, &item, err) < 0) {
         if (err->code == ERR_NO_MEMORY)
             return -1;
         object_reject(i, seen.key, err);
         return 0;
     }
-    if (object_store(scope, &seen, item, err) < 0)
-        return -1;
-    e = str_map_get(&i->entries, seen.key);
-    ASSERT(e);
-    e->is_refreshed = is_refresh;
-    return 0;
+    return object_store(scope, &seen, item, err);
 }
 
 /* ---- what the watch tells ---- */
@@ -475,7 +443,7 @@ static int scope_on_object(void *arg, enum kube_change change, struct jsonval ob
     struct seen seen;
 
     if (change == KUBE_OBJECT_IS)
-        return object_take(scope, object, false, err);
+        return object_take(scope, object, err);
     if (seen_read(object, &seen, err) < 0) {
         object_reject(i, "", err);
         return 0;
@@ -539,79 +507,6 @@ static void scope_on_fault(void *arg, const struct error *err, uint64_t delay_ns
                  LOG_ERR(err), LOG_HINT(err), LOG_U64("count", count),
                  LOG_U64("again_in_ms", delay_ns / NS_PER_MS));
     }
-}
-
-/* ---- refreshing ---- */
-
-static void refresh_unlink(struct refresh *r)
-{
-    struct refresh **at = &r->informer->refreshes;
-
-    while (*at != r)
-        at = &(*at)->next;
-    *at = r->next;
-}
-
-static void refresh_on_answer(void *arg, const struct kube_answer *answer)
-{
-    struct refresh *r = arg;
-    struct informer *i = r->informer;
-    struct error err = *answer->err;
-    struct entry *e = str_map_get(&i->entries, r->key);
-
-    if (err.code == ERR_NOT_FOUND) {
-        error_clear(&err);
-        if (e && !r->is_overtaken)
-            entry_remove(i, e);
-    } else if (err.code == ERR_NONE && !r->is_overtaken) {
-        IGNORE(object_take(r->scope, answer->object, true, &err)); /* err is what is told */
-    }
-    refresh_unlink(r);
-    r->done(r->arg, &err);
-    free(r);
-}
-
-static struct scope *scope_of(const struct informer *i, const char *namespace_name)
-{
-    for (size_t n = 0; n < i->scope_count; n++) {
-        struct scope *s = &i->scopes[n];
-        if (!s->namespace_name ||
-            (namespace_name && strcmp(s->namespace_name, namespace_name) == 0))
-            return s;
-    }
-    return NULL;
-}
-
-int informer_refresh(struct informer *i, const char *namespace_name, const char *name,
-                     informer_refreshed_fn *done, void *arg, struct error *err)
-{
-    struct scope *scope = scope_of(i, namespace_name);
-
-    if (!scope) {
-        return error_set(err, ERR_USAGE, 0, "namespace %.64s is not watched",
-                         namespace_name ? namespace_name : "(none)");
-    }
-    struct refresh *r = mem_new(1, sizeof(*r), err);
-    if (!r)
-        return -1;
-    *r = (struct refresh){.informer = i, .scope = scope, .done = done, .arg = arg};
-    (void)informer_key(namespace_name, name, r->key); /* answers its argument */
-    const struct kube_call call = {
-        .verb = KUBE_GET,
-        .resource = i->kind->resource,
-        .namespace_name = namespace_name,
-        .name = name,
-        .is_metadata_only = i->kind->is_metadata_only,
-        .deadline_ns = refresh_deadline_ns,
-        .is_urgent = true,
-    };
-    if (kube_start(i->client, &call, refresh_on_answer, r, &r->request, err) < 0) {
-        free(r);
-        return -1;
-    }
-    r->next = i->refreshes;
-    i->refreshes = r;
-    return 0;
 }
 
 /* ---- life ---- */
@@ -680,12 +575,6 @@ void informer_free(struct informer *i)
         free(i->scopes[n].namespace_name);
     }
     free(i->scopes);
-    while (i->refreshes) {
-        struct refresh *r = i->refreshes;
-        i->refreshes = r->next;
-        kube_cancel(r->request);
-        free(r);
-    }
     for (struct entry *e = str_map_next(&i->entries, &cursor); e;
          e = str_map_next(&i->entries, &cursor))
         entry_free(i, e);

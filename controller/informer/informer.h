@@ -105,19 +105,6 @@ bool informer_is_synced(const struct informer *i);
  * time. */
 void informer_on_synced(struct informer *i, void (*fn)(void *arg), void *arg);
 
-/* Called once, from the loop. err ERR_NONE: the cache has the object as it is now, or knows that it
- * is not there. */
-typedef void informer_refreshed_fn(void *arg, const struct error *err);
-
-/*
- * Asks the API server for one object and puts the answer into the cache, as if the watch had told
- * it: for those who cannot wait for the watch. Does not wait for its turn (client.h). done is not
- * called after informer_free(). ERR_USAGE (names, or a namespace that is not watched), ERR_LIMIT,
- * ERR_NO_MEMORY.
- */
-MUST_USE int informer_refresh(struct informer *i, const char *namespace_name, const char *name,
-                              informer_refreshed_fn *done, void *arg, struct error *err);
-
 /* All objects are told to all listeners again, soon: after something was lost. */
 void informer_resync(struct informer *i);
 

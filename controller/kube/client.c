@@ -136,16 +136,6 @@ static int shown_make(const struct kube_call *call, struct buf *out, struct erro
                                      call->subresource, object));
 }
 
-bool kube_version_is_older(const char *a, const char *b)
-{
-    size_t an = strspn(a, "0123456789");
-    size_t bn = strspn(b, "0123456789");
-
-    if (a[an] != '\0' || b[bn] != '\0')
-        return false;
-    return an != bn ? an < bn : strcmp(a, b) < 0;
-}
-
 /* ---- the answer ---- */
 
 /* A call under way: what done needs. */

@@ -139,10 +139,6 @@ MUST_USE int kube_wait(struct kube_client *c, const struct kube_call *call,
                        struct jsonval_doc *out_doc, struct kube_status *out_status,
                        struct error *err);
 
-/* Whether resource version a is known to be older than b, of the same collection: both are numbers,
- * and a is the smaller one (KEP-5504). */
-bool kube_version_is_older(const char *a, const char *b);
-
 /* ---- for metrics ---- */
 
 enum {

@@ -270,6 +270,17 @@ static void on_silence(void *arg)
 
 /* ---- objects ---- */
 
+/* Whether a is a number below b. */
+static bool version_is_older(const char *a, const char *b)
+{
+    size_t an = strspn(a, "0123456789");
+    size_t bn = strspn(b, "0123456789");
+
+    if (a[an] != '\0' || b[bn] != '\0')
+        return false;
+    return an != bn ? an < bn : strcmp(a, b) < 0;
+}
+
 static int version_read(const struct kube_watch *w, struct jsonval object, const char **out,
                         struct error *err)
 {
@@ -341,7 +352,7 @@ static int bookmark_take(struct kube_watch *w, struct jsonval object, struct err
         picture_end(w);
         return still_wanted(w, err);
     }
-    if (!w->has_begun && !kube_version_is_older(version, w->stats.version))
+    if (!w->has_begun && !version_is_older(version, w->stats.version))
         version_set(w, version);
     return 0;
 }
