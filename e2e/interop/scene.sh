@@ -295,13 +295,17 @@ at_every_txid() {
     done
 }
 
-# Of what retention left, everything that is still listed can be restored.
+# Of what retention left, everything that is still listed can be restored. (Litestream also leaves
+# raw objects from before its oldest full copy: they lead nowhere.)
 after_retention() {
-    local folder=$1 txid
+    local folder=$1 txid oldest=
+    [ "$author_name" != Litestream ] || oldest=$(find "$folder/ltx" -name '0000000000000001-*.ltx' |
+        sed 's/.*-//; s/\.ltx//' | sort | head -n 1)
     ! [ -e "$folder/ltx/0/0000000000000001-0000000000000001.ltx" ] || fail "nothing went"
     replica=$folder
     newest_is_the_database "$2"
     for txid in $({ objects_of "$folder" 0 && objects_of "$folder" 9; } | cut -d' ' -f2 | sort -u); do
+        [[ ! $txid < $oldest ]] || continue
         both_restore "$folder" -txid "$txid"
         db_is_sound "$work/walferry.db" || fail "malformed: $txid"
     done
