@@ -57,3 +57,97 @@ pod_is_ready() {
     [ "$(kube_ns get pods -l "$1" -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{end}' \
         2>/dev/null)" = True ]
 }
+
+# ---- the application (e2e/app) and its replica -------------------------------------------------
+
+s3_service=http://10.96.7.7:7070
+
+# secret_make [ACCESS SECRET]: credentials of the object store, in the namespace of this scene.
+secret_make() {
+    kube_ns create secret generic s3-keys --dry-run=client -o yaml \
+        --from-literal="AWS_ACCESS_KEY_ID=${1:-walferry-e2e}" \
+        --from-literal="AWS_SECRET_ACCESS_KEY=${2:-walferry-e2e-secret}" | apply
+}
+
+# replica_make NAME [YAML lines of the spec]: a SqliteReplica of /data/app.db.
+replica_make() {
+    {
+        printf 'apiVersion: walferry.dev/v1alpha1\nkind: SqliteReplica\nmetadata: {name: %s}\n' "$1"
+        printf 'spec:\n  databases: [{name: main, path: /data/app.db, journalMode: Enable}]\n'
+        printf '  destination: {s3: {bucket: backups, endpoint: "%s", forcePathStyle: true, ' "$s3_service"
+        printf 'credentialsSecretRef: {name: s3-keys}}}\n'
+        shift
+        [ $# -eq 0 ] || printf '  %s\n' "$@"
+    } | apply
+}
+
+# app_make NAME [VOLUME]: a Deployment of the application with the label; VOLUME is one line of YAML.
+app_make() {
+    local name=$1 volume=${2:-emptyDir: \{\}}
+    apply <<END
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $name}
+spec:
+  replicas: 1
+  strategy: {type: Recreate}
+  selector: {matchLabels: {app: $name}}
+  template:
+    metadata: {labels: {app: $name, walferry.dev/replica: $name}}
+    spec:
+      terminationGracePeriodSeconds: 30
+      securityContext: {runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: app
+          image: localhost/app:1
+          imagePullPolicy: Never
+          args: [/data/app.db, "8080", "${APP_LINGER_S:-0}"]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+          readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+          volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, $volume}]
+END
+}
+
+# app_pod NAME: the name of its one pod that is not ending.
+app_pod() {
+    kube_ns get pods -l "app=$1" -o json | python3 -c 'import json, sys
+pods = [p for p in json.load(sys.stdin)["items"] if "deletionTimestamp" not in p["metadata"]]
+print(pods[0]["metadata"]["name"] if len(pods) == 1 else "")'
+}
+
+app_is_ready() { pod_is_ready "app=$1"; }
+
+app_ip() { get pod "$(app_pod "$1")" '{.status.podIP}'; }
+
+# app_ask NAME PATH [BODY]: GET, or POST with a body.
+app_ask() {
+    in_cluster run curl -sf --max-time 10 ${3:+--data "$3"} "http://$(app_ip "$1"):8080$2"
+}
+
+# rows_commit NAME COUNT: commits rows; prints the number of the last one that was acknowledged.
+rows_commit() {
+    local ip i last=
+    ip=$(app_ip "$1")
+    last=$(in_cluster run bash -c 'for ((i = 0; i < $2; i++)); do
+        curl -sf --max-time 10 --data "row $i" "http://$1:8080/rows" || exit 1
+    done | tail -n 1' _ "$ip" "$2")
+    echo "$last"
+}
+
+# has_rows NAME COUNT: every one of them, without holes.
+has_rows() {
+    local count last
+    read -r count last <<<"$(app_ask "$1" /rows)"
+    [ "$count" = "$last" ] && [ "$last" -ge "$2" ]
+}
+
+# sidecar_status NAME: the JSON of its sidecar.
+sidecar_status() { in_cluster run curl -sf --max-time 5 "http://$(app_ip "$1"):9090/status"; }
+
+# is_shipped NAME: the sidecar has nothing that the store lacks.
+is_shipped() {
+    sidecar_status "$1" | python3 -c 'import json, sys
+d = json.load(sys.stdin)["databases"][0]["destinations"][0]
+sys.exit(not (d["acknowledged_txid"] and d["lag"]["pages"] == 0 and d["lag"]["commits"] == 0))'
+}
