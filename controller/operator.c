@@ -5,8 +5,8 @@
  *   2. listen (probes must be answered while we wait), then start the informers
  *   3. synced: stand for election (or lead, without one)
  *   4. leading: resume the reconcilers
- *   5. SIGTERM, SIGINT: pause the reconcilers; when all are idle, give the lease back; then stop
- *      the loop. A second signal, or END_NS_MAX after the first: stop the loop as it is
+ *   5. SIGTERM, SIGINT: pause the reconcilers; when all are idle, give the lease back; go on
+ *      answering admissions for a moment; then stop the loop. A second signal, or END_NS_MAX after the first: stop the loop as it is
  *   6. lease lost: stop the loop at once; status 1
  *
  * A reconciler that is not idle when time runs out may still have a write under way: then the lease
@@ -21,6 +21,7 @@
 #include "controller/operator_internal.h"
 
 static const uint64_t end_ns_max = 8 * NS_PER_SEC;
+static const uint64_t serve_ns = 3 * NS_PER_SEC;
 
 const char *operator_state_name(enum operator_state state)
 {
@@ -53,6 +54,20 @@ static void end_now(void *arg)
     loop_stop(p->opt->loop);
 }
 
+/* Nothing is led any more. Admissions go on for a moment: it takes the API server a while to hear
+ * that we are not ready, and until then it asks us. */
+static void end_when_served(void *arg)
+{
+    struct operator_process *p = arg;
+    uint64_t now_ns = env_monotonic_ns(loop_env(p->opt->loop));
+    uint64_t until_ns = p->ending_since_ns + serve_ns;
+
+    if (!p->webhook || (now_ns >= until_ns && operator_webhook_pending(p) == 0))
+        end_now(p);
+    else
+        loop_timer_start(&p->served, now_ns < until_ns ? until_ns - now_ns : NS_PER_SEC / 10);
+}
+
 static void end_is_late(void *arg)
 {
     struct operator_process *p = arg;
@@ -70,14 +85,16 @@ static void member_is_idle(void *arg)
     if (--p->busy_count > 0)
         return;
     if (p->lease)
-        lease_release(p->lease, end_now, p);
+        lease_release(p->lease, end_when_served, p);
     else
-        end_now(p);
+        end_when_served(p);
 }
 
 static void end_begin(struct operator_process *p)
 {
     state_set(p, OPERATOR_ENDING);
+    p->ending_since_ns = env_monotonic_ns(loop_env(p->opt->loop));
+    loop_timer_init(&p->served, p->opt->loop, end_when_served, p);
     loop_timer_init(&p->end, p->opt->loop, end_is_late, p);
     loop_timer_start(&p->end, end_ns_max);
     /* One more than there are members: so that none of them ends the wait before all were asked. */
@@ -212,7 +229,8 @@ static int start(struct operator_process *p, struct error *err)
                          &p->informers, err) < 0 ||
         recorder_new(p->client, opt->loop, "walferry.dev/controller", opt->identity, &p->recorder,
                      err) < 0 ||
-        members_start(p, err) < 0 || operator_serve(p, err) < 0)
+        members_start(p, err) < 0 || operator_webhook_start(p, err) < 0 ||
+        operator_serve(p, err) < 0)
         return -1;
     informer_set_on_synced(p->informers, on_synced, p);
     return informer_set_start(p->informers, err);
@@ -222,8 +240,10 @@ static int start(struct operator_process *p, struct error *err)
 static void stop(struct operator_process *p)
 {
     loop_timer_stop(&p->end);
+    loop_timer_stop(&p->served);
     http_server_free(p->server);
     lease_free(p->lease);
+    operator_webhook_stop(p);
     for (size_t i = p->member_count; i > 0; i--)
         p->members[i - 1].reconciler->free(p->members[i - 1].state);
     recorder_free(p->recorder);

@@ -23,6 +23,17 @@
 #include "lib/base/base.h"
 #include "lib/io/loop.h"
 
+/* Admission; texts as those of struct operator_options. */
+struct operator_webhook_options {
+    bool is_enabled;
+    unsigned port;             /* 0: the kernel picks; it is in the log */
+    const char *service;       /* name of the Service in front of it */
+    const char *secret;        /* that holds its certificates */
+    const char *configuration; /* name of the webhook configurations that have to trust it */
+    const char *pull_policy;   /* of injected containers; NULL: Kubernetes decides */
+    bool allow_host_path;
+};
+
 /* All borrowed until operator_run() returns. */
 struct operator_options {
     struct loop *loop;
@@ -39,6 +50,7 @@ struct operator_options {
     const char *address; /* of /healthz and so on, in digits; NULL: every address */
     unsigned port;       /* 0: the kernel picks; it is in the log */
     const char *sidecar_image;
+    struct operator_webhook_options webhook;
     const struct reconciler *const *reconcilers; /* ended by NULL */
 };
 

@@ -257,5 +257,6 @@ int operator_metrics(const struct operator_process *p, enum metrics_format forma
         if (p->members[i].reconciler->metrics)
             p->members[i].reconciler->metrics(p->members[i].state, &w);
     }
+    operator_webhook_metrics(p, &w);
     return metrics_writer_finish(&w, err);
 }

@@ -22,6 +22,8 @@ static void on_readyz(void *arg, struct http_server_request *request)
         http_server_respond_text(request, 503, "ending");
     else if (!informer_set_is_synced(p->informers, &waiting))
         http_server_respond_text(request, 503, "waiting for the list of %s", waiting);
+    else if (!operator_webhook_is_ready(p))
+        http_server_respond_text(request, 503, "waiting for the webhook's certificate");
     else
         http_server_respond_text(request, 200, "ok: %s", operator_state_name(p->state));
 }

@@ -28,12 +28,25 @@ struct run_args {
     const char *address;
     const char *sidecar_image;
     const char *log_level, *log_format;
+    const char *pull_policy;
+    const char *webhook_service, *webhook_secret, *webhook_configuration;
     uint64_t port;
+    uint64_t webhook_port;
     uint64_t qps, burst;
     bool elects;
+    bool is_webhook_off;
+    bool allow_host_path;
 };
 
-static const struct run_args defaults = {.port = 8080, .elects = true};
+static const char webhook_default[] = "walferry";
+static const char webhook_secret_default[] = "walferry-webhook";
+
+static const struct run_args defaults = {.port = 8080,
+                                         .webhook_port = 9443,
+                                         .webhook_service = webhook_default,
+                                         .webhook_secret = webhook_secret_default,
+                                         .webhook_configuration = webhook_default,
+                                         .elects = true};
 
 #define AT(member) offsetof(struct run_args, member)
 
@@ -51,6 +64,19 @@ static const struct flag flags[] = {
      "every address"},
     {"metrics-port", FLAG_NUMBER, AT(port), "PORT", "Port of the same; 0: any free one", "8080"},
     {"sidecar-image", FLAG_TEXT, AT(sidecar_image), "IMAGE", "Image of sidecars and Jobs", NULL},
+    {"sidecar-pull-policy", FLAG_TEXT, AT(pull_policy), "POLICY", "imagePullPolicy of sidecars",
+     "Kubernetes decides"},
+    {"allow-host-path", FLAG_SWITCH, AT(allow_host_path), NULL,
+     "Inject pods whose database lies on a hostPath volume", NULL},
+    {"no-webhook", FLAG_SWITCH, AT(is_webhook_off), NULL, "Serve no admission", NULL},
+    {"webhook-port", FLAG_NUMBER, AT(webhook_port), "PORT", "Port of the webhook; 0: any free one",
+     "9443"},
+    {"webhook-service", FLAG_TEXT, AT(webhook_service), "NAME",
+     "Service in front of it: its certificate's name", webhook_default},
+    {"webhook-secret", FLAG_TEXT, AT(webhook_secret), "NAME", "Secret that holds its certificates",
+     webhook_secret_default},
+    {"webhook-configuration", FLAG_TEXT, AT(webhook_configuration), "NAME",
+     "Webhook configurations that are told whom to trust", webhook_default},
     {"kube-api-qps", FLAG_NUMBER, AT(qps), "N", "Requests a second to the Kubernetes API", "50"},
     {"kube-api-burst", FLAG_NUMBER, AT(burst), "N", "Requests at once", "100"},
     {"log-level", FLAG_TEXT, AT(log_level), "LEVEL", "trace, debug, info, warn or error", "info"},
@@ -147,6 +173,9 @@ static int check(const struct run_args *a, struct error *err)
 {
     if (a->port > 65535)
         return error_set(err, ERR_USAGE, 0, "-metrics-port %" PRIu64 " is no port", a->port);
+    if (a->webhook_port > 65535)
+        return error_set(err, ERR_USAGE, 0, "-webhook-port %" PRIu64 " is no port",
+                         a->webhook_port);
     if (a->qps > 100000 || a->burst > 100000)
         return error_set(err, ERR_USAGE, 0, "-kube-api-qps and -kube-api-burst: up to 100000");
     return 0;
@@ -184,6 +213,13 @@ static int run_with(const struct invocation *inv, const struct log *log, struct 
         .address = a->address,
         .port = (unsigned)a->port,
         .sidecar_image = flag_or(a->sidecar_image, "WALFERRY_SIDECAR_IMAGE"),
+        .webhook = {.is_enabled = !a->is_webhook_off,
+                    .port = (unsigned)a->webhook_port,
+                    .service = a->webhook_service,
+                    .secret = a->webhook_secret,
+                    .configuration = a->webhook_configuration,
+                    .pull_policy = a->pull_policy,
+                    .allow_host_path = a->allow_host_path},
         .reconcilers = reconcilers,
     };
     LOG_INFO(log, "walferry-controller", LOG_STR("version", walferry_version()),

@@ -7,7 +7,7 @@
 lost_disk() {
     local last
     scene_begin lost-disk
-    secret_make
+    secret_make "" ""
     replica_make shop
     app_make shop
     wait_until "the pod is ready" app_is_ready shop
@@ -28,7 +28,7 @@ tap_run a_pod_that_loses_its_disk_has_every_acknowledged_row_again lost_disk
 
 status() {
     scene_begin status
-    secret_make
+    secret_make "" ""
     replica_make shop
     app_make shop
     wait_until "the resource is ready" condition_is sqlr shop Ready True
@@ -43,7 +43,7 @@ tap_run the_status_reports_lag_and_restore_window status
 
 restricted() {
     scene_begin restricted pod-security.kubernetes.io/enforce=restricted
-    secret_make
+    secret_make "" ""
     replica_make shop
     app_make shop
     wait_until "the pod is ready" app_is_ready shop
