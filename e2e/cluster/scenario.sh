@@ -11,6 +11,7 @@
 cluster_work=${WALFERRY_CLUSTER:?run this by e2e/cluster/run}
 cluster=$root/e2e/cluster/cluster
 namespace=default
+[ -z "${BIN:-}" ] || PATH=$BIN:$PATH # helm, kubectl
 
 in_cluster() { WORK=$cluster_work "$cluster" "$@"; }
 

@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# The operator against a real API server, as a process outside of pods with the ServiceAccount that
+# the chart makes: so the chart's roles are all it has. Nothing runs on a node here; what pods look
+# like after admission, and what is written into resources, is looked at.
+# shellcheck source=e2e/cluster/scenario.sh
+. "$(dirname "$0")/../cluster/scenario.sh"
+tap_need helm
+
+controller=$root/build/$variant/bin/walferry-controller
+release=walferry
+
+# The chart without its Deployment: the Service leads to the process on the cluster's own address.
+install_chart() {
+    kube get namespace $release >/dev/null 2>&1 || kube create namespace $release >/dev/null
+    helm template $release "$root/charts/walferry" --namespace $release 2>/dev/null |
+        python3 -c 'import sys, yaml
+for d in yaml.safe_load_all(sys.stdin):
+    if not d or d["kind"] in ("Deployment", "Pod", "PodDisruptionBudget"):
+        continue
+    if d["kind"] == "Service":
+        del d["spec"]["selector"]
+        for port in d["spec"]["ports"]:
+            port["targetPort"] = 9443 if port["name"] == "webhook" else 8080
+    print("---")
+    print(yaml.safe_dump(d))' | kube apply -f - >/dev/null
+    kube apply -f - >/dev/null <<END
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: $release, namespace: $release, labels: {kubernetes.io/service-name: $release}}
+addressType: IPv4
+endpoints: [{addresses: [10.88.0.1]}]
+ports: [{name: webhook, port: 9443}, {name: metrics, port: 8080}]
+END
+}
+
+# A kubeconfig with the token of the chart's ServiceAccount.
+account_make() {
+    local token
+    token=$(kube -n $release create token $release --duration 2h)
+    cat >"$work/account.conf" <<END
+{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u, namespace: $release}}],
+ clusters: [{name: c, cluster: {server: "https://10.88.0.1:6443", certificate-authority: $cluster_work/pki/ca.crt}}],
+ users: [{name: u, user: {token: $token}}]}
+END
+}
+
+controller_start() {
+    spawn "$work/controller.log" env WORK="$cluster_work" POD_NAMESPACE=$release POD_NAME=test \
+        "$cluster" run "$controller" run -kubeconfig "$work/account.conf" -log-format text \
+        -sidecar-image localhost/walferry:1
+    controller_pid=$pid
+    wait_until "the controller is ready: $(cat "$work/controller.log")" is_ready
+}
+is_ready() { in_cluster run curl -sf --max-time 2 http://10.88.0.1:8080/readyz >"$work/readyz"; }
+
+operator_begin() {
+    install_chart
+    account_make
+    controller_start
+}
+
+operator_end() { pid_stop "$controller_pid" TERM; }
+
+replica() { # NAME
+    apply <<END
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteReplica
+metadata: {name: $1}
+spec:
+  databases: [{name: main, path: /data/app.db}]
+  destination: {s3: {bucket: backups, endpoint: "http://10.88.0.1:7070", credentialsSecretRef: {name: s3-keys}}}
+END
+}
+
+pod_yaml() { # NAME RESOURCE
+    cat <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: $1, labels: {walferry.dev/replica: $2}}
+spec:
+  securityContext: {runAsUser: 1000, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: app
+      image: localhost/app:1
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+      volumeMounts: [{name: data, mountPath: /data}]
+  volumes: [{name: data, emptyDir: {}}]
+END
+}
+
+injected() {
+    operator_begin
+    scene_begin injected pod-security.kubernetes.io/enforce=restricted
+    replica shop
+    pod_yaml one shop | apply
+    [ "$(get pod one '{.spec.initContainers[*].name}')" = "walferry-restore walferry" ]
+    [ "$(get pod one '{.spec.initContainers[1].restartPolicy}')" = Always ]
+    [ "$(get pod one '{.spec.initContainers[1].securityContext.runAsUser}')" = 1000 ]
+    # Once more through the webhook: nothing is added twice.
+    kube_ns get pod one -o json >"$work/one.json"
+    kube_ns delete pod one --force --grace-period=0 >/dev/null 2>&1
+    python3 -c 'import json, sys
+p = json.load(sys.stdin)
+p["metadata"] = {"name": "two", "labels": p["metadata"]["labels"], "annotations": p["metadata"]["annotations"]}
+del p["status"]
+print(json.dumps(p))' <"$work/one.json" >"$work/two.json"
+    wait_until "the first pod is forgotten" applied "$work/two.json"
+    [ "$(get pod two '{.spec.initContainers[*].name}')" = "walferry-restore walferry" ]
+    operator_end
+    [ "$status" -eq 0 ] || fail "$(cat "$work/controller.log")"
+}
+applied() { kube_ns apply -f - <"$1" >/dev/null 2>&1; }
+tap_run a_labelled_pod_is_injected_in_a_restricted_namespace injected
+
+configured() {
+    operator_begin
+    scene_begin configured
+    replica shop
+    wait_until "the ConfigMap is there" is configmap walferry-shop '{.metadata.ownerReferences[0].name}' shop
+    get configmap walferry-shop '{.data.walferry\.yml}' >"$work/walferry.yml"
+    # What the sidecar will read is what the program takes.
+    "$walferry" config -config "$work/walferry.yml" -no-expand-env check >"$work/check" 2>&1 || fail "$(cat "$work/check")"
+    wait_until "the status says that there are no pods" condition_is sqlr shop Injected False NoMatchingPods
+    pod_yaml one shop | apply
+    wait_until "the pod is counted" is sqlr shop '{.status.injectedPods}' 1
+    condition_is sqlr shop Ready False
+    kube_ns delete sqlr shop >/dev/null
+    wait_until "the ConfigMap goes with its owner" gone configmap walferry-shop
+    operator_end
+}
+gone() { ! kube_ns get "$1" "$2" >/dev/null 2>&1; }
+tap_run a_resource_becomes_a_config_map_that_the_sidecar_takes configured
+
+denied() {
+    operator_begin
+    scene_begin denied
+    pod_yaml one nowhere | refused 'SqliteReplica' 'nowhere'
+    apply <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: other}
+spec: {containers: [{name: app, image: localhost/app:1}]}
+END
+    operator_end
+    # Nobody serves: pods that ask are refused, all others are not touched.
+    replica shop
+    pod_yaml two shop | refused 'pods.walferry.dev'
+    apply <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: another}
+spec: {containers: [{name: app, image: localhost/app:1}]}
+END
+}
+tap_run pods_that_cannot_be_injected_are_denied_and_others_are_never_touched denied
+
+two_writers() {
+    operator_begin
+    scene_begin two-writers
+    replica shop
+    refused 'replicas' <<'END'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop, walferry.dev/replica: shop}}
+    spec: {containers: [{name: app, image: localhost/app:1, volumeMounts: [{name: data, mountPath: /data}]}], volumes: [{name: data, emptyDir: {}}]}
+END
+    operator_end
+}
+tap_run a_deployment_that_would_make_two_writers_is_refused two_writers
+
+probed() {
+    operator_begin
+    scene_begin probed
+    apply <<'END'
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteBucket
+metadata: {name: shared}
+spec: {s3: {bucket: backups, endpoint: "http://10.88.0.1:7070", credentialsSecretRef: {name: s3-keys}}}
+END
+    wait_until "a probe is made" has_job probe
+    get configmap walferry-bucket-shared '{.data.walferry\.yml}' >"$work/walferry.yml"
+    "$walferry" config -config "$work/walferry.yml" -no-expand-env check >"$work/check" 2>&1 || fail "$(cat "$work/check")"
+    operator_end
+}
+has_job() { [ -n "$(kube_ns get jobs -l "walferry.dev/purpose=$1" -o name)" ]; }
+tap_run a_bucket_is_probed_by_a_job_in_its_own_namespace probed
+
+verified() {
+    operator_begin
+    scene_begin verified
+    replica shop
+    kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"schedule":"0 3 * * *","timeZone":"Europe/Berlin"}}}' >/dev/null
+    wait_until "the CronJob is there" is cronjob walferry-verify-shop '{.spec.timeZone}' Europe/Berlin
+    kube_ns patch sqlr shop --type json -p '[{"op":"remove","path":"/spec/verification"}]' >/dev/null
+    wait_until "the CronJob is gone" gone cronjob walferry-verify-shop
+    operator_end
+}
+tap_run verification_by_schedule_is_a_cron_job verified
+
+certificates() {
+    operator_begin
+    scene_begin certificates
+    replica shop
+    kube -n $release delete secret walferry-webhook >/dev/null
+    wait_until "the certificate is there again" secret_is_there
+    wait_until "admission works with it" pod_is_admitted
+    operator_end
+}
+secret_is_there() { kube -n $release get secret walferry-webhook >/dev/null 2>&1; }
+pod_is_admitted() { pod_yaml one shop | kube_ns apply -f - >/dev/null 2>&1; }
+tap_run a_deleted_certificate_is_made_anew certificates
+
+tap_end
