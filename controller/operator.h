@@ -26,9 +26,11 @@
 /* Admission; texts as those of struct operator_options. */
 struct operator_webhook_options {
     bool is_enabled;
-    unsigned port;             /* 0: the kernel picks; it is in the log */
-    const char *service;       /* name of the Service in front of it */
-    const char *secret;        /* that holds its certificates */
+    unsigned port;         /* 0: the kernel picks; it is in the log */
+    const char *service;   /* name of the Service in front of it */
+    const char *cert_path; /* PEM files that somebody else renews; NULL: our own authority */
+    const char *key_path;
+    const char *secret;        /* that holds our own certificates */
     const char *configuration; /* name of the webhook configurations that have to trust it */
     const char *pull_policy;   /* of injected containers; NULL: Kubernetes decides */
     bool allow_host_path;

@@ -7,6 +7,7 @@
 
 #include "controller/operator_internal.h"
 #include "controller/webhook/authority.h"
+#include "controller/webhook/files.h"
 #include "controller/webhook_source.h"
 
 enum {
@@ -20,7 +21,8 @@ struct operator_webhook {
     struct tls_identity *identity;
     struct webhook_source_state *source;
     struct webhook *webhook;
-    struct authority *authority;
+    struct authority *authority; /* certificates of our own, or ... */
+    struct files *files;         /* ... somebody else's */
     char dns_space[DNS_NAMES][DNS_NAME_BYTES];
     const char *dns_names[DNS_NAMES];
     struct authority_target targets[TARGETS];
@@ -67,6 +69,17 @@ static int authority_begin(struct operator_webhook *w, struct error *err)
     return authority_start(opt->loop, &config, &w->authority, err);
 }
 
+static int files_begin(struct operator_webhook *w, struct error *err)
+{
+    const struct operator_options *opt = w->process->opt;
+    const struct files_config config = {.cert_path = opt->webhook.cert_path,
+                                        .key_path = opt->webhook.key_path,
+                                        .identity = w->identity,
+                                        .log = opt->log};
+
+    return files_start(opt->loop, &config, &w->files, err);
+}
+
 static int webhook_begin(struct operator_webhook *w, struct error *err)
 {
     const struct operator_options *opt = w->process->opt;
@@ -89,7 +102,7 @@ static int webhook_begin(struct operator_webhook *w, struct error *err)
     if (webhook_new(opt->loop, &config, &w->webhook, err) < 0)
         return -1;
     LOG_INFO(opt->log, "webhook listening", LOG_U64("port", webhook_port(w->webhook)));
-    return authority_begin(w, err);
+    return opt->webhook.cert_path ? files_begin(w, err) : authority_begin(w, err);
 }
 
 int operator_webhook_start(struct operator_process *p, struct error *err)
@@ -112,6 +125,7 @@ void operator_webhook_stop(struct operator_process *p)
     if (!w)
         return;
     authority_free(w->authority);
+    files_free(w->files);
     webhook_free(w->webhook);
     webhook_source_free(w->source);
     tls_identity_free(w->identity);
@@ -120,7 +134,11 @@ void operator_webhook_stop(struct operator_process *p)
 
 bool operator_webhook_is_ready(const struct operator_process *p)
 {
-    return !p->webhook || authority_is_ready(p->webhook->authority);
+    const struct operator_webhook *w = p->webhook;
+
+    if (!w)
+        return true;
+    return w->authority ? authority_is_ready(w->authority) : tls_identity_get(w->identity) != NULL;
 }
 
 unsigned operator_webhook_pending(const struct operator_process *p)

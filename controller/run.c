@@ -30,6 +30,7 @@ struct run_args {
     const char *log_level, *log_format;
     const char *pull_policy;
     const char *webhook_service, *webhook_secret, *webhook_configuration;
+    const char *webhook_cert, *webhook_key;
     uint64_t port;
     uint64_t webhook_port;
     uint64_t qps, burst;
@@ -75,6 +76,9 @@ static const struct flag flags[] = {
      "Service in front of it: its certificate's name", webhook_default},
     {"webhook-secret", FLAG_TEXT, AT(webhook_secret), "NAME", "Secret that holds its certificates",
      webhook_secret_default},
+    {"webhook-cert", FLAG_TEXT, AT(webhook_cert), "PATH",
+     "PEM file of a certificate that somebody else renews", "one of our own"},
+    {"webhook-key", FLAG_TEXT, AT(webhook_key), "PATH", "PEM file of its key", NULL},
     {"webhook-configuration", FLAG_TEXT, AT(webhook_configuration), "NAME",
      "Webhook configurations that are told whom to trust", webhook_default},
     {"kube-api-qps", FLAG_NUMBER, AT(qps), "N", "Requests a second to the Kubernetes API", "50"},
@@ -176,6 +180,8 @@ static int check(const struct run_args *a, struct error *err)
     if (a->webhook_port > 65535)
         return error_set(err, ERR_USAGE, 0, "-webhook-port %" PRIu64 " is no port",
                          a->webhook_port);
+    if (!a->webhook_cert != !a->webhook_key)
+        return error_set(err, ERR_USAGE, 0, "-webhook-cert and -webhook-key go together");
     if (a->qps > 100000 || a->burst > 100000)
         return error_set(err, ERR_USAGE, 0, "-kube-api-qps and -kube-api-burst: up to 100000");
     return 0;
@@ -217,6 +223,8 @@ static int run_with(const struct invocation *inv, const struct log *log, struct 
                     .port = (unsigned)a->webhook_port,
                     .service = a->webhook_service,
                     .secret = a->webhook_secret,
+                    .cert_path = a->webhook_cert,
+                    .key_path = a->webhook_key,
                     .configuration = a->webhook_configuration,
                     .pull_policy = a->pull_policy,
                     .allow_host_path = a->allow_host_path},

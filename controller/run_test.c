@@ -66,9 +66,9 @@ static void replica_start(struct scene *s, size_t i, const char *name, const cha
     (void)snprintf(port, sizeof(port), "%u", r->port);
     (void)snprintf(log, sizeof(log), "%s/%s.log", s->kube.folder, name);
     (void)snprintf(pod, sizeof(pod), "POD_NAME=%s", name);
-    const char *const base[] = {program,         "run", "-kubeconfig",      s->kubeconfig,
-                                "-metrics-port", port,  "-metrics-address", "127.0.0.1",
-                                "-log-format",   "text"};
+    const char *const base[] = {program,         "run",  "-kubeconfig",      s->kubeconfig,
+                                "-metrics-port", port,   "-metrics-address", "127.0.0.1",
+                                "-log-format",   "text", "-no-webhook"};
     for (size_t k = 0; k < ARRAY_LEN(base); k++)
         argv[n++] = base[k];
     for (size_t k = 0; more && more[k]; k++)
