@@ -149,6 +149,7 @@ struct config_replica {
     uint64_t snapshot_retention_ns;  /* every moment in it stays restorable, > 0 */
     uint64_t validation_interval_ns; /* how often the chain here is checked; 0: never */
     bool require_fencing;            /* refuse a store without conditional creation */
+    bool lease;                      /* a second writer waits for the lease of the prefix */
 
     uint32_t origin[CONFIG_REPLICA_SETTINGS]; /* enum config_origin or a line; by table row */
 };

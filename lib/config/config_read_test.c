@@ -159,10 +159,6 @@ static const struct error_row {
      "a.yml:5: dbs[0].replica.host: not supported: it belongs to replicas of type sftp, which this "
      "version lacks",
      ERR_UNSUPPORTED},
-    {S3 "    lease: true",
-     "a.yml:5: dbs[0].replica.lease: not supported: this version has no lease; conditional "
-     "creation keeps a second writer out",
-     ERR_UNSUPPORTED},
     {S3 "    age: {recipients: [age1x]}",
      "a.yml:5: dbs[0].replica.age: not supported: age encryption is not supported by this version, "
      "and nothing is stored unencrypted that was meant to be encrypted",
@@ -288,7 +284,9 @@ static const struct value_row {
      "/home/ada/k"},
     {REPLICA "    path: ~/backup", "dbs[0].replicas[0].url", "file:///home/ada/backup"},
     {S3 "    age:\n      identities: []\n      recipients:", "dbs[0].replicas[0].url", "s3://b/p"},
-    {S3 "    lease: false", "dbs[0].replicas[0].url", "s3://b/p"},
+    {S3 "    lease: false", "dbs[0].replicas[0].lease", "false"},
+    {S3 "    lease: true", "dbs[0].replicas[0].lease", "true"},
+    {"lease: true\n" S3, "dbs[0].replicas[0].lease", "true"},
     {S3 "  free-space-reserve: 10%", "dbs[0].free-space-reserve", "10%"},
     {S3 "  free-space-reserve: 1GiB, 2%", "dbs[0].free-space-reserve", "1GiB,2%"},
     {S3 "  free-space-reserve: 0", "dbs[0].free-space-reserve", "0"},

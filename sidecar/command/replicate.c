@@ -90,6 +90,7 @@ static struct destination_options destination_options_of(const struct config *c,
         .l0_retention_ns = c->l0_retention_ns,
         .is_retention_enabled = c->retention_enabled,
         .require_fencing = r->require_fencing,
+        .lease = r->lease,
         .adopt = adopt,
     };
 

@@ -82,6 +82,7 @@ void attach_refuse(struct attach *a)
               LOG_STR("hint", hint));
     c->attach = NULL;
     attach_free(a);
+    chain_lease_end(c);
     attach_wake_siblings(c);
     engine_check_waits(e);
 }
@@ -246,6 +247,10 @@ static void attach_begin(void *chain)
         task_is_pending(&c->encode_task) || task_is_pending(&c->difference_task) ||
         task_is_pending(&c->commit_task) || task_is_pending(&c->attach_task)) {
         loop_timer_start(&c->attach_timer, quiet_wait_ns);
+        return;
+    }
+    if (!chain_lease_take(c)) {
+        bucket_turn_end(c);
         return;
     }
     if (!bucket_turn_take(c)) {

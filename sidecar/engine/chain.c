@@ -139,6 +139,7 @@ void chain_stop(struct chain *c)
 {
     chain_set_state(c, CHAIN_STOPPED, "stopping");
     chain_cancel(c);
+    chain_lease_end(c);
 }
 
 bool chain_goes_on(struct chain *c)
@@ -152,7 +153,7 @@ bool chain_goes_on(struct chain *c)
 bool chain_is_quiet(const struct chain *c)
 {
     return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&
-           !expire_is_busy(c) && !c->validation && !c->housekeep_op &&
+           !expire_is_busy(c) && !c->validation && !c->housekeep_op && !c->lease &&
            !task_is_pending(&c->encode_task) && !task_is_pending(&c->commit_task) &&
            !task_is_pending(&c->difference_task);
 }

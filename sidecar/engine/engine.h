@@ -14,6 +14,7 @@
  *   encode.c      pages to LTX objects
  *   ship.c        objects to the store; refusals, fencing
  *   level.c       compactions and snapshots: when; how: level_*.c
+ *   bucket_lease.h  the lease of a prefix, if wanted
  *   retain.c      what may be deleted; expire.c deletes it
  *   validate.c    listing the prefix now and then: is the chain still whole?
  *   (docs/architecture.md draws the flow)
@@ -50,6 +51,7 @@ struct destination_options {
     uint64_t validation_interval_ns; /* how often the prefix is listed and checked; 0: never */
     bool is_retention_enabled;       /* false: nothing is ever deleted (lifecycle rules do it) */
     bool require_fencing;            /* refuse a store without create-if-absent */
+    bool lease;                      /* wait for a lease of the prefix before attaching */
     bool adopt;                      /* continue whatever lies there with this database (-adopt) */
 };
 

@@ -179,11 +179,13 @@ struct chain {
     struct task attach_task;
     struct loop_timer attach_timer;
     unsigned attach_failures;
-    bool has_adopted;         /* -adopt counts once */
-    bool is_descendant;       /* attached, and the database provably continues what lies there */
-    bool is_unproven;         /* refused, and another destination could still prove descent */
-    struct local_proof found; /* by claim_look(). Owner: task */
-    struct local_proof proof; /* the loop's copy */
+    bool has_adopted;           /* -adopt counts once */
+    bool is_descendant;         /* attached, and the database provably continues what lies there */
+    bool is_unproven;           /* refused, and another destination could still prove descent */
+    struct local_proof found;   /* by claim_look(). Owner: task */
+    struct local_proof proof;   /* the loop's copy */
+    struct bucket_lease *lease; /* NULL: not wanted, or not asked for yet. Owner: loop */
+    bool is_lease_ending;
     uint64_t owed_txid; /* a full copy in mid-chain: not shipped before a snapshot reaches it */
     struct bucket *turn_bucket; /* NULL: has no turn and waits for none. Owner: loop */
     struct chain *turn_next;    /* who waits behind us */
@@ -431,6 +433,12 @@ void attach_init(struct chain *c);
 void attach_start(struct chain *c);
 void attach_continue(struct chain *c); /* its turn has come */
 void attach_cancel(struct chain *c);
+
+/* chain_lease.c */
+MUST_USE bool chain_lease_take(struct chain *c); /* else attach_continue() follows */
+/* False: ship_on_timer() follows when it is ours again, or the chain attaches again. */
+MUST_USE bool chain_lease_allows_put(struct chain *c);
+void chain_lease_end(struct chain *c); /* c->lease is NULL afterwards, soon */
 
 /* encode.c: task side */
 void encode_work(struct task *task);

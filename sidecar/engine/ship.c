@@ -221,6 +221,7 @@ static void ship_fenced(struct chain *c, const struct ltx_header *winner)
     fault_keep(e, &c->fault, &why);
     LOG_ERROR(e->log, "fenced by another writer", LOG_STR("db", c->db->path),
               LOG_STR("destination", c->name), LOG_ERR(&why), LOG_HINT(&why));
+    chain_lease_end(c);
     c->is_put_under_way =
         storage_put_start(c->storage, &put, fenced_put_on_done, c, &c->op, &err) == 0;
     engine_check_waits(e);
@@ -469,6 +470,8 @@ void ship_start(struct chain *c)
 {
     uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
 
+    if (!chain_lease_allows_put(c))
+        return;
     /* Also before a retry: between two of them there may be a night. */
     if (c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2)
         proof_start(c);
