@@ -77,9 +77,10 @@ static void json_put(struct printer *p, const struct storage *st, const char *na
     json_writer_bool(&p->w, "can_create", r->can_create);
     json_writer_bool(&p->w, "keeps_timestamps", r->keeps_timestamps);
     json_writer_object(&p->w, "steps");
-    for (unsigned i = 0; i < STORAGE_PROBE_STEPS; i++)
+    for (unsigned i = 0; i < STORAGE_PROBE_STEPS; i++) {
         json_writer_str(&p->w, storage_probe_step_name((enum storage_probe_step)i),
                         step_word(r, i));
+    }
     json_writer_end(&p->w);
     json_writer_end(&p->w);
 }
@@ -131,9 +132,10 @@ static int all_probe(struct loop *loop, struct printer *p, const char *arg, stru
         if (destination_probe(p, t.storages[i], t.names[i], err) < 0)
             return -1;
     }
-    if (probed == 0)
+    if (probed == 0) {
         return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
                          p->args->replica ? p->args->replica : "");
+    }
     if (!p->args->json)
         return command_print(buf_slice(&p->out), err);
     json_writer_end(&p->w);
