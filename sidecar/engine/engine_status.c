@@ -35,11 +35,26 @@ static uint64_t commits_now(const struct database *db)
     return db->commits_total + more;
 }
 
+/*
+ * Monotonic time since when the store has been behind; 0: it has everything. One that could not be
+ * asked yet may lack what was committed before we came, unless the page map and the log prove that
+ * nothing was.
+ */
+static uint64_t behind_since(const struct chain *c)
+{
+    if (c->out.oldest_commit_ns)
+        return c->out.oldest_commit_ns;
+    if (c->oldest_commit_ns)
+        return c->oldest_commit_ns;
+    bool is_unknown = c->state == CHAIN_ATTACHING && c->fault.streak > 0 && !c->proof.is_unchanged;
+    return is_unknown && database_is_following(c->db) ? c->state_since_ns : 0;
+}
+
 /* Age of the oldest commit that the store has not acknowledged. */
 static void lag_fill(const struct chain *c, uint64_t now_mono, uint64_t now_wall,
                      struct status_destination *out)
 {
-    uint64_t oldest = c->out.oldest_commit_ns ? c->out.oldest_commit_ns : c->oldest_commit_ns;
+    uint64_t oldest = behind_since(c);
 
     if (oldest) {
         out->lag_ns = now_mono > oldest ? now_mono - oldest : 0;
