@@ -76,8 +76,8 @@ TEST_BIN    := $(TEST_SRC:%.c=$(OUT)/test/%)
 FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
-.PHONY: all help deps peers demo test test-build fuzz-build compare bench fuzz asan tsan lint format \
-        chaos sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
+.PHONY: all help deps peers demo test test-build fuzz-build compare bench bench-instructions fuzz asan tsan lint \
+        format chaos sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -185,6 +185,9 @@ test: ## Build and run every test; ends with "N passed, N failed, N skipped"
 compare: all $(E2E_BIN) ## The ways in which a replicator fails its user: walferry beside Litestream
 	$(Q).ci/peers
 	$(Q)e2e/peer/compare
+
+bench-instructions: all $(E2E_BIN) ## Count instructions per page and commit, compare with what is kept
+	$(Q)bench/instructions
 
 bench: all $(E2E_BIN) ## Measure walferry and Litestream side by side, and the operator
 	$(Q).ci/peers
