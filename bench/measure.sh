@@ -20,6 +20,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 
 tools=$root/build/$variant/e2e/tools
+memory_folder=/dev/shm
 subject=
 subject_pid=
 store_pid=

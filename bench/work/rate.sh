@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 work_rate() {
-    local db=$work/app.db seconds cpu before puts bytes requests result
+    local db=$work/app.db seconds cpu before puts bytes requests result took
     seconds=$(size 10 30)
     db_make "$db" 1
     store_start
@@ -17,8 +17,11 @@ work_rate() {
     result=$("$tools/bench_writer" "$db" rate=500 "seconds=$seconds" bytes=400 synchronous=full)
     sleep 2
     cpu=$(($(cpu_ns "$subject_pid") - before))
+    # On a busy disk the application needs longer for its commits.
+    took=$(field seconds "$result")
+    keep rate_took "$took"
     keep rate_cpu_us "$(calc "$cpu / 1000 / $(field commits "$result")" %.1f)"
-    keep rate_puts "$(calc "($(store_requests Put) - $puts) / ($seconds + 2)")"
+    keep rate_puts "$(calc "($(store_requests Put) - $puts) / ($took + 2)")"
     keep rate_requests "$(($(store_requests .) - requests))"
     keep rate_mb "$(calc "($(store_bytes) - $bytes) / 1000000" %.1f)"
     keep rate_p50 "$(calc "$(field p50_us "$result") / 1000")"
@@ -35,6 +38,7 @@ table_rate() {
     row "PUT a second" rate_puts "" "<= 1.2"
     row "requests" rate_requests ""
     row "bytes in the bucket" rate_mb MB "<= 1x"
+    row "the application took" rate_took s
     row "the application's commit, median" rate_p50 ms
     row "the application's commit, 99 %" rate_p99 ms
     row "the application's commit, longest" rate_max ms
