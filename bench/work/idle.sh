@@ -47,7 +47,7 @@ work_idle() {
     settle_s=$(size 5 45)
     idle_of one 1 "$(size 15 60)"
     idle_of fleet "$(size 200 1000)" "$(size 15 60)"
-    [ "$(size quick full)" = quick ] || idle_of large 3000 10
+    [ "$(size quick full)" = quick ] || settle_s=1 idle_of large 3000 5
 }
 
 table_idle() {

@@ -33,8 +33,8 @@ lag_of() {
 }
 
 work_lag() {
-    lag_of full "$(size 8 30)"
-    lag_of normal "$(size 8 30)"
+    lag_of full "$(size 8 20)"
+    lag_of normal "$(size 8 20)"
 }
 
 table_lag() {

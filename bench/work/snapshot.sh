@@ -17,18 +17,18 @@ work_snapshot() {
     cost_keep snapshot
     keep snapshot_mb "$(calc "$(store_bytes) / 1000000" %.0f)"
     keep snapshot_objects "$(store_objects)"
-    restores_keep restore "$work" "$db"
-    restores_keep memory "$memory_folder" "$db"
+    restores_keep restore "$work" "$db" "$(size 1 3)"
+    restores_keep memory "$memory_folder" "$db" 1
     store_stop
 }
 
-# Restores into FOLDER a few times and keeps KEY's medians. Beside each restore the same bytes are
+# restores_keep KEY FOLDER DB TIMES: restores into FOLDER some times and keeps KEY's medians. Beside each restore the same bytes are
 # copied and made durable there, as a measure of the disk.
 restores_keep() {
     local key=$1 target=$2/walferry-bench-$$.db db=$3 i
     : >"$work/costs"
     : >"$work/copies"
-    for ((i = 0; i < $(size 1 3); i++)); do
+    for ((i = 0; i < $4; i++)); do
         sync
         "$tools/bench_time" "$work/cost" "$(subject_program)" restore \
             -config "$work/$subject.yml" -o "$target" "$db" >"$work/restore.log" 2>&1 ||

@@ -1,10 +1,10 @@
 # A replica that was never compacted: 50,000 L0 objects of one page each.
-# Whoever needs more than 25 times walferry's time is stopped then.
+# Whoever needs more than 21 times walferry's time is stopped then.
 # shellcheck shell=bash
 
 work_tiny() {
     local db=$work/app.db limit_s=600
-    [ -z "${figures[walferry.tiny_s]:-}" ] || limit_s=$(calc "${figures[walferry.tiny_s]} * 25 + 1" %d)
+    [ -z "${figures[walferry.tiny_s]:-}" ] || limit_s=$(calc "${figures[walferry.tiny_s]} * 21 + 1" %d)
     db_make "$db" 1
     store_start
     mkdir -p "$store_data/bench/app.db/0000"
