@@ -8,14 +8,11 @@
  * they belong to a row's body, so the database stays sound. At the end the file at DB_PATH, which
  * nobody may have open, is what the newest object leads to.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/io/blob.h"
 #include "lib/ltx/ltx.h"
@@ -106,7 +103,16 @@ static int object_make(const struct tiny *t, uint64_t txid, uint32_t first, uint
 
 static int run(struct tiny *t, uint64_t count, struct error *err)
 {
-    if (db_move(t, false, err) < 0)
+    struct stat st;
+
+    if (env_stat(env_real(), t->db_path, &st, err) < 0)
+        return -1;
+    if (st.st_size < 4 * PAGE_BYTES || st.st_size > DB_BYTES_MAX)
+        return error_set(err, ERR_USAGE, 0, "%s: wrong size", t->db_path);
+    t->page_count = (uint32_t)(st.st_size / PAGE_BYTES);
+    t->pages = mem_new(t->page_count, PAGE_BYTES, err);
+    t->checksum = t->pages ? mem_new(t->page_count, sizeof(*t->checksum), err) : NULL;
+    if (!t->checksum || db_move(t, false, err) < 0)
         return -1;
     t->db_checksum = LTX_CHECKSUM_FLAG;
     for (uint32_t pgno = 1; pgno <= t->page_count; pgno++) {
@@ -131,7 +137,6 @@ static int run(struct tiny *t, uint64_t count, struct error *err)
 int main(int argc, char **argv)
 {
     struct error err = ERROR_INIT;
-    struct stat st;
     uint64_t count = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
 
     if (count == 0) {
@@ -139,15 +144,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct tiny t = {.db_path = argv[1], .folder = argv[2]};
-    if (stat(t.db_path, &st) < 0 || st.st_size < 4 * PAGE_BYTES || st.st_size > DB_BYTES_MAX) {
-        (void)fprintf(stderr, "bench_tiny: %s: %s\n", t.db_path,
-                      errno ? strerror(errno) : "wrong size"); /* as above */
-        return 1;
-    }
-    t.page_count = (uint32_t)(st.st_size / PAGE_BYTES);
-    t.pages = malloc((size_t)t.page_count * PAGE_BYTES);
-    t.checksum = calloc(t.page_count, sizeof(*t.checksum));
-    int rc = t.pages && t.checksum ? run(&t, count, &err) : -1;
+    int rc = run(&t, count, &err);
     if (rc < 0)
         (void)fprintf(stderr, "bench_tiny: %s\n", err.text); /* as above */
     free(t.pages);
