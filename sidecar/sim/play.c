@@ -315,8 +315,10 @@ static void step_volume(struct pod *pod)
     switch (sim_luck(sim, 3)) {
     case 0:
         pod_wipe(pod);
-        /* The restore is from one destination; where it was ahead, the other does not fit. */
-        play->needs_person = play->needs_person || play->config.store_count > 1;
+        /* The restore is from one destination; where it was ahead, the other does not fit. And what
+         * is still under way arrives where a new database may have begun. */
+        play->needs_person = play->needs_person || play->config.store_count > 1 ||
+                             !sim_store_is_quiet(&play->stores[0]);
         break;
     case 1:
         sim_disk_settle(&pod->disk);
