@@ -146,7 +146,10 @@ struct chain {
     uint32_t epoch;
     uint32_t owner;
     bool has_accepted;      /* an object of this attachment was accepted */
-    uint64_t proof_boot_ns; /* boot time of the last proof that we own the prefix */
+    /* Boot time of the last proof that we own the prefix: when the request that proved it was sent.
+     * When its answer was taken up says nothing; a process may have slept in between. */
+    uint64_t proof_boot_ns;
+    uint64_t asked_boot_ns; /* when the request was sent that may be the next one */
 
     /* What the store lacks. Owner: task. */
     bool is_tracking;      /* notes go to `dirty` */

@@ -380,6 +380,34 @@ static void test_sleeper_does_not_wake_into_a_gap(void **state UNUSED)
     scene_end(&s);
 }
 
+/* The listing was answered, and then we slept over the answer: it proves nothing any more. */
+static void test_sleeper_does_not_trust_an_answer_from_before_its_sleep(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest[0].l0_retention_ns = 10 * NS_PER_MIN;
+    scene_begin(&s);
+    scene_insert(&s, 0, 1, 100);
+    scene_sync(&s);
+    scene_kill(&s);
+    scene_insert(&s, 0, 1, 100);
+
+    flaky_set(&s.flaky[0], STORAGE_OP_LIST,
+              &(struct flaky_rule){.fault = FLAKY_HOLD_ANSWER, .times = 1});
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    /* Meanwhile another writer's TXID 3 has come and gone, and its 4 is there. */
+    scene_shell("cd %s/bucket-0-0/ltx/0 && cp *2.ltx 0000000000000004-0000000000000004.ltx",
+                s.folder);
+    scene_skip(&s, NS_PER_HOUR);
+    flaky_release(&s.flaky[0]);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->conflicts_total == 1);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->error_streak > 0);
+    assert_int_equal(scene_count(&s, 0, 0, 0), 3); /* 1, 2, 4: nothing was put into the gap */
+    scene_end(&s);
+}
+
 static void test_object_that_is_not_what_its_name_says_is_not_attached_to(void **state UNUSED)
 {
     struct engine_scene s;
@@ -617,6 +645,7 @@ int main(int argc, char **argv)
         TEST(test_bucket_that_moved_on_since_attaching_is_attached_again),
         TEST(test_sleeper_lists_before_its_next_put),
         TEST(test_sleeper_does_not_wake_into_a_gap),
+        TEST(test_sleeper_does_not_trust_an_answer_from_before_its_sleep),
         TEST(test_object_that_is_not_what_its_name_says_is_not_attached_to),
         TEST(test_sleeper_whose_own_answer_was_lost_goes_on),
         TEST(test_held_destination_does_not_hold_up_another),

@@ -13,7 +13,8 @@
  *
  * A sleeper must not wake into a gap: L0 objects are deleted after a while, so a number could be
  * free although it was used. Proof of ownership therefore expires after half the L0 retention; then
- * the level is listed first, and anything newer than our tip means: attach again.
+ * the level is listed first, and anything newer than our tip means: attach again. A proof is as old
+ * as its request: one may also sleep over an answer that has come already.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ static void ship_acknowledged(struct chain *c)
     if (!c->has_accepted)
         chain_set_state(c, CHAIN_FOLLOWING, ""); /* how it attached is no news any more */
     c->has_accepted = true;
-    c->proof_boot_ns = env_boot_ns(e->env);
+    c->proof_boot_ns = c->asked_boot_ns;
     c->out.failures = 0;
     fault_end(e, &c->fault, "shipping recovered", c->db->path, c->name);
     ship_note_object(c, LTX_LEVEL_RAW, &c->out.header, c->out.blob.bytes, c->out.put_started_ns);
@@ -399,6 +400,7 @@ static void put_start(struct chain *c)
         .deadline_ns = put_deadline_ns(c),
     };
     c->last_ship_ns = env_monotonic_ns(e->env);
+    c->asked_boot_ns = env_boot_ns(e->env);
     c->out.put_started_ns = c->last_ship_ns;
     if (storage_put_start(c->storage, &put, put_on_done, c, &c->op, &err) < 0) {
         ship_fail(c, "object not sent", &err);
@@ -421,9 +423,18 @@ static int newer_seen(void *arg, const struct storage_object *object, struct err
     return 0;
 }
 
+/* What was seen so long ago may be gone, and what was free then may have been used since. */
+static bool proof_has_expired(const struct chain *c)
+{
+    uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
+
+    return c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2;
+}
+
 static void proof_on_done(void *arg, const struct storage_result *result)
 {
     struct chain *c = arg;
+    struct error late = ERROR_INIT;
 
     c->op = NULL;
     c->is_resolving = false;
@@ -434,8 +445,13 @@ static void proof_on_done(void *arg, const struct storage_result *result)
         return;
     }
     if (!c->has_seen_newer) {
-        c->proof_boot_ns = env_boot_ns(c->db->engine->env);
-        put_start(c);
+        c->proof_boot_ns = c->asked_boot_ns;
+        if (!proof_has_expired(c)) {
+            put_start(c);
+            return;
+        }
+        (void)error_set(&late, ERR_TIMEOUT, 0, "the listing took too long to prove anything");
+        ship_fail(c, "prefix cannot be listed", &late);
         return;
     }
     /* Our own lost answer or another writer, whose objects may be deleted already: attaching can
@@ -460,6 +476,7 @@ static void proof_start(struct chain *c)
 
     c->is_resolving = true;
     c->has_seen_newer = false;
+    c->asked_boot_ns = env_boot_ns(c->db->engine->env);
     if (storage_list_start(c->storage, &list, proof_on_done, c, &c->op, &err) < 0) {
         c->is_resolving = false;
         ship_fail(c, "prefix cannot be listed", &err);
@@ -468,12 +485,10 @@ static void proof_start(struct chain *c)
 
 void ship_start(struct chain *c)
 {
-    uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
-
     if (!chain_lease_allows_put(c))
         return;
     /* Also before a retry: between two of them there may be a night. */
-    if (c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2)
+    if (proof_has_expired(c))
         proof_start(c);
     else
         put_start(c);
