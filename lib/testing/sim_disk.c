@@ -427,10 +427,12 @@ static int disk_fchmod(void *ctx, int fd, mode_t mode)
     return rc < 0 ? rc : real_file()->fchmod(NULL, fd, mode);
 }
 
-static int64_t disk_free_bytes(void *ctx UNUSED, const char *path UNUSED, int64_t *out_total_bytes)
+static int64_t disk_free_bytes(void *ctx, const char *path UNUSED, int64_t *out_total_bytes)
 {
+    const struct sim_process *p = ctx;
+
     *out_total_bytes = INT64_C(1) << 40;
-    return INT64_C(1) << 39;
+    return p->disk && p->disk->is_low ? INT64_C(1) << 20 : INT64_C(1) << 39;
 }
 
 void sim_disk_env(struct sim_process *p)

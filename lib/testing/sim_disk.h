@@ -31,6 +31,7 @@ struct sim_disk {
     char folder[200];       /* as it was given: relative, so that no path of the machine shows */
     char whole_folder[200]; /* as SQLite calls it */
     bool is_journaled;      /* false: crashes take nothing back, and cost less */
+    bool is_low;            /* almost full, as statvfs() tells it */
     struct sim_undo *undo;  /* newest first */
     unsigned backup_count;  /* files kept for names that may come back */
 };

@@ -145,7 +145,7 @@ struct chain {
     struct inventory inv;  /* loop */
     uint32_t epoch;
     uint32_t owner;
-    bool has_accepted;      /* an object of this attachment was accepted */
+    bool has_accepted; /* an object of this attachment was accepted */
     /* Boot time of the last proof that we own the prefix: when the request that proved it was sent.
      * When its answer was taken up says nothing; a process may have slept in between. */
     uint64_t proof_boot_ns;

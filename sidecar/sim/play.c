@@ -181,7 +181,8 @@ void play_config_draw(struct play *play)
                .checkpoint_interval_ns = sim_luck(sim, 2) ? 0 : NS_PER_MIN,
                .busy_timeout_ns = sim_luck(sim, 2) * NS_PER_SEC,
                .checkpoint_frames = 4 + (uint32_t)sim_luck(sim, 80),
-               .wal_keep_bytes = sim_luck(sim, 2) ? 1 << 14 : 1 << 22},
+               .wal_keep_bytes = sim_luck(sim, 2) ? 1 << 14 : 1 << 22,
+               .reserve_bytes = sim_luck(sim, 2) ? 0 : 64 << 20},
     };
     for (unsigned i = 0; i < c->store_count; i++) {
         destination_draw(sim, &c->dest[i]);
@@ -423,6 +424,14 @@ static void store_toggle(struct play *play)
     sim_trace(&play->sim, "store %s is %s", st->name, st->is_away ? "away" : "back");
 }
 
+/* Below the reserve walferry lets the log go, and later it has to compare everything. */
+static void disk_toggle(struct pod *pod)
+{
+    pod->disk.is_low = !pod->disk.is_low;
+    sim_trace(&pod->play->sim, "%s disk is %s", pod->name,
+              pod->disk.is_low ? "almost full" : "free again");
+}
+
 static void step_play(struct play *play, enum step step)
 {
     struct sim *sim = &play->sim;
@@ -430,7 +439,10 @@ static void step_play(struct play *play, enum step step)
 
     switch (step) {
     case STEP_STORE_AWAY:
-        store_toggle(play);
+        if (sim_luck(sim, 4) == 0)
+            disk_toggle(pod);
+        else
+            store_toggle(play);
         return;
     case STEP_KILL_WALFERRY:
         pod_kill_walferry(pod);
@@ -548,6 +560,7 @@ static void faults_end(struct play *play)
         if (pod->app.p)
             pod->app.p->strike_in = 0;
         pod_resume(pod);
+        pod->disk.is_low = false;
     }
     sim_trace(&play->sim, "peace");
 }

@@ -77,6 +77,9 @@ static void wait_done(void *arg, const struct engine_outcome *outcome)
     }
     if (took_over)
         pod->fork_seen = ++play->fork_count;
+    /* Acknowledged means restorable, from this moment on. */
+    for (unsigned i = 0; i < play->config.store_count; i++)
+        judge_newest(play, i);
 }
 
 static bool wait_begin(struct pod *pod)

@@ -76,7 +76,7 @@ static NO_RETURN void child_play(const struct runner *r, struct track *t)
     }
     t->is_over = true;
     (void)rmdir(folder);
-    _exit(0);
+    exit(0); /* not _exit(): a sanitizer looks for leaks now */
 }
 
 static void child_start(const struct runner *r, struct track *t)
