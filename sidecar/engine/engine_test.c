@@ -257,6 +257,41 @@ static void test_busy_application_is_followed_state_by_state(void **state UNUSED
     scene_end(&s);
 }
 
+/* A clock that somebody sets: only the wall's, as NTP or an administrator does it. */
+static int64_t wall_step_ns;
+
+static uint64_t stepped_wall_ns(void *scene)
+{
+    return (uint64_t)((int64_t)scene_wall_ns(scene) + wall_step_ns);
+}
+
+static void test_moments_go_on_when_the_clock_is_set_back(void **state UNUSED)
+{
+    struct engine_scene s;
+    struct inventory inv;
+    wall_step_ns = 0;
+    scene_init(&s);
+    s.env.clock.wall_ns = stepped_wall_ns;
+    scene_begin(&s);
+    for (int i = 0; i < 3; i++) {
+        scene_insert(&s, 0, 5, 100);
+        scene_sync(&s);
+        wall_step_ns -= (int64_t)(3600 * NS_PER_SEC); /* an hour, each time */
+    }
+    wall_step_ns = (int64_t)(2 * 3600 * NS_PER_SEC);
+    scene_insert(&s, 0, 5, 100);
+    scene_sync(&s);
+    scene_list(&s, 0, 0, &inv);
+    const struct inventory_level *raw = &inv.level[0];
+    assert_in_range(raw->object_count, 4, 8);
+    for (size_t i = 1; i < raw->object_count; i++)
+        assert_true(raw->object[i].timestamp_ns >= raw->object[i - 1].timestamp_ns + NS_PER_MS);
+    inventory_destroy(&inv);
+    scene_assert_restorable(&s, 0, 0);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
 static void test_several_databases_share_a_loop(void **state UNUSED)
 {
     struct engine_scene s;
@@ -342,6 +377,7 @@ int main(int argc, char **argv)
         TEST(test_engine_that_ends_amid_cutting_the_log_leaves_nothing_behind),
         TEST(test_log_is_not_cut_again_and_again_beside_an_open_transaction),
         TEST(test_busy_application_is_followed_state_by_state),
+        TEST(test_moments_go_on_when_the_clock_is_set_back),
         TEST(test_several_databases_share_a_loop),
         TEST(test_status_tells_what_the_engine_did),
     };

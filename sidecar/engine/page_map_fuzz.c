@@ -21,6 +21,7 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+static const char magic[] = "WFMAP001";
 static uint8_t file[FILE_BYTES_MAX];
 
 /* A file without a name; the path leads to it as long as fd is open. */
@@ -114,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     bool is_repaired = data[0] & 1;
     memcpy(file, data + 1, --n);
     if (is_repaired && n >= PAGE_MAP_HEADER_BYTES) {
-        memcpy(file, "WFMAP001", 8);
+        memcpy(file, magic, sizeof(magic) - 1);
         be64_store(file + CRC_OFFSET, crc64(0, slice_of(file, CRC_OFFSET)));
     }
     int fd = file_make(n, path);
