@@ -200,6 +200,8 @@ static int members_start(struct operator_process *p, struct error *err)
         .log = p->opt->log,
         .namespace_name = p->opt->namespace_name,
         .sidecar_image = p->opt->sidecar_image,
+        .pull_policy = p->opt->webhook.pull_policy,
+        .allow_host_path = p->opt->webhook.allow_host_path,
     };
 
     for (const struct reconciler *const *r = p->opt->reconcilers; *r; r++) {

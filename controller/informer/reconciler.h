@@ -9,6 +9,8 @@
 #ifndef WALFERRY_CONTROLLER_INFORMER_RECONCILER_H
 #define WALFERRY_CONTROLLER_INFORMER_RECONCILER_H
 
+#include <stdbool.h>
+
 #include "controller/informer/informer_set.h"
 #include "controller/informer/queue.h"
 #include "controller/kube/recorder.h"
@@ -21,7 +23,9 @@ struct reconcile_context {
     struct recorder *recorder;
     const struct log *log;
     const char *namespace_name; /* in which we run */
-    const char *sidecar_image;  /* what Jobs of ours run; NULL: not said */
+    const char *sidecar_image;  /* what sidecars and Jobs of ours run; NULL: not said */
+    const char *pull_policy;    /* of it; NULL: Kubernetes decides */
+    bool allow_host_path;       /* databases on hostPath volumes are injected */
 };
 
 struct reconciler {

@@ -71,7 +71,7 @@ static int job_create(struct bucket_pass *p, const struct bucket_item *item, str
     CLEANUP(buf_destroy) struct buf body = BUF_INIT(INJECT_JOB_BYTES_MAX);
     CLEANUP(buf_destroy) struct buf config = BUF_INIT(KUBE_NAME_BYTES_MAX);
     const struct api_bucket *bucket = item->bucket;
-    const struct inject_options options = {.image = p->b->context.sidecar_image};
+    const struct inject_options options = reconcile_inject_options(&p->b->context);
     struct stand_in s;
 
     stand_in_make(bucket, &s);

@@ -7,6 +7,14 @@
 
 #include "controller/replica/reconcile_internal.h"
 
+struct inject_options reconcile_inject_options(const struct reconcile_context *context)
+{
+    return (struct inject_options){.image = context->sidecar_image,
+                                   .pull_policy = context->pull_policy,
+                                   .version = walferry_version(),
+                                   .allow_host_path = context->allow_host_path};
+}
+
 /* ---- memory ---- */
 
 static int memory_compare(const void *a, const void *b)

@@ -48,6 +48,9 @@ struct reconcile {
     uint64_t config_write_count;
 };
 
+/* What injection is told, as the webhook has it: so both make the same hash of a spec. */
+struct inject_options reconcile_inject_options(const struct reconcile_context *context);
+
 /* The memory of a key, made when there is none. NULL: ERR_NO_MEMORY. */
 struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err);
 void reconcile_forget(struct reconcile *r, const char *key);

@@ -138,7 +138,7 @@ static int cron_body(const struct pass *p, const struct api_replica *r, const ch
     CLEANUP(buf_destroy) struct buf config_map = BUF_INIT(KUBE_NAME_BYTES_MAX);
     const struct bucket_item *found[BUCKETS_MAX];
     const struct api_bucket *buckets[BUCKETS_MAX];
-    const struct inject_options options = {.image = p->r->context.sidecar_image};
+    const struct inject_options options = reconcile_inject_options(&p->r->context);
     char jitter[32];
     size_t count = reconcile_buckets(p->r, r, found);
 

@@ -92,7 +92,7 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
                struct error *err)
 {
     struct view_builder builder = {.pass = p, .view = &w->view};
-    const struct inject_options options = {.image = p->r->context.sidecar_image};
+    const struct inject_options options = reconcile_inject_options(&p->r->context);
 
     w->view.item = item;
     w->view.now_ns = env_wall_ns(loop_env(p->r->context.loop));
