@@ -182,6 +182,7 @@ static void put_global(struct writer *w, const struct api_replica *r)
     put(w, "levels:\n");
     for (size_t i = 0; i < r->level_count; i++)
         put_duration(w, "  - interval", r->level_ns[i]);
+    put(w, "suspend: %s\n", r->is_suspended ? "true" : "false");
     put_duration(w, "l0-retention", r->l0_retention_ns);
     put(w, "retention:\n  enabled: %s\n", r->retention_enabled ? "true" : "false");
     put_duration(w, "shutdown-sync-timeout", r->sidecar.flush_ns);

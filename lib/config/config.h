@@ -204,6 +204,7 @@ struct config {
                                         0: L0 is never deleted; else at least 1 min, because a writer's
                                         proof of ownership expires after half of it */
     uint64_t validation_interval_ns; /* resolved in each replica */
+    bool is_suspended;               /* follow, but ship nothing for now */
     bool retention_enabled;          /* false: nothing is ever deleted at a destination */
 
     char *heartbeat_url; /* http or https; NULL: off */

@@ -40,6 +40,7 @@ static const struct setting global_rows[] = {
     MOOT("verify-compaction", 0,
          "every page of a compaction is checked against the page map before it is sent"),
     KEY("retention.enabled", retention_enabled, BOOL, .fallback = "true"),
+    KEY("suspend", is_suspended, BOOL),
     KEY("heartbeat-url", heartbeat_url, CALLBACK),
     KEY("heartbeat-interval", heartbeat_interval_ns, DURATION, .fallback = "5m", .min = NS_PER_MIN),
     KEY("shutdown-sync-timeout", shutdown_sync_timeout_ns, DURATION, .fallback = "30s"),

@@ -97,6 +97,87 @@ address_taken() {
 }
 tap_run an_address_that_cannot_be_had_ends_it_at_once address_taken
 
+# ---- the configuration while it runs -----------------------------------------------------------
+
+# configure SYNC_INTERVAL [GLOBALS]: another file takes the name, as in a mounted ConfigMap.
+configure() {
+    cat >"$work/next.yml" <<-END
+	addr: "127.0.0.1:0"
+	socket: {enabled: true, path: $work/sock}
+	${2:-}
+	dbs: [{path: $work/a.db, replica: {path: $work/replica, sync-interval: $1}}]
+	END
+    mv "$work/next.yml" "$work/c.yml"
+}
+
+has_rows() {
+    restores "file://$work/replica" "$1"
+}
+
+log_has() {
+    grep -q "$1" "$work/a.log"
+}
+
+live_interval() {
+    serve
+    configure 1h
+    wait_until "the long interval is in effect" log_has 'configuration has changed'
+    db_insert "$work/a.db" 2
+    db_insert "$work/a.db" 3
+    configure 10ms
+    wait_until "both rows are shipped" has_rows 3
+    stop
+}
+tap_run a_changed_interval_takes_effect_at_once live_interval
+
+unshipped_is_seen() {
+    ask /status
+    python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))["databases"][0]["destinations"][0]
+sys.exit(0 if d["lag"]["commits"] > 0 else 1)' "$work/out"
+}
+
+live_suspend() {
+    serve
+    configure 10ms 'suspend: true'
+    wait_until "it is suspended" log_has 'suspended=true'
+    db_insert "$work/a.db" 2
+    wait_until "the commit was noticed" unshipped_is_seen
+    has_rows 1
+    configure 10ms
+    wait_until "the row is shipped" has_rows 2
+    stop
+}
+tap_run what_is_suspended_waits_and_is_shipped_afterwards live_suspend
+
+live_suspended_end() {
+    serve 'suspend: false'
+    configure 10ms 'suspend: true'
+    wait_until "it is suspended" log_has 'suspended=true'
+    db_insert "$work/a.db" 2
+    stop
+    has_rows 2
+}
+tap_run a_suspended_process_that_ends_ships_what_it_has live_suspended_end
+
+# Something happens, and is told at the new level.
+debug_is_heard() {
+    db_insert "$work/a.db" 3
+    log_has 'level=debug'
+}
+
+live_mistake() {
+    serve
+    echo 'levells: []' >>"$work/c.yml"
+    wait_until "the mistake is told" log_has 'configuration is wrong.*levells'
+    db_insert "$work/a.db" 2
+    wait_until "replication goes on" has_rows 2
+    configure 10ms 'logging: {level: debug}'
+    wait_until "the new level is in effect" debug_is_heard
+    stop
+}
+tap_run a_wrong_file_changes_nothing_and_the_next_one_counts live_mistake
+
 # ---- the control socket ------------------------------------------------------------------------
 
 socket_mode() {

@@ -13,6 +13,7 @@
 #include "sidecar/command/destination.h"
 #include "sidecar/command/directory.h"
 #include "sidecar/command/heartbeat.h"
+#include "sidecar/command/live.h"
 #include "sidecar/command/serve.h"
 #include "sidecar/command/supervise.h"
 #include "sidecar/restore/restore.h"
@@ -89,6 +90,7 @@ static struct destination_options destination_options_of(const struct config *c,
         .validation_interval_ns = r->validation_interval_ns,
         .l0_retention_ns = c->l0_retention_ns,
         .is_retention_enabled = c->retention_enabled,
+        .is_suspended = c->is_suspended,
         .require_fencing = r->require_fencing,
         .lease = r->lease,
         .adopt = adopt,
@@ -296,8 +298,24 @@ static int databases_add(struct replication *r, struct error *err)
     return 0;
 }
 
-static int replicate_run(struct replication *r, const struct replicate_args *a, int *out_status,
-                         struct error *err)
+/* Follows the configuration file, if there is one and there is time for it. */
+static int live_begin(struct replication *r, const struct replicate_args *a, struct log *log,
+                      struct live **out, struct error *err)
+{
+    const char *level = getenv("LOG_LEVEL");
+    const struct live_options options = {
+        .choice = &a->config,
+        .log = log,
+        .has_fixed_level = a->log_level || (level && *level),
+    };
+
+    if (a->once || !r->is_from_file)
+        return 0;
+    return live_start(r, &options, out, err);
+}
+
+static int replicate_run(struct replication *r, const struct replicate_args *a, struct log *log,
+                         int *out_status, struct error *err)
 {
     const struct engine_options options = {.loop = r->loop,
                                            .log = r->log,
@@ -307,6 +325,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
                                                r->config->shutdown_sync_timeout_ns};
     struct server *server = NULL;
     struct heartbeat *heartbeat = NULL;
+    struct live *live = NULL;
     size_t absent_count = 0;
     int rc = -1;
 
@@ -317,7 +336,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
         engine_new(&options, &r->engine, err) < 0)
         return -1;
     if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&
-        heartbeat_start(r, &heartbeat, err) == 0) {
+        heartbeat_start(r, &heartbeat, err) == 0 && live_begin(r, a, log, &live, err) == 0) {
         const struct supervise_options supervise = {
             .loop = r->loop,
             .log = r->log,
@@ -333,6 +352,7 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
         };
         rc = supervise_run(&supervise, out_status, err);
     }
+    live_stop(live);
     heartbeat_stop(heartbeat);
     serve_stop(server);
     directory_stop(r);
@@ -356,7 +376,8 @@ static int run(const struct invocation *inv, struct error *err)
     LOG_INFO(&log, "walferry", LOG_STR("version", walferry_version()),
              LOG_STR("sqlite", follow_sqlite_version()),
              LOG_BOOL("sqlite_has_wal_reset_bug", follow_sqlite_has_wal_reset_bug()));
-    int rc = replicate_run(&r, a, &status, err);
+    r.is_from_file = inv->positional_count == 0;
+    int rc = replicate_run(&r, a, &log, &status, err);
     loop_run(r.loop); /* what the storages still close */
     loop_free(r.loop);
     return rc < 0 ? -1 : status;

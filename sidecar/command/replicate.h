@@ -6,6 +6,7 @@
  *   register.c    databases that are added by the control socket
  *   serve.c       metrics, health and the control socket
  *   heartbeat.c   the dead man's switch
+ *   live.c        what of the configuration takes effect while it runs
  *   supervise.c   child process, signals, the end
  */
 #ifndef WALFERRY_SIDECAR_COMMAND_REPLICATE_H
@@ -22,7 +23,8 @@ struct directory;
 struct replication {
     struct loop *loop;
     const struct log *log;
-    const struct config *config;
+    const struct config *config; /* as it was at the start; see live.c for what changed since */
+    bool is_from_file;           /* config is the file config->name */
     struct engine *engine;
     struct directory *directories; /* watched folders; directory.c */
     struct config_db **registered; /* registered_count of them, owned; register.c */

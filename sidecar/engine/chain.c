@@ -206,14 +206,19 @@ void chain_hurry(struct chain *c)
         loop_timer_start(&c->attach_timer, 0);
 }
 
+/* Somebody waits for what is not shipped yet, or will not be here to ship it later. */
+static bool is_in_a_hurry(const struct engine *e)
+{
+    return e->is_draining || e->is_stopping || e->waits;
+}
+
 /* How long sync-interval still asks us to wait. The first commit after a pause goes at once. */
 static uint64_t wait_ns(const struct chain *c)
 {
     const struct engine *e = c->db->engine;
     uint64_t since = env_monotonic_ns(e->env) - c->last_ship_ns;
 
-    if (e->is_draining || e->is_stopping || e->waits || !c->last_ship_ns ||
-        since >= c->opt.sync_interval_ns)
+    if (is_in_a_hurry(e) || !c->last_ship_ns || since >= c->opt.sync_interval_ns)
         return 0;
     return c->opt.sync_interval_ns - since;
 }
@@ -225,6 +230,8 @@ void chain_ship_soon(struct chain *c)
     if (c->state != CHAIN_FOLLOWING || task_is_pending(&c->encode_task) ||
         task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task) ||
         c->out.is_full || c->is_put_under_way || c->is_resolving || !database_is_following(c->db))
+        return;
+    if (c->opt.is_suspended && !is_in_a_hurry(c->db->engine))
         return;
     uint64_t delay = wait_ns(c);
     if (delay > 0) {
@@ -240,4 +247,26 @@ void chain_ship_soon(struct chain *c)
     c->news_count = 0;
     level_reserve_pin(c);
     task_queue_push(&c->db->queue, &c->encode_task);
+}
+
+void chain_set_pace(struct chain *c, const struct destination_pace *pace)
+{
+    struct destination_options *o = &c->opt;
+    bool is_resumed = o->is_suspended && !pace->is_suspended;
+    bool was_validated = o->validation_interval_ns > 0;
+
+    o->sync_interval_ns = pace->sync_interval_ns;
+    o->snapshot_interval_ns = pace->snapshot_interval_ns;
+    o->snapshot_retention_ns = pace->snapshot_retention_ns;
+    o->l0_retention_ns = pace->l0_retention_ns;
+    o->validation_interval_ns = pace->validation_interval_ns;
+    o->is_retention_enabled = pace->is_retention_enabled;
+    o->is_suspended = pace->is_suspended;
+    if (c->state != CHAIN_FOLLOWING)
+        return;                      /* attaching begins with what is there then */
+    loop_timer_stop(&c->ship_timer); /* it was armed for the old interval */
+    if (was_validated || o->validation_interval_ns)
+        validate_arm(c);
+    if (is_resumed || chain_has_unshipped(c))
+        chain_ship_soon(c);
 }

@@ -479,6 +479,22 @@ void engine_stop(struct engine *e, engine_done_fn *done, void *arg)
     engine_check_waits(e);
 }
 
+int engine_set_pace(struct engine *e, const char *path, const char *destination,
+                    const struct destination_pace *pace, struct error *err)
+{
+    loop_assert_owner(e->loop);
+    for (size_t i = 0; i < e->db_count; i++) {
+        struct database *db = e->dbs[i];
+        for (size_t j = 0; strcmp(db->path, path) == 0 && j < db->chain_count; j++) {
+            if (strcmp(db->chains[j].name, destination) == 0) {
+                chain_set_pace(&db->chains[j], pace);
+                return 0;
+            }
+        }
+    }
+    return error_set(err, ERR_NOT_FOUND, 0, "%s has no destination %s here", path, destination);
+}
+
 void engine_drain(struct engine *e)
 {
     e->is_draining = true;

@@ -50,9 +50,22 @@ struct destination_options {
     uint64_t l0_retention_ns;
     uint64_t validation_interval_ns; /* how often the prefix is listed and checked; 0: never */
     bool is_retention_enabled;       /* false: nothing is ever deleted (lifecycle rules do it) */
+    bool is_suspended;               /* see struct destination_pace */
     bool require_fencing;            /* refuse a store without create-if-absent */
     bool lease;                      /* wait for a lease of the prefix before attaching */
     bool adopt;                      /* continue whatever lies there with this database (-adopt) */
+};
+
+/* What of a destination can change while it is followed. */
+struct destination_pace {
+    uint64_t sync_interval_ns;
+    uint64_t snapshot_interval_ns;
+    uint64_t snapshot_retention_ns;
+    uint64_t l0_retention_ns;
+    uint64_t validation_interval_ns;
+    bool is_retention_enabled;
+    bool is_suspended; /* nothing is shipped until this ends, unless somebody asks for it (sync) or
+                        * the process ends: the sets of changed pages wait */
 };
 
 struct database_options {
@@ -121,6 +134,13 @@ void engine_stop(struct engine *e, engine_done_fn *done, void *arg);
 
 /* The pod is ending: ship eagerly, without sync-interval, from now on. */
 void engine_drain(struct engine *e);
+
+/*
+ * Changes the pace of a destination; what waits is looked at again. ERR_NOT_FOUND: no database of
+ * that path, or no destination of that name.
+ */
+MUST_USE int engine_set_pace(struct engine *e, const char *path, const char *destination,
+                             const struct destination_pace *pace, struct error *err);
 
 /* Writes a snapshot (L9) to every destination; done as engine_sync(). */
 void engine_snapshot(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg);

@@ -414,7 +414,8 @@ MUST_USE int chain_init(struct chain *c, struct database *db, const struct desti
                         size_t ordinal, struct error *err);
 void chain_destroy(struct chain *c);
 void chain_set_state(struct chain *c, enum chain_state state, const char *detail);
-void chain_start(struct chain *c);          /* the database is followed now: attach */
+void chain_start(struct chain *c); /* the database is followed now: attach */
+void chain_set_pace(struct chain *c, const struct destination_pace *pace);
 void chain_suspend(struct chain *c);        /* the database is not followed any more */
 void chain_stop(struct chain *c);           /* cancels requests and timers, for good */
 void chain_commit_noticed(struct chain *c); /* one or more */
