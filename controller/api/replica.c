@@ -93,6 +93,7 @@ static const struct field replica_rows[] = {
      .offset = AT(enforces_single_writer),
      .fallback = "Enforce",
      .words = enforcement_words},
+    {.way = "singleWriter.lease", .kind = FIELD_BOOL, .offset = AT(has_lease)},
     {.way = "rollout", .kind = FIELD_SWITCH, .offset = AT(rollout_auto), .words = rollout_words},
     {.way = "monitoring.annotations", .kind = FIELD_BOOL, .offset = AT(prometheus_annotations)},
 };

@@ -112,6 +112,7 @@ struct api_replica {
     uint64_t level_ns[API_LEVELS_MAX];
     size_t level_count;
     bool require_fencing;
+    bool has_lease;         /* singleWriter.lease */
     bool retention_enabled; /* false: nothing is ever deleted at a destination */
     uint64_t validation_ns; /* chain check of the sidecar; 0: off */
 

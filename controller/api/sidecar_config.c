@@ -149,6 +149,7 @@ static int put_destination(struct writer *w, const struct api_replica *r,
     put_duration(w, R "retention", d->retention_ns);
     put_duration(w, R "validation-interval", r->validation_ns);
     put(w, R "require-fencing: %s\n", r->require_fencing ? "true" : "false");
+    put(w, R "lease: %s\n", r->has_lease ? "true" : "false");
     return w->is_failed ? -1 : 0;
 }
 #undef R

@@ -30,6 +30,7 @@ static const char rich[] =
     "\"sync\":{\"intervalMilliseconds\":2000,\"snapshotIntervalSeconds\":43200,"
     "\"l0RetentionSeconds\":600,\"levelIntervalsSeconds\":[10,100],\"requireFencing\":true,"
     "\"validationIntervalSeconds\":7200},"
+    "\"singleWriter\":{\"lease\":true},\"suspend\":true,"
     "\"retention\":{\"window\":\"14d\",\"enabled\":false},"
     "\"sidecar\":{\"logLevel\":\"Debug\",\"logFormat\":\"Text\",\"metricsPort\":9191,"
     "\"metricsCompat\":\"Litestream\",\"terminationFlushSeconds\":45}}}";
@@ -94,6 +95,7 @@ static void globals_check(const struct config *c)
     assert_int_equal(c->level_interval_ns[1], 100 * NS_PER_SEC);
     assert_int_equal(c->l0_retention_ns, 600 * NS_PER_SEC);
     assert_false(c->retention_enabled);
+    assert_true(c->is_suspended);
     assert_int_equal(c->shutdown_sync_timeout_ns, 45 * NS_PER_SEC);
     assert_int_equal(c->logging.level, LOG_LEVEL_DEBUG);
     assert_int_equal(c->logging.format, LOG_FORMAT_TEXT);
@@ -119,6 +121,7 @@ static void s3_check(const struct config_replica *r)
     assert_int_equal(r->snapshot_retention_ns, 14 * NS_PER_DAY);
     assert_int_equal(r->validation_interval_ns, 2 * NS_PER_HOUR);
     assert_true(r->require_fencing);
+    assert_true(r->lease);
 }
 
 static void test_every_setting_reaches_the_sidecar(void **state UNUSED)
