@@ -4,10 +4,13 @@
  */
 #include "controller/api/sidecar_config.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/api/api.h"
 #include "lib/config/config.h"
+#include "lib/testing/server.h"
 #include "lib/testing/test.h"
 
 static const char rich[] =
@@ -158,6 +161,32 @@ static void test_every_setting_reaches_the_sidecar(void **state UNUSED)
     assert_string_equal(c->dbs[1].replicas[0].path, "prod/app/jobs/app-0");
 }
 
+/* The program itself, as a person would ask it. */
+static void test_walferry_config_check_accepts_it(void **state UNUSED)
+{
+    CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
+    CLEANUP(api_bucket_cleanup) struct api_bucket *bucket = bucket_make("ReadWrite");
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(API_CONFIG_BYTES_MAX);
+    const char *variant = getenv("VARIANT"); // NOLINT(concurrency-mt-unsafe): nobody sets any
+    char folder[256], path[300], log[300], program[128];
+    struct error err = ERROR_INIT;
+
+    test_folder_make(folder);
+    (void)snprintf(path, sizeof(path), "%s/walferry.yml", folder);
+    (void)snprintf(log, sizeof(log), "%s/log", folder);
+    (void)snprintf(program, sizeof(program), "build/%s/bin/walferry",
+                   variant && *variant ? variant : "release");
+    assert_ok(api_sidecar_config(r, (const struct api_bucket *const *)&bucket, 1, &text, &err),
+              &err);
+    test_file_write(path, buf_slice(&text));
+    const char *const argv[] = {program, "config", "-config", path, "check", NULL};
+    const char *const env[] = {"POD_NAME=app-0", NULL};
+    CLEANUP(mem_free) char *out = test_process_run(argv, env, log, 20 * NS_PER_SEC, 0);
+    assert_non_null(strstr(out, "2 databases, 0 warnings"));
+    assert_non_null(strstr(out, "s3://backups/prod/app/main/app-0"));
+    test_folder_remove(folder);
+}
+
 static void test_the_same_resource_gives_the_same_bytes(void **state UNUSED)
 {
     CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
@@ -189,6 +218,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_every_setting_reaches_the_sidecar),
+        TEST(test_walferry_config_check_accepts_it),
         TEST(test_the_same_resource_gives_the_same_bytes),
         TEST(test_a_bucket_that_is_missing_or_read_only_is_an_error),
     };
