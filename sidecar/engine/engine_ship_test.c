@@ -221,6 +221,34 @@ static void rival_end(struct engine_scene *rival)
     scene_end(rival);
 }
 
+/* A request outlives its process, and arrives when the next one has attached already. */
+static void test_late_object_of_a_dead_process_is_adopted(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_begin(&s);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT,
+              &(struct flaky_rule){.fault = FLAKY_LOSE_ANSWER, .times = 1});
+    scene_insert(&s, 0, 5, 300);
+    SCENE_UNTIL(&s, scene_count(&s, 0, 0, 0) == 2);
+    scene_kill(&s);
+    scene_shell("mv %s/bucket-0-0/ltx/0/*2.ltx %s/on-its-way", s.folder, s.folder);
+    app_ok(&s.app, "sql 0 PRAGMA wal_checkpoint(TRUNCATE)"); /* the log proves nothing any more */
+    scene_insert(&s, 0, 5, 300);
+
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_HOLD});
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    scene_shell("mv %s/on-its-way %s/bucket-0-0/ltx/0/0000000000000002-0000000000000002.ltx",
+                s.folder, s.folder);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
+    flaky_release(&s.flaky[0]);
+    scene_sync_and_compare(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->acknowledged_txid, 3);
+    scene_end(&s);
+}
+
 static void test_writer_that_loses_the_race_is_fenced_and_keeps_its_pages(void **state UNUSED)
 {
     struct engine_scene s;
@@ -641,6 +669,7 @@ int main(int argc, char **argv)
         TEST(test_lost_answer_is_recognised_by_the_retry),
         TEST(test_lost_answer_of_the_first_object_is_recognised),
         TEST(test_lost_answer_is_healed_after_a_kill),
+        TEST(test_late_object_of_a_dead_process_is_adopted),
         TEST(test_writer_that_loses_the_race_is_fenced_and_keeps_its_pages),
         TEST(test_bucket_that_moved_on_since_attaching_is_attached_again),
         TEST(test_sleeper_lists_before_its_next_put),

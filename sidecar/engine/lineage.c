@@ -57,11 +57,7 @@ static enum lineage_verdict judge_map_at_tip(const struct lineage_facts *f, cons
 /* The map is older than the tip. */
 static enum lineage_verdict judge_map_behind(const struct lineage_facts *f, const char **out_reason)
 {
-    bool is_pending = f->map.pending_txid == f->tip.txid &&
-                      f->map.pending_txid == f->map.txid + 1 &&
-                      f->map.pending_file_checksum == f->tip.file_checksum;
-
-    if (is_pending) {
+    if (map_state_has_sent(&f->map, f->tip.txid, f->tip.file_checksum)) {
         return verdict(LINEAGE_HEAL,
                        "the newest object was sent by this database just before the process ended",
                        out_reason);

@@ -33,11 +33,11 @@
 enum {
     ENTRY_BYTES = 8,
     RUN_ENTRIES = 2048, /* entries moved by one call: 16 KiB on the stack */
-    MAP_CRC_OFFSET = 96,
+    MAP_CRC_OFFSET = 104,
     MAP_FLAG_REWIND = 1,
 };
 
-static const char map_magic[] = "WFMAP001";
+static const char map_magic[] = "WFMAP002";
 
 static_assert(sizeof(map_magic) - 1 == 8, "magic of 8 bytes");
 static_assert(MAP_CRC_OFFSET + 8 == PAGE_MAP_HEADER_BYTES, "the checksum ends the header");
@@ -64,6 +64,7 @@ static void header_encode(const struct map_state *s, uint8_t out[static PAGE_MAP
     be64_store(out + 72, s->pending_txid);
     be64_store(out + 80, s->pending_file_checksum);
     be64_store(out + 88, s->file_id);
+    be64_store(out + 96, s->earlier_file_checksum);
     be64_store(out + MAP_CRC_OFFSET, crc64(0, slice_of(out, MAP_CRC_OFFSET)));
 }
 
@@ -97,6 +98,7 @@ static int header_decode(const uint8_t bytes[static PAGE_MAP_HEADER_BYTES], cons
     s.pending_txid = cursor_be64(&c);
     s.pending_file_checksum = cursor_be64(&c);
     s.file_id = cursor_be64(&c);
+    s.earlier_file_checksum = cursor_be64(&c);
     s.is_rewind = (flags & MAP_FLAG_REWIND) != 0;
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
@@ -251,6 +253,7 @@ static struct map_state state_settled(const struct map_state *state)
 
     s.pending_txid = 0;
     s.pending_file_checksum = 0;
+    s.earlier_file_checksum = 0;
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
     return s;
@@ -372,12 +375,23 @@ int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checks
     struct map_state s = m->state;
 
     ASSERT(m->state.txid != 0);
+    if (s.pending_txid != txid)
+        s.earlier_file_checksum = 0;
+    else if (s.pending_file_checksum != file_checksum)
+        s.earlier_file_checksum = s.pending_file_checksum;
     s.pending_txid = txid;
     s.pending_file_checksum = file_checksum;
     if (header_write(m, &s, err) < 0)
         return error_wrap(err, "page map");
     m->state = s;
     return 0;
+}
+
+bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum)
+{
+    return s->pending_txid == txid && txid == s->txid + 1 &&
+           (s->pending_file_checksum == file_checksum ||
+            (s->earlier_file_checksum != 0 && s->earlier_file_checksum == file_checksum));
 }
 
 /* ---- which file it is for, and where it lies ---- */

@@ -8,7 +8,7 @@
  *
  * File (integers big-endian):
  *
- *     0    8  magic "WFMAP001"
+ *     0    8  magic "WFMAP002"
  *     8    4  page size
  *    12    4  page count P (of the state)
  *    16    8  TXID of the state
@@ -24,8 +24,10 @@
  *    72    8  pending TXID: an object that was encoded and may have been sent; 0: none
  *    80    8  pending file checksum
  *    88    8  file id: which file the map was made for (inode and birth time); 0: not known
- *    96    8  CRC-64/GO-ISO of bytes 0..95
- *   104  8*P  page checksums, page 1 first; 0 for the lock page
+ *    96    8  file checksum of an earlier object of the pending TXID, which a process before this one
+ *             may still have on its way; 0: none
+ *   104    8  CRC-64/GO-ISO of bytes 0..103
+ *   112  8*P  page checksums, page 1 first; 0 for the lock page
  *
  * Order of writing: the entries, fdatasync, then the header. So a valid header at TXID n means that
  * the entries are those of n, except for pages of objects after n, which are known from the bucket
@@ -48,7 +50,7 @@
 #include "sidecar/engine/page_set.h"
 
 enum {
-    PAGE_MAP_HEADER_BYTES = 104
+    PAGE_MAP_HEADER_BYTES = 112
 };
 
 /* The state that a map describes: its header. */
@@ -64,7 +66,8 @@ struct map_state {
     struct log_end end; /* page_size and page_count as above */
     uint64_t pending_txid;
     uint64_t pending_file_checksum;
-    uint64_t file_id; /* of the database file, page_map_file_id() */
+    uint64_t earlier_file_checksum; /* the same, of an object encoded before; 0: none */
+    uint64_t file_id;               /* of the database file, page_map_file_id() */
 };
 
 struct page_map {
@@ -122,9 +125,13 @@ MUST_USE int page_map_write(struct page_map *m, const struct map_entry *entries,
  */
 MUST_USE int page_map_commit(struct page_map *m, const struct map_state *state, struct error *err);
 
-/* Records an object that is about to be sent; no fdatasync. */
+/* Records an object that is about to be sent; no fdatasync. The one recorded before is remembered if
+ * it had the same TXID: it may have been sent, too, and arrive late. */
 MUST_USE int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checksum,
                                   struct error *err);
+
+/* Whether an object that follows the state was made from this very database: it is pending. */
+bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum);
 
 /*
  * A number for the very file that path names: a hash of inode and, where the file system knows it,

@@ -195,6 +195,28 @@ static void test_page_map_pending_record_lasts_until_the_commit(void **state UNU
     assert_int_equal(last.state.pending_txid, 0);
 }
 
+static void test_page_map_remembers_the_object_that_was_pending_before(void **state UNUSED)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+    CLEANUP(page_map_close) struct page_map m = PAGE_MAP_INIT;
+    CLEANUP(page_map_close) struct page_map again = PAGE_MAP_INIT;
+
+    place_make(&p);
+    assert_ok(map_make(env_real(), &p, 8, 3, &err), &err);
+    assert_ok(page_map_open(env_real(), p.map, &m, &err), &err);
+    assert_false(map_state_has_sent(&m.state, 9, 0xA));
+    assert_ok(page_map_set_pending(&m, 9, 0xA, &err), &err);
+    assert_false(map_state_has_sent(&m.state, 9, 0));
+    assert_ok(page_map_set_pending(&m, 9, 0xB, &err), &err);
+    assert_ok(page_map_set_pending(&m, 9, 0xB, &err), &err); /* a retry changes nothing */
+    assert_ok(page_map_open(env_real(), p.map, &again, &err), &err);
+    assert_true(map_state_has_sent(&again.state, 9, 0xA));
+    assert_true(map_state_has_sent(&again.state, 9, 0xB));
+    assert_false(map_state_has_sent(&again.state, 9, 0xC));
+    assert_false(map_state_has_sent(&again.state, 10, 0xB));
+}
+
 static void test_page_map_keeps_the_rewind_flag(void **state UNUSED)
 {
     CLEANUP(place_remove) struct place p;
@@ -419,6 +441,7 @@ int main(void)
         TEST(test_page_map_reads_and_writes_long_runs_in_one_go),
         TEST(test_page_map_commit_makes_growth_and_shrinking_the_state),
         TEST(test_page_map_pending_record_lasts_until_the_commit),
+        TEST(test_page_map_remembers_the_object_that_was_pending_before),
         TEST(test_page_map_keeps_the_rewind_flag),
         TEST(test_page_map_of_a_missing_file_is_not_found),
         TEST(test_page_map_refuses_a_flipped_bit_anywhere_in_its_header),

@@ -68,8 +68,7 @@ static int tip_look(struct roll *roll, struct error *err)
     if (restore_object_ends(roll->r->args->destinations[roll->destination_idx].storage, level, tip,
                             &roll->tip, &roll->tip_trailer, err) < 0)
         return -1;
-    if (map->pending_txid == tip->max_txid && map->pending_txid == map->txid + 1 &&
-        map->pending_file_checksum == roll->tip_trailer.file_checksum)
+    if (map_state_has_sent(map, tip->max_txid, roll->tip_trailer.file_checksum))
         return 0;
     if (base_log_contains(&roll->base, &roll->tip, &contains, err) < 0)
         return -1;
