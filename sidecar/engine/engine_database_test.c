@@ -465,7 +465,81 @@ static void test_engine_can_be_freed_at_any_moment(void **state UNUSED)
 
 enum {
     MANY = 300,
+    CROWD = 40, /* more than attach to one bucket at a time (bucket.c) */
+    TURNS = 32,
 };
+
+static void databases_make(struct engine_scene *s, size_t count)
+{
+    char path[300];
+
+    for (size_t i = 0; i < count; i++) {
+        app_ok(&s->app, "open 0 %s", scene_path(s, i, path));
+        app_ok(&s->app, "sql 0 PRAGMA journal_mode=WAL");
+        app_ok(&s->app, "sql 0 CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
+        app_ok(&s->app, "close 0");
+    }
+}
+
+/* How many chains have asked the bucket what it holds, and how many wait for their turn to ask. */
+static void turns_count(const struct engine_scene *s, size_t *out_asking, size_t *out_waiting)
+{
+    *out_asking = *out_waiting = 0;
+    for (size_t i = 0; i < s->engine->db_count; i++) {
+        const struct chain *c = &s->engine->dbs[i]->chains[0];
+        *out_asking += c->turn_bucket && c->has_turn;
+        *out_waiting += c->turn_bucket && !c->has_turn;
+    }
+}
+
+static bool crowd_stands(const struct engine_scene *s)
+{
+    size_t asking;
+    size_t waiting;
+
+    turns_count(s, &asking, &waiting);
+    assert_in_range(asking, 0, TURNS);
+    return asking == TURNS && waiting == CROWD - TURNS;
+}
+
+static void test_crowd_of_databases_attaches_in_turns(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    databases_make(&s, CROWD);
+    flaky_set(&s.flaky[0], STORAGE_OP_LIST, &(struct flaky_rule){.fault = FLAKY_HOLD});
+    scene_engine(&s);
+    for (size_t i = 0; i < CROWD; i++)
+        scene_add(&s, i);
+    SCENE_UNTIL(&s, crowd_stands(&s));
+    flaky_set(&s.flaky[0], STORAGE_OP_LIST, NULL);
+    flaky_release(&s.flaky[0]);
+    scene_sync(&s);
+    for (size_t i = 0; i < CROWD; i++)
+        assert_int_equal(scene_status(&s, i, 0)->acknowledged_txid, 1);
+    scene_end(&s);
+}
+
+static void test_engine_can_be_freed_while_databases_wait_for_their_turn(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    databases_make(&s, CROWD);
+    flaky_set(&s.flaky[0], STORAGE_OP_LIST, &(struct flaky_rule){.fault = FLAKY_HOLD});
+    scene_engine(&s);
+    for (size_t i = 0; i < CROWD; i++)
+        scene_add(&s, i);
+    SCENE_UNTIL(&s, crowd_stands(&s));
+    scene_kill(&s); /* every one of them, in the order of the engine */
+    flaky_set(&s.flaky[0], STORAGE_OP_LIST, NULL);
+    scene_engine(&s);
+    for (size_t i = 0; i < CROWD; i++)
+        scene_add(&s, i);
+    scene_sync(&s);
+    for (size_t i = 0; i < CROWD; i++)
+        assert_int_equal(scene_status(&s, i, 0)->acknowledged_txid, 1);
+    scene_end(&s);
+}
 
 static void test_hundreds_of_idle_databases_cost_nothing(void **state UNUSED)
 {
@@ -478,12 +552,7 @@ static void test_hundreds_of_idle_databases_cost_nothing(void **state UNUSED)
     s.dest[0].is_retention_enabled = true;
     s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
     s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    for (size_t i = 0; i < MANY; i++) {
-        app_ok(&s.app, "open 0 %s", scene_path(&s, i, path));
-        app_ok(&s.app, "sql 0 PRAGMA journal_mode=WAL");
-        app_ok(&s.app, "sql 0 CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
-        app_ok(&s.app, "close 0");
-    }
+    databases_make(&s, MANY);
     scene_engine(&s);
     size_t before = mallinfo2().uordblks;
     for (size_t i = 0; i < MANY; i++)
@@ -570,6 +639,8 @@ int main(int argc, char **argv)
         TEST(test_stop_is_quick_when_there_is_nothing_to_do),
         TEST(test_sync_of_one_database_does_not_wait_for_others),
         TEST(test_engine_can_be_freed_at_any_moment),
+        TEST(test_crowd_of_databases_attaches_in_turns),
+        TEST(test_engine_can_be_freed_while_databases_wait_for_their_turn),
         TEST(test_hundreds_of_idle_databases_cost_nothing),
         TEST(test_locks_that_are_lost_are_counted_and_taken_again),
         TEST(test_status_tells_that_a_database_is_being_compared),
