@@ -125,6 +125,57 @@ static void test_restart_after_anything_sends_only_the_difference(void **state U
     }
 }
 
+/* What may become of a log while nobody has it open. What counts is what SQLite makes of it. */
+static void test_log_that_was_cut_or_exchanged_while_down_is_made_up_for(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        const char *shell; /* in the folder of the database */
+    } rows[] = {
+        {"nothing", ":"},
+        {"deleted", "rm app0.db-wal"},
+        {"emptied", ": >app0.db-wal"},
+        {"cut in its header", "truncate -s 20 app0.db-wal"},
+        {"cut in the middle of a frame", "truncate -s 5000 app0.db-wal"},
+        {"cut behind a commit that was replicated",
+         "truncate -s $(($(stat -c %s app0.db-wal) - 4120)) app0.db-wal"},
+        {"an earlier log of the same database", "cp earlier-wal app0.db-wal"},
+        {"the log of another database", "cp other.db-wal app0.db-wal"},
+        {"rubbish", "head -c 100000 /dev/urandom >app0.db-wal"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct engine_scene s;
+        char path[300];
+        test_row(rows[i].name);
+        scene_init(&s);
+        scene_begin(&s);
+        scene_insert(&s, 0, 20, 500);
+        scene_sync(&s);
+        scene_shell("cd %s && cp app0.db-wal earlier-wal", s.folder);
+        /* Another database, whose log is left behind by a kill. */
+        app_ok(&s.app, "open 1 %s/other.db", s.folder);
+        app_ok(&s.app, "sql 1 PRAGMA journal_mode=WAL");
+        app_ok(&s.app, "sql 1 CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)");
+        app_ok(&s.app, "sql 1 INSERT INTO t(body) SELECT randomblob(500) FROM "
+                       "(SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)");
+        scene_insert(&s, 0, 20, 500);
+        scene_sync(&s);
+        assert_int_equal(scene_stop(&s), 0);
+        app_kill(&s.app);
+        scene_shell("cd %s && rm -f app0.db-shm && %s", s.folder, rows[i].shell);
+
+        app_start(&s.app);
+        app_ok(&s.app, "open 0 %s", scene_path(&s, 0, path));
+        app_ok(&s.app, "sql 0 PRAGMA user_version"); /* SQLite recovers what it finds */
+        scene_return(&s);
+        SCENE_UNTIL(&s, scene_chain(&s, 0, 0)->state == CHAIN_FOLLOWING);
+        scene_sync(&s);
+        scene_assert_replicated(&s, 0, 0);
+        scene_end(&s);
+    }
+}
+
 static void test_restart_without_a_map_that_finds_its_log_sends_all_pages(void **state UNUSED)
 {
     struct engine_scene s;
@@ -466,6 +517,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(test_restart_goes_on_in_the_same_log),
         TEST(test_restart_after_anything_sends_only_the_difference),
+        TEST(test_log_that_was_cut_or_exchanged_while_down_is_made_up_for),
         TEST(test_restart_without_a_map_that_finds_its_log_sends_all_pages),
         TEST(test_restart_without_a_map_on_equal_content_rebuilds_it),
         TEST(test_damaged_map_counts_as_none),
