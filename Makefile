@@ -77,7 +77,7 @@ FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
 .PHONY: all help deps peers demo test test-build fuzz-build compare bench bench-instructions fuzz asan tsan lint \
-        format chaos sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
+        format chaos nth sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -149,10 +149,16 @@ ARCHIVES := $(OUT)/testing.a $(OUT)/sidecar.a $(OUT)/controller.a $(OUT)/lib.a
 define link_one
 	@mkdir -p $(@D)
 	$(call say,LINK  ,$@)
-	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $< $(ARCHIVES) $(BASE_LIBS) -lcmocka
+	$(Q)$(CC) $(BASE_CFLAGS) -o $@ $(filter %.o %.a,$^) $(BASE_LIBS) -lcmocka
 endef
 
 $(OUT)/test/%: $(OUT)/obj/%.o $(ARCHIVES)
+	$(link_one)
+# Tests named *_nth_test fail the n-th allocation (lib/testing/fault_alloc.h): what they link of the
+# programs calls fault_malloc() and its like instead.
+$(OUT)/%.nth.a: $(OUT)/%.a
+	$(Q)objcopy $(foreach f,malloc calloc realloc reallocarray strdup strndup,--redefine-sym $f=fault_$f) $< $@
+$(OUT)/test/%_nth_test: $(OUT)/obj/%_nth_test.o $(OUT)/testing.a $(OUT)/sidecar.nth.a $(OUT)/lib.nth.a
 	$(link_one)
 $(OUT)/e2e/%: $(OUT)/obj/e2e/%.o $(ARCHIVES)
 	$(link_one)
@@ -227,6 +233,11 @@ chaos: all $(E2E_BIN) ## Kill application, sidecar, store and disk CHAOS_ROUNDS 
 
 sim: $(OUT)/bin/walferry-sim ## Play lives of walferry in a simulated world (SIM_SEEDS=n, SIM_SEED=n SIM_TRACE=1)
 	$(Q)$(OUT)/bin/walferry-sim
+
+nth: test-build ## Each allocation, file operation, request and system call fails or kills once (long)
+	$(Q).ci/peers || true
+	$(Q)NTH=1 KILL_EACH=1 TEST_TIMEOUT=36000 .ci/run-tests e2e/crash/nth_test.sh \
+	    $(filter %_nth_test %_kill_test,$(TEST_BIN))
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), from its kept seeds

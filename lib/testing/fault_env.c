@@ -92,6 +92,31 @@ static int fault_stat(void *ctx, const char *path, struct stat *out)
     return rc < 0 ? rc : real_file()->stat(NULL, path, out);
 }
 
+static int fault_lstat(void *ctx, const char *path, struct stat *out)
+{
+    int rc = strike_read(ctx, EIO);
+    return rc < 0 ? rc : real_file()->lstat(NULL, path, out);
+}
+
+static int fault_set_mtime(void *ctx, int fd, uint64_t mtime_ns)
+{
+    int rc = strike(ctx, EIO);
+    return rc < 0 ? rc : real_file()->set_mtime(NULL, fd, mtime_ns);
+}
+
+static int fault_rename_noreplace(void *ctx, const char *from, const char *to)
+{
+    int rc = strike(ctx, EIO);
+    return rc < 0 ? rc : real_file()->rename_noreplace(NULL, from, to);
+}
+
+static int fault_list_folder(void *ctx, const char *path,
+                             int (*on_name)(void *arg, const char *name), void *arg)
+{
+    int rc = strike_read(ctx, EIO);
+    return rc < 0 ? rc : real_file()->list_folder(NULL, path, on_name, arg);
+}
+
 static int fault_rename(void *ctx, const char *from, const char *to)
 {
     int rc = strike(ctx, EIO);
@@ -138,6 +163,7 @@ void fault_env_init(struct fault_env *fe, enum fault_kind kind, uint64_t strike_
 {
     fe->env = *env_real();
     fe->env.file = (struct env_file){
+        .drop_cache = env_real()->file.drop_cache,
         .open = fault_open,
         .close = fault_close,
         .pread = fault_pread,
@@ -148,10 +174,14 @@ void fault_env_init(struct fault_env *fe, enum fault_kind kind, uint64_t strike_
         .fallocate = fault_fallocate,
         .fstat = fault_fstat,
         .stat = fault_stat,
+        .lstat = fault_lstat,
+        .set_mtime = fault_set_mtime,
         .rename = fault_rename,
+        .rename_noreplace = fault_rename_noreplace,
         .link = fault_link,
         .unlink = fault_unlink,
         .mkdir = fault_mkdir,
+        .list_folder = fault_list_folder,
         .fchown = fault_fchown,
         .fchmod = fault_fchmod,
         .free_bytes = fault_free_bytes,

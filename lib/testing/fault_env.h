@@ -33,7 +33,7 @@ struct fault_env {
     enum fault_kind kind;
     uint64_t strike_at;         /* from 1 */
     atomic_uint_fast64_t calls; /* file operations so far */
-    bool counts_reads;          /* pread, stat and fstat count too; set after init; default true */
+    bool counts_reads; /* pread, stats and listings count too; set after init; default true */
 };
 
 /* Prepares fe; it must stay where it is while fe->env is used. */

@@ -33,9 +33,9 @@ struct tracer {
 static NO_RETURN void tracee_run(const char *const *argv, const char *log_path)
 {
     int fd = log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    bool has_output = !log_path || (fd >= 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2);
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-        (!log_path || (dup2(fd, 1) == 1 && dup2(fd, 2) == 2)) &&
+    if (has_output && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
         ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 && raise(SIGSTOP) == 0)
         (void)execvp(argv[0], (char *const *)(uintptr_t)argv); /* returns only on failure */
     _exit(127);

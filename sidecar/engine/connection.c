@@ -29,6 +29,8 @@ enum {
     SHM_LOCK_WRITER = 0, /* number of the write lock for xShmLock */
     SNAPSHOT_TRIES = 8,  /* a commit between our look and our lock: at once again, so often */
     CHECKPOINT_TRIES = 20,
+    END_TRIES = 200, /* of a rollback without memory */
+    END_PAUSE_US = 5000,
 };
 
 struct connection {
@@ -233,8 +235,15 @@ void connection_end(struct connection *c)
     if (!c->db || sqlite3_get_autocommit(c->db)) {
         return;
     }
-    /* Rolling back what never wrote cannot fail in a way that keeps the locks. */
+    /*
+     * Rolling back what never wrote can fail only for want of memory for the statement. Locks that
+     * are not let go would hold up the application: rather a restart than that.
+     */
     int rc = sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    for (unsigned i = 0; i < END_TRIES && !sqlite3_get_autocommit(c->db); i++) {
+        connection_pause(c, END_PAUSE_US);
+        rc = sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    }
     ASSERT(rc == SQLITE_OK || sqlite3_get_autocommit(c->db));
 }
 

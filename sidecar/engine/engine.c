@@ -267,13 +267,25 @@ void engine_check_waits(struct engine *e)
     }
 }
 
-static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uint64_t timeout_ns,
-                                      engine_done_fn *done, void *arg)
+/* With one in reserve, so that also a process without memory can be asked to end well. */
+static struct engine_wait *wait_take(struct engine *e)
 {
     struct error err = ERROR_INIT;
     struct engine_wait *w = mem_new(1, sizeof(*w), &err);
 
-    ASSERT(w); /* a process that cannot allocate this cannot end well anyway */
+    if (!w)
+        w = TAKE(e->spare_wait);
+    if (!e->spare_wait)
+        e->spare_wait = mem_new(1, sizeof(*w), &err); /* else the next one tries */
+    ASSERT(w);
+    return w;
+}
+
+static struct engine_wait *wait_start(struct engine *e, enum wait_kind kind, uint64_t timeout_ns,
+                                      engine_done_fn *done, void *arg)
+{
+    struct engine_wait *w = wait_take(e);
+
     w->e = e;
     w->kind = kind;
     w->done = done;
@@ -333,7 +345,9 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->env = loop_env(e->loop);
     e->log = options->log;
     e->started_at_ns = env_wall_ns(e->env);
-    if (watch_new(e->loop, &e->watch, err) < 0) {
+    e->spare_wait = mem_new(1, sizeof(*e->spare_wait), err);
+    if (!e->spare_wait || watch_new(e->loop, &e->watch, err) < 0) {
+        free(e->spare_wait);
         free(e);
         return -1;
     }
@@ -435,6 +449,7 @@ void engine_free(struct engine *e)
         database_free(e->dbs[i]);
     watch_free(e->watch);
     bucket_destroy_all(e);
+    free(e->spare_wait);
     free(e->dbs);
     free(e->status_dbs);
     free(e->status_destinations);

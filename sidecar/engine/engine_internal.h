@@ -337,10 +337,11 @@ struct engine {
     uint64_t started_at_ns;
     struct bucket *buckets;
     struct disk disks[ENGINE_DISKS_MAX];
-    uint64_t descriptor_limit;    /* of the process */
-    uint64_t descriptors_wanted;  /* by all databases */
-    struct engine_wait *waits;    /* sync, stop, snapshot, expire under way */
-    struct status_db *status_dbs; /* reused by engine_status() */
+    uint64_t descriptor_limit;      /* of the process */
+    uint64_t descriptors_wanted;    /* by all databases */
+    struct engine_wait *waits;      /* sync, stop, snapshot, expire under way */
+    struct engine_wait *spare_wait; /* for an order when memory is out */
+    struct status_db *status_dbs;   /* reused by engine_status() */
     struct status_destination *status_destinations;
     size_t status_db_cap, status_destination_cap;
 };

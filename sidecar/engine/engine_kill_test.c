@@ -108,6 +108,7 @@ test_engine_killed_at_any_system_call_leaves_a_replica_to_go_on_with(void **stat
     live_and_die(0, &r);
     assert_int_equal(r.status, 0);
     uint64_t step = each ? strtoull(each, NULL, 10) : r.calls / KILLS;
+    step = step > 0 ? step : 1;
     uint64_t offset = seed ? strtoull(seed, NULL, 10) : env_wall_ns(env_real());
     print_message("# %" PRIu64 " system calls, SEED=%" PRIu64 "\n", r.calls, offset % step);
     for (uint64_t n = 1 + offset % step;; n += step) {
