@@ -13,8 +13,8 @@
 
 tap_need sqlite3 curl "$peers/versitygw"
 tools=$root/build/$variant/e2e/tools
-calls=10
-requests=12
+calls=7
+requests=8
 
 # A database with history in the bucket, more of it in the log (unless it is for restores), and
 # nobody who has it open.
