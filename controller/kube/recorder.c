@@ -433,6 +433,8 @@ void recorder_free(struct recorder *r)
         return;
     while (r->newest) {
         struct series *s = r->newest;
+        ASSERT(s->recorder == r);
+        ASSERT(!s->newer);
         list_remove(s);
         series_free(s);
     }

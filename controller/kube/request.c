@@ -122,7 +122,8 @@ void requests_end(struct kube_client *c)
         const struct kube_status none = {.reason = KUBE_REASON_NONE};
         struct error err = ERROR_INIT;
         const struct kube_reply reply = {.err = &err, .status = &none};
-        ASSERT(!r->prev); /* the first of the list */
+        ASSERT(r->client == c);
+        ASSERT(!r->prev); /* the first of its list */
         (void)error_set(&err, ERR_CANCELED, 0, "%s: the client is ending", r->shown);
         request_withdraw(r);
         r->send.done(r->send.arg, &reply);

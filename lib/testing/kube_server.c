@@ -97,6 +97,17 @@ static void http_clear(struct kube_http *r)
     *r = (struct kube_http){.connection = r->connection};
 }
 
+/* The subject of the certificate that the client has shown. */
+static void peer_name(const struct kube_connection *c, char out[static 256])
+{
+    X509 *certificate = c->ssl ? SSL_get1_peer_certificate(c->ssl) : NULL;
+
+    out[0] = '\0';
+    if (certificate)
+        (void)X509_NAME_oneline(X509_get_subject_name(certificate), out, 256);
+    X509_free(certificate);
+}
+
 static void request_log(struct kube_server *s, const struct kube_http *r)
 {
     size_t n = strlen(r->method) + strlen(r->target) + 2;
@@ -107,6 +118,7 @@ static void request_log(struct kube_server *s, const struct kube_http *r)
     (void)snprintf(s->requests[s->request_count++], n, "%s %s", r->method, r->target);
     free(s->last_head);
     s->last_head = strdup(r->head);
+    peer_name(r->connection, s->last_peer);
     (void)pthread_mutex_unlock(&s->mu);
 }
 
@@ -364,6 +376,13 @@ unsigned kube_server_connections(struct kube_server *s)
     unsigned accepted = s->accepted;
     (void)pthread_mutex_unlock(&s->mu);
     return accepted;
+}
+
+void kube_server_last_peer(struct kube_server *s, char out[static 256])
+{
+    (void)pthread_mutex_lock(&s->mu);
+    (void)snprintf(out, 256, "%s", s->last_peer);
+    (void)pthread_mutex_unlock(&s->mu);
 }
 
 void kube_server_last_header(struct kube_server *s, const char *name, char out[static 512])

@@ -87,6 +87,9 @@ void kube_server_drop_connections(struct kube_server *s);
 unsigned kube_server_requests(struct kube_server *s, const char *part);
 /* Connections accepted so far. */
 unsigned kube_server_connections(struct kube_server *s);
+/* Who asked last, by the subject of the client's certificate ("/CN=..."); "" without one. */
+void kube_server_last_peer(struct kube_server *s, char out[static 256]);
+
 /* A header of the last request ("User-Agent"), copied to out; "" if it had none. */
 void kube_server_last_header(struct kube_server *s, const char *name, char out[static 512]);
 

@@ -45,6 +45,7 @@ struct kube_server {
     char **requests; /* "METHOD /path?query" */
     size_t request_count;
     char *last_head;
+    char last_peer[256];
 };
 
 /* A request as it came. */
