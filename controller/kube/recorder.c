@@ -71,10 +71,8 @@ static uint64_t now_ns(const struct recorder *r)
 
 /* ---- the list by last use ---- */
 
-static void list_remove(struct series *s)
+static void list_remove(struct recorder *r, struct series *s)
 {
-    struct recorder *r = s->recorder;
-
     if (s->newer)
         s->newer->older = s->older;
     else
@@ -85,10 +83,8 @@ static void list_remove(struct series *s)
         r->oldest = s->newer;
 }
 
-static void list_push(struct series *s)
+static void list_push(struct recorder *r, struct series *s)
 {
-    struct recorder *r = s->recorder;
-
     s->newer = NULL;
     s->older = r->newest;
     if (r->newest)
@@ -118,7 +114,7 @@ static void series_make_room(struct recorder *r)
         struct series *newer = s->newer;
         if (!s->request) {
             IGNORE(str_map_remove(&r->series, s->key)); /* it is s */
-            list_remove(s);
+            list_remove(r, s);
             series_free(s);
         }
         s = newer;
@@ -311,8 +307,8 @@ static struct series *series_get(struct recorder *r, const char *key, struct err
     size_t n = strlen(key) + 1;
 
     if (s) {
-        list_remove(s);
-        list_push(s);
+        list_remove(r, s);
+        list_push(r, s);
         return s;
     }
     series_make_room(r);
@@ -326,7 +322,7 @@ static struct series *series_get(struct recorder *r, const char *key, struct err
         free(s);
         return NULL;
     }
-    list_push(s);
+    list_push(r, s);
     return s;
 }
 
@@ -433,9 +429,8 @@ void recorder_free(struct recorder *r)
         return;
     while (r->newest) {
         struct series *s = r->newest;
-        ASSERT(s->recorder == r);
         ASSERT(!s->newer);
-        list_remove(s);
+        list_remove(r, s);
         series_free(s);
     }
     str_map_destroy(&r->series);

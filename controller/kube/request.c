@@ -50,14 +50,14 @@ struct kube_request {
 
 /* ---- ending ---- */
 
-static void request_unlink(struct kube_request *r)
+static void request_unlink(struct kube_client *c, struct kube_request *r)
 {
     if (r->next)
         r->next->prev = r->prev;
     if (r->prev)
         r->prev->next = r->next;
     else
-        r->client->requests = r->next;
+        c->requests = r->next;
 }
 
 /* r is in no list. */
@@ -75,7 +75,7 @@ static void request_free(struct kube_request *r)
 static void request_reply(struct kube_request *r, const struct kube_reply *reply)
 {
     r->state = REQUEST_DONE;
-    request_unlink(r);
+    request_unlink(r->client, r);
     r->send.done(r->send.arg, reply);
     request_free(r);
 }
@@ -92,13 +92,12 @@ static void request_fail(struct kube_request *r, const struct error *cause)
 }
 
 /* Takes r from whatever it waits for; what its exchange has to say is not heard any more. */
-static void request_withdraw(struct kube_request *r)
+static void request_withdraw(struct kube_client *c, struct kube_request *r)
 {
     if (r->state == REQUEST_TURN)
-        r->client->stats.waiting_count--;
+        c->stats.waiting_count--;
     if (r->state == REQUEST_CREDENTIALS)
-        credentials_forget(r->client->credentials, r);
-    request_unlink(r);
+        credentials_forget(c->credentials, r);
     r->state = REQUEST_WITHDRAWN;
     if (r->exchange)
         http_cancel(r->exchange); /* request_on_answer() frees r */
@@ -108,7 +107,8 @@ void kube_cancel(struct kube_request *r)
 {
     loop_assert_owner(r->client->loop);
     ASSERT(r->state < REQUEST_DONE);
-    request_withdraw(r);
+    request_unlink(r->client, r);
+    request_withdraw(r->client, r);
     if (r->send.drop)
         r->send.drop(r->send.arg);
     if (!r->exchange)
@@ -122,10 +122,10 @@ void requests_end(struct kube_client *c)
         const struct kube_status none = {.reason = KUBE_REASON_NONE};
         struct error err = ERROR_INIT;
         const struct kube_reply reply = {.err = &err, .status = &none};
-        ASSERT(r->client == c);
-        ASSERT(!r->prev); /* the first of its list */
+        ASSERT(!r->prev);
+        request_unlink(c, r);
         (void)error_set(&err, ERR_CANCELED, 0, "%s: the client is ending", r->shown);
-        request_withdraw(r);
+        request_withdraw(c, r);
         r->send.done(r->send.arg, &reply);
         if (!r->exchange)
             request_free(r);
