@@ -177,9 +177,10 @@ static int check(const struct run_args *a, struct error *err)
 {
     if (a->port > 65535)
         return error_set(err, ERR_USAGE, 0, "-metrics-port %" PRIu64 " is no port", a->port);
-    if (a->webhook_port > 65535)
+    if (a->webhook_port > 65535) {
         return error_set(err, ERR_USAGE, 0, "-webhook-port %" PRIu64 " is no port",
                          a->webhook_port);
+    }
     if (!a->webhook_cert != !a->webhook_key)
         return error_set(err, ERR_USAGE, 0, "-webhook-cert and -webhook-key go together");
     if (a->qps > 100000 || a->burst > 100000)

@@ -130,9 +130,10 @@ static void peer_add(void *arg, const char *key UNUSED, const void *item)
     struct webhook_source_state *s = arg;
     const struct pod_item *pod = item;
 
-    if (s->peer_count < WEBHOOK_SOURCE_PEERS_MAX)
+    if (s->peer_count < WEBHOOK_SOURCE_PEERS_MAX) {
         s->peers[s->peer_count++] = (struct inject_peer){
             .name = pod->name, .is_ending = pod->is_ending, .is_finished = pod->is_finished};
+    }
 }
 
 static void look(void *ctx, const char *namespace_name, const char *name,
