@@ -189,7 +189,7 @@ static int check(const struct run_args *a, struct error *err)
 }
 
 static const struct reconciler *const reconcilers[] = {&reconciler_replica, &reconciler_bucket,
-                                                       NULL};
+                                                       &reconciler_restore, NULL};
 
 static int run_with(const struct invocation *inv, const struct log *log, struct loop *loop,
                     const struct kube_config *kube, struct error *err)

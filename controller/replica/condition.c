@@ -19,6 +19,10 @@ static const char *const type_names[CONDITION_TYPES] = {
     [CONDITION_RETENTION_ENFORCED] = "RetentionEnforced",
     [CONDITION_RESTORE_VERIFIED] = "RestoreVerified",
     [CONDITION_AVAILABLE] = "Available",
+    [CONDITION_RESTORED] = "Restored",
+    [CONDITION_VERIFIED] = "Verified",
+    [CONDITION_COMPLETE] = "Complete",
+    [CONDITION_FAILED] = "Failed",
 };
 
 static const char *const status_names[] = {

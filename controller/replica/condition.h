@@ -28,6 +28,11 @@ enum condition_type {
     CONDITION_RETENTION_ENFORCED,
     CONDITION_RESTORE_VERIFIED,
     CONDITION_AVAILABLE, /* SqliteBucket */
+    /* SqliteRestore: how far it has come, and that it is over */
+    CONDITION_RESTORED,
+    CONDITION_VERIFIED,
+    CONDITION_COMPLETE,
+    CONDITION_FAILED,
     CONDITION_TYPES,
 };
 

@@ -13,6 +13,7 @@
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
  *   reconcile_metrics.c  conditions and lag for Prometheus
  *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
+ *   restore.c       SqliteRestore: what is to be done; restore_job.c, restore_result.c
  *   config_map.h    how a configuration reaches pods
  *   job_result.h    what a Job of ours found
  *   view.c          what a pass has seen, put together for judge()
@@ -34,5 +35,8 @@ extern const struct reconciler reconciler_replica;
 
 /* SqliteBucket: probed by a Job. */
 extern const struct reconciler reconciler_bucket;
+
+/* SqliteRestore: one restore, by a Job. */
+extern const struct reconciler reconciler_restore;
 
 #endif

@@ -1,0 +1,156 @@
+/*
+ * How a SqliteRestore ended: conditions, what was restored, and an event.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/replica/restore_internal.h"
+
+static int body_make(const struct api_meta *meta, const struct restore_outcome *o, struct buf *out,
+                     struct error *err)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, JSON_COMPACT);
+    json_writer_object(&w, NULL);
+    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
+    json_writer_str(&w, "kind", kube_sqlite_restores.kind);
+    json_writer_object(&w, "metadata");
+    json_writer_str(&w, "namespace", meta->namespace_name);
+    json_writer_str(&w, "name", meta->name);
+    json_writer_end(&w);
+    json_writer_object(&w, "status");
+    json_writer_u64(&w, "observedGeneration", meta->generation);
+    if (o->txid[0])
+        json_writer_str(&w, "restoredTxid", o->txid);
+    if (o->timestamp_ns)
+        json_writer_time(&w, "restoredTime", o->timestamp_ns / NS_PER_SEC * NS_PER_SEC);
+    if (o->bytes)
+        json_writer_u64(&w, "bytes", o->bytes);
+    json_writer_u64(&w, "durationSeconds", o->seconds);
+    json_writer_str(&w, "message", o->message);
+    condition_set_write(&o->conditions, meta->generation, &w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    return json_writer_finish(&w, err);
+}
+
+static void on_status(void *arg, const struct kube_answer *answer)
+{
+    struct restore_pass *p = arg;
+
+    p->request = NULL;
+    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND)
+        restore_pass_fail(p, "status", answer->err);
+    else
+        restore_pass_end(p, QUEUE_DONE, 0);
+}
+
+static int status_apply(struct restore_pass *p, const struct restore_item *item,
+                        struct restore_outcome *o, struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(STATUS_BYTES_MAX);
+    const struct api_meta *meta = &item->restore->meta;
+    const struct recorder_object object = {.resource = &kube_sqlite_restores,
+                                           .namespace_name = meta->namespace_name,
+                                           .name = meta->name,
+                                           .uid = meta->uid};
+    bool is_bad = o->conditions.of[CONDITION_FAILED].status == CONDITION_TRUE;
+
+    condition_set_carry(&o->conditions, &item->marks, env_wall_ns(loop_env(p->r->context.loop)));
+    if (body_make(meta, o, &body, err) < 0)
+        return -1;
+    recorder_event(p->r->context.recorder, &object, is_bad,
+                   is_bad ? "RestoreFailed" : "RestoreCompleted", "Restore", "%s", o->message);
+    const struct kube_call call = {.verb = KUBE_APPLY,
+                                   .resource = &kube_sqlite_restores,
+                                   .namespace_name = meta->namespace_name,
+                                   .name = meta->name,
+                                   .subresource = "status",
+                                   .body = buf_slice(&body),
+                                   .field_manager = RECONCILE_MANAGER};
+    return kube_start(p->r->context.client, &call, on_status, p, &p->request, err);
+}
+
+static void failed_put(struct restore_outcome *o, const char *reason, const char *text)
+{
+    (void)snprintf(o->message, sizeof(o->message), "%.510s", text);
+    condition_put(&o->conditions, CONDITION_FAILED, CONDITION_TRUE, reason, "%s", o->message);
+    condition_put(&o->conditions, CONDITION_STALLED, CONDITION_TRUE, reason, "%s", o->message);
+}
+
+int restore_refuse(struct restore_pass *p, const struct restore_item *item, const char *reason,
+                   const char *text, struct error *err)
+{
+    struct restore_outcome o = {.seconds = 0};
+
+    failed_put(&o, reason, text);
+    return status_apply(p, item, &o, err);
+}
+
+/* ---- the report of `walferry restore -json` ---- */
+
+static int report_read(struct jsonval report, struct restore_outcome *o, struct error *err)
+{
+    const char *txid;
+    const char *moment;
+
+    if (jsonval_str(jsonval_get(report, "txid"), &txid, err) < 0 ||
+        jsonval_str(jsonval_get(report, "timestamp"), &moment, err) < 0 ||
+        time_parse_rfc3339(moment, &o->timestamp_ns, err) < 0 ||
+        jsonval_u64_or(jsonval_get(report, "bytes"), 0, &o->bytes, err) < 0)
+        return -1;
+    (void)snprintf(o->txid, sizeof(o->txid), "%.16s", txid);
+    return 0;
+}
+
+static void done_put(const struct api_restore *r, struct restore_outcome *o)
+{
+    char moment[TIME_TEXT_BYTES];
+
+    (void)snprintf(o->message, sizeof(o->message), "TXID %s of %s was restored%s.", o->txid,
+                   time_format_rfc3339(o->timestamp_ns, moment),
+                   r->mode == API_RESTORE_VERIFY ? ", checked, and thrown away" : "");
+    condition_put(&o->conditions, CONDITION_RESTORED, CONDITION_TRUE, "Restored", "%s", o->message);
+    condition_put(&o->conditions, CONDITION_VERIFIED, CONDITION_TRUE, "Verified",
+                  "Every page is as it was replicated.");
+    condition_put(&o->conditions, CONDITION_COMPLETE, CONDITION_TRUE, "Complete", "%s", o->message);
+}
+
+static void on_report(void *arg, const struct job_result *result)
+{
+    struct restore_pass *p = arg;
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    struct restore_outcome o = {.seconds = (p->job_finished_ns - p->job_created_ns) / NS_PER_SEC};
+    struct error err = ERROR_INIT;
+
+    p->result = NULL;
+    if (result->err->code != ERR_NONE) {
+        restore_pass_fail(p, "result", result->err);
+        return;
+    }
+    const struct restore_item *item = restore_pass_item(p);
+    if (!item)
+        return;
+    if (p->has_job_failed)
+        failed_put(&o, "RestoreFailed",
+                   *result->message ? result->message : "The Job ended without saying why.");
+    else if (jsonval_parse(&doc, "report", slice_of_str(result->message), &err) < 0 ||
+             report_read(jsonval_root(&doc), &o, &err) < 0)
+        failed_put(&o, "NoReport", err.text);
+    else
+        done_put(item->restore, &o);
+    error_clear(&err);
+    if (status_apply(p, item, &o, &err) < 0)
+        restore_pass_fail(p, "status", &err);
+}
+
+int restore_result_begin(struct restore_pass *p, const struct restore_item *item,
+                         const struct job_item *job, struct error *err)
+{
+    p->job_created_ns = job->created_ns;
+    p->job_finished_ns = job->finished_ns;
+    p->has_job_failed = job->is_failed;
+    return job_result_start(p->r->context.client, item->restore->meta.namespace_name, job->name,
+                            on_report, p, &p->result, err);
+}
