@@ -10,7 +10,7 @@
 
 #define AT(field) offsetof(struct api_restore, field)
 
-static const char *const mode_words[] = {"InPlace", "ToClaim", "Verify", NULL};
+static const char *const mode_words[] = {"ToClaim", "Verify", NULL};
 static const char *const integrity_words[] = {"None", "Quick", "Full", NULL};
 
 static const struct field rows[] = {

@@ -9,8 +9,7 @@
 #include "controller/api/replica.h"
 
 enum api_restore_mode {
-    API_RESTORE_IN_PLACE, /* the pods go, the database is replaced, the pods come back */
-    API_RESTORE_TO_CLAIM, /* into a PersistentVolumeClaim; the pods are not touched */
+    API_RESTORE_TO_CLAIM, /* into a PersistentVolumeClaim */
     API_RESTORE_VERIFY,   /* restored, checked, thrown away */
 };
 
