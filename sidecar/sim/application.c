@@ -349,6 +349,7 @@ static int begin(struct pod *pod)
         pod->was_crashed = true; /* all databases without tables are the same, and no loss */
         rc = create(pod);
     }
+    pod->has_tables = rc == SQLITE_OK;
     if (rc == SQLITE_OK)
         rc = settings_apply(pod);
     return rc;

@@ -97,7 +97,7 @@ static bool wait_begin(struct pod *pod)
     }
     pod->is_waiting = true;
     pod->is_waited_for = false;
-    pod->waiting_commit = pod->head;
+    pod->waiting_commit = pod->has_tables ? pod->head : NOBODY;
     return true;
 }
 
@@ -318,6 +318,7 @@ static void restored_check(struct pod *pod, const struct restore_result *result)
     }
     b->commit = commit;
     pod->head = commit;
+    pod->has_tables = false; /* the application will tell */
     pod->was_crashed = false;
 }
 
@@ -421,6 +422,7 @@ void pod_wipe(struct pod *pod)
     ASSERT(!pod->p && !pod->app.p);
     sim_trace(sim_of(pod), "%s volume is lost", pod->name);
     sim_disk_wipe(&pod->disk);
+    pod->has_tables = false;
     pod->head = NOBODY;
     pod->was_crashed = false;
 }

@@ -96,6 +96,7 @@ struct pod {
     uint64_t strike_at_boot; /* walferry's next start ends at so many operations; 0: not */
     int head;               /* the commit that the volume's database is at; NOBODY: there is none */
     uint64_t bytes;         /* of the database */
+    bool has_tables;        /* without them all databases are the same, and nobody misses one */
     bool was_crashed;       /* the machine crashed since head was seen */
     unsigned fork_seen;     /* play.fork_count when walferry started */
     bool is_snapshot_there; /* of the volume */
