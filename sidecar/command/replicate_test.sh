@@ -404,4 +404,42 @@ s3_everything() {
 }
 tap_run s3_serves_every_command_and_its_refusals_are_never_no_backup s3_everything
 
+# A file system of 4 MB that really fills up, in a mount namespace of its own.
+disk_full() {
+    unshare -m true 2>/dev/null || skip "no mount namespaces here"
+    mkdir "$work/small"
+    cat >"$work/c.yml" <<-END
+	dbs:
+	  - path: $work/small/a.db
+	    monitor-interval: 100ms
+	    free-space-reserve: 300KiB
+	    replica: {path: $work/replica, sync-interval: 50ms}
+	END
+    cat >"$work/inside" <<-END
+	set -eu
+	says() { timeout 60 sh -c "until grep -q '\$1' $work/log; do sleep 0.1; done"; }
+	mount -t tmpfs -o size=4m none $work/small
+	cd $work/small
+	sqlite3 a.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1)' >/dev/null
+	$walferry replicate -config $work/c.yml >$work/log 2>&1 &
+	says 'msg=attached'
+	cat /dev/zero >filler 2>/dev/null || :
+	says 'to=disk_full'
+	! sqlite3 a.db 'INSERT INTO t VALUES (zeroblob(1000000))' 2>$work/full
+	rm filler
+	sqlite3 a.db 'INSERT INTO t VALUES (2)' # before anybody looks again
+	says 'from=disk_full to=following'
+	sqlite3 a.db 'INSERT INTO t VALUES (3)'
+	kill -TERM \$!
+	wait \$! && echo 0 >$work/status
+	sqlite3 a.db .dump >$work/dump
+	END
+    unshare -m sh "$work/inside" || fail "$(cat "$work/log")"
+    [ "$(cat "$work/status")" = 0 ]
+    grep -qi full "$work/full"
+    expect 0 restore -o "$work/restored.db" "file://$work/replica"
+    sqlite3 "$work/restored.db" .dump | diff - "$work/dump"
+}
+tap_run a_disk_that_is_full_is_left_to_the_application_and_made_up_for_afterwards disk_full
+
 tap_end

@@ -34,6 +34,8 @@
  *         "restore_window": {"oldest": M, "newest": M}, null: nothing can be restored yet
  *         "snapshot": {"txid": T, "at": M},             null: none
  *         "retention": {"last_at": M, "errors_total": 0, "error": null},
+ *         "rotten": {"pages_total": 1, "last_page": 10, "last_at": M, "merges_total": 1},
+ *                                                       null: no page of the database was damaged
  *         "bytes": 4096, "objects": 2,                  of all levels in the bucket
  *         "levels": [{"level": 0, "objects": 2, "bytes": 4096, "newest_txid": T}],   non-empty ones
  *         "last_objects": [{"level": 0, "min_txid": T, "max_txid": T, "bytes": 4096,
