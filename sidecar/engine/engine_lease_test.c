@@ -89,8 +89,8 @@ static void test_second_writer_waits_and_sends_nothing(void **state UNUSED)
     pass(&s, 100);
     assert_int_equal(chain_of(&second)->state, CHAIN_ATTACHING);
     assert_int_equal(scene_chain(&s, 0, 0)->state, CHAIN_FOLLOWING);
-    /* Nothing but what renews the lease of the first. */
-    assert_in_range(s.flaky[0].started[STORAGE_OP_PUT] - puts, 5, 15);
+    /* Nothing but what renews the lease of the first: more seldom on a busy machine. */
+    assert_in_range(s.flaky[0].started[STORAGE_OP_PUT] - puts, 1, 15);
     assert_int_equal(scene_count(&s, 0, 0, 0), 1);
     scene_insert(&s, 0, 5, 100);
     scene_sync_and_compare(&s);
