@@ -249,8 +249,9 @@ static void test_busy_application_is_followed_state_by_state(void **state UNUSED
 
     app_ok(&s.app, "spin 1 INSERT INTO t(body) VALUES(randomblob(300))");
     scene_run(&s, NS_PER_SEC);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->acknowledged_txid > 6); /* also on a busy machine */
     unsigned long done = app_spin_end(&s.app, NULL);
-    assert_true(done > 20);
+    assert_true(done > 5);
     scene_sync_and_compare(&s);
     assert_true(scene_assert_restorable(&s, 0, 0) > 5);
     assert_int_equal(scene_status(&s, 0, 0)->differences_total, 0);
