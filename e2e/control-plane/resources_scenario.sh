@@ -1,95 +1,105 @@
 #!/usr/bin/env bash
-# The custom resources and injected pods before a real API server: definitions are accepted, each
-# rule refuses with its message, defaults are filled in as .ci/crds computes them, and every pod that
-# comes out of injection is admitted by a namespace that enforces "restricted".
+# The resources and the chart before a real API server: what is accepted, what is refused and with
+# which words, what `kubectl explain` says, and what the operator's account may do.
 # shellcheck source=e2e/cluster/scenario.sh
 . "$(dirname "$0")/../cluster/scenario.sh"
-cd "$root" || exit 1
+tap_need helm python3
 
-# replica [SPEC]: a SqliteReplica whose spec has these lines besides, or instead.
-replica() {
-    local databases='databases: [{name: main, path: /data/app.db}]'
-    local destination='destination: {s3: {bucket: backups}}'
-    [[ ${1:-} != *databases:* ]] || databases=
-    [[ ${1:-} != *destination:* ]] || destination=
-    cat <<-END
-	apiVersion: walferry.dev/v1alpha1
-	kind: SqliteReplica
-	metadata: {name: ${NAME:-app}}
-	spec:
-	  $databases
-	  $destination
-	  ${1:-}
-	END
+crds_install() { kube apply -f "$root/crds" >/dev/null; }
+
+replica_with() { # YAML lines below spec
+    printf 'apiVersion: walferry.dev/v1alpha1\nkind: SqliteReplica\nmetadata: {name: shop}\nspec:\n'
+    printf '  %s\n' "$@"
 }
+databases='databases: [{name: main, path: /data/app.db}]'
+s3='destination: {s3: {bucket: backups}}'
 
-definitions_are_established() {
-    kube apply --server-side -f crds >/dev/null
-    kube wait --for=condition=Established --timeout=60s crd -l '' --all >/dev/null
-    local crd
-    for crd in sqlitereplicas sqlitebuckets sqliterestores; do
-        [ -z "$(kube get crd "$crd.walferry.dev" \
-            -o 'jsonpath={.status.conditions[?(@.type=="NonStructuralSchema")].message}')" ]
+accepted() {
+    crds_install
+    scene_begin accepted
+    replica_with "$databases" "$s3" | apply
+    is sqlr shop '{.spec.restore.policy}' IfMissing
+    # The table that people look at.
+    kube_ns get sqlr >"$work/table"
+    grep -q '^NAME .*READY .*LAG' "$work/table"
+}
+tap_run the_least_resource_is_accepted_and_has_its_defaults accepted
+
+refusals() {
+    crds_install
+    scene_begin refused
+    replica_with 'databases: [{name: main, path: data/app.db}]' "$s3" | refused 'path'
+    replica_with "$databases" 'destination: {}' | refused 'destination'
+    replica_with "$databases" 'destination: {gcs: {bucket: b}}' | refused 'gcs'
+    replica_with "$databases" "$s3" 'restore: {targetTime: "2026-01-01T00:00:00Z", targetTxid: "0000000000000001"}' |
+        refused 'exclu'
+    replica_with "$databases" "$s3" 'rollout: Auto' | refused 'Auto'
+    replica_with "$databases" "$s3" 'retention: {window: 1m}' | refused 'window'
+    replica_with "$databases" "$s3" | apply
+    # Where it goes cannot change.
+    replica_with "$databases" 'destination: {s3: {bucket: other}}' | refused 'bucket'
+    refused 'mode' <<'END'
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteRestore
+metadata: {name: r}
+spec: {sourceRef: {name: shop}, mode: InPlace}
+END
+}
+tap_run what_cannot_work_is_refused_with_the_place refusals
+
+explained() {
+    local field
+    crds_install
+    for field in sqlr.spec.destination.s3.bucket sqlr.spec.restore.policy sqlr.status.maxLagSeconds \
+        sqlb.spec.accessMode sqliterestores.spec.mode; do
+        wait_until "kubectl explains $field" explains "$field"
     done
-    kube explain sqlitereplica.spec.databases.journalMode | grep -q 'Require waits until'
 }
-tap_run definitions_are_established_and_explained definitions_are_established
+explains() { kube explain "$1" 2>/dev/null | grep -A2 '^DESCRIPTION' | grep -q '[a-z]'; }
+tap_run every_field_is_explained_by_kubectl explained
 
-rules() {
-    scene_begin rules
-    replica | apply
-    replica 'retention: {window: 14d}' | apply
-    replica 'destination: {}' | refused 'exactly one of bucketRef, s3 and file must be set'
-    replica 'destination: {s3: {bucket: abc}, file: {claimName: x}}' | refused 'exactly one of'
-    replica 'destination: {s3: {bucket: other}}' | refused 'the bucket cannot change'
-    replica 'destination: {file: {claimName: x}}' | refused 'the destination cannot become another'
-    replica 'prefixTemplate: other' | refused 'the prefix cannot change'
-    export NAME=new
-    replica 'destination: {gcs: {bucket: abc}}' | refused 'unknown field "spec.destination.gcs"'
-    replica 'encryption: {}' | refused 'this version cannot encrypt'
-    replica 'prefixTemplate: "{{pod}}/x"' | refused 'the prefix has an unknown variable'
-    replica 'prefixTemplate: a/../b' | refused 'steps between single slashes'
-    replica 'databases: [{name: a, path: /x/a}, {name: b, path: /x/a}]' | refused 'the same path'
-    replica 'databases: [{name: a, path: x}]' | refused 'absolute, normalised'
-    replica 'sync: {levelIntervalsSeconds: [60, 30]}' | refused 'the intervals must ascend'
-    replica 'sync: {l0RetentionSeconds: 5}' | refused 'at least 60'
-    replica 'retention: {window: 1m}' | refused 'at least 1h'
-    replica 'retention: {deletionPolicy: Delete}' | refused 'supported values: "Retain"'
-    replica 'lagObjective: {warningSeconds: 400}' | refused 'must not be less than warningSeconds'
-    replica 'restore: {targetTime: "2026-01-01T00:00:00Z", targetTxid: "0000000000000001"}' |
-        refused 'exclude each other'
-    replica 'secondaryDestinations: [{name: primary, file: {claimName: x}}]' |
-        refused 'spec.destination is called primary'
-    replica 'destination: {s3: {bucket: abc, endpoint: "minio:9000"}}' | refused 'must be a URL'
-    NAME=$(printf 'x%.0s' {1..53}) replica | refused 'at most 52 characters'
+documents() {
+    crds_install
+    scene_begin documents
+    python3 - "$root/docs/kubernetes.md" "$root/docs/configuration.md" >"$work/manifests.yaml" <<'END'
+import re, sys
+for path in sys.argv[1:]:
+    text = open(path).read()
+    for block in re.findall(r"<!-- kubernetes -->\n```yaml\n(.*?)```", text, re.S):
+        print("---\n" + block)
+END
+    kube_ns apply --dry-run=server -f "$work/manifests.yaml"
 }
-tap_run each_rule_refuses_with_its_message rules
+tap_run the_manifests_of_the_documents_are_accepted documents
 
-defaults() {
-    scene_begin defaults
-    kube_ns create -f controller/api/testdata/least.json >/dev/null 2>&1 ||
-        sed "s/\"prod\"/\"$namespace\"/" controller/api/testdata/least.json | apply
-    kube_ns get sqlitereplica app -o json >"$work/stored.json"
-    python3 - "$work/stored.json" controller/api/testdata/least-defaulted.json <<-'END'
-	import json, sys
-	stored, wanted = (json.load(open(p))["spec"] for p in sys.argv[1:])
-	sys.exit(0 if stored == wanted else f"stored: {stored}\nwanted: {wanted}")
-	END
+chart() {
+    kube create namespace chart >/dev/null 2>&1 || true
+    helm template walferry "$root/charts/walferry" --namespace chart \
+        --set networkPolicy.enabled=true,metrics.dashboards.enabled=true 2>/dev/null |
+        kube apply --dry-run=server -f - >"$work/applied"
+    [ "$(wc -l <"$work/applied")" -gt 15 ]
 }
-tap_run defaults_are_those_that_programs_are_tested_with defaults
+tap_run every_object_of_the_chart_is_accepted chart
 
-injected() {
-    local name pod count=0
-    scene_begin injected pod-security.kubernetes.io/enforce=restricted
-    kube_ns create serviceaccount app >/dev/null
-    wait_until "the default service account is there" kube_ns get serviceaccount default
-    e2e/control-plane/injected-pods >"$work/pods"
-    while IFS=$'\t' read -r name pod; do
-        printf '%s' "$pod" | kube_ns create --dry-run=server --validate=strict -f - >"$work/out" 2>&1 ||
-            fail "$name: $(cat "$work/out")"
-        count=$((count + 1))
-    done <"$work/pods"
-    [ $count -ge 35 ]
+roles() {
+    local account=system:serviceaccount:roles:walferry
+    kube create namespace roles >/dev/null 2>&1 || true
+    helm template walferry "$root/charts/walferry" --namespace roles --set crds.install=false \
+        --show-only templates/rbac.yaml --show-only templates/serviceaccount.yaml 2>/dev/null |
+        kube apply -f - >/dev/null
+    may() { kube auth can-i "$@" --as "$account" >/dev/null; }
+    may list sqlitereplicas.walferry.dev -A
+    may patch sqlitereplicas.walferry.dev --subresource=status -n default
+    may create jobs.batch -n default
+    may update leases.coordination.k8s.io -n roles
+    may get secret/walferry-webhook -n roles
+    ! may get secrets -n default || fail "it may read Secrets"
+    ! may list secrets -n roles || fail "it may list Secrets of its own namespace"
+    ! may delete pods -n default || fail "it may delete pods"
+    ! may create pods --subresource=exec -n default || fail "it may exec"
+    ! may patch deployments.apps -n default || fail "it may change Deployments"
+    ! may patch mutatingwebhookconfigurations/other -n default || fail "it may change other webhooks"
 }
-tap_run injected_pods_are_admitted_where_restricted_is_enforced injected
+tap_run the_operators_account_may_do_what_it_needs_and_nothing_else roles
+
 tap_end
