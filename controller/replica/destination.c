@@ -19,6 +19,17 @@ static const struct observed_database *failing(const struct replica_view *view)
     return NULL;
 }
 
+/* A pod whose restore does not come through because of the store; NULL: none. */
+static const struct pod_item *kept_out(const struct replica_view *view)
+{
+    for (size_t i = 0; i < view->pod_count; i++) {
+        const struct pod_item *pod = view->pods[i].pod;
+        if (!pod->is_sidecar_started && pod->trouble && strstr(pod->trouble, "restore "))
+            return pod;
+    }
+    return NULL;
+}
+
 static bool has_shipped(const struct replica_view *view)
 {
     for (size_t i = 0; i < view->pod_count; i++) {
@@ -44,6 +55,8 @@ static const char *reason_of(const char *text)
         {"SignatureDoesNotMatch", "AuthFailed"},
         {"ExpiredToken", "AuthFailed"},
         {"credentials", "AuthFailed"},
+        {"access key", "AuthFailed"},
+        {"403", "AuthFailed"},
         {"RequestTimeTooSkewed", "ClockSkew"},
         {"certificate", "TLSError"},
         {"SSL", "TLSError"},
@@ -62,6 +75,7 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
     struct condition_set *set = &out->conditions;
     const enum condition_type type = CONDITION_DESTINATION_AVAILABLE;
     const struct observed_database *bad = failing(view);
+    const struct pod_item *pod = kept_out(view);
 
     if (view->config_error)
         condition_put(set, type, CONDITION_FALSE, "InvalidConfiguration", "%s", view->config_error);
@@ -71,6 +85,9 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
                       view->unavailable_bucket->message);
     } else if (bad)
         condition_put(set, type, CONDITION_FALSE, reason_of(bad->error), "%s", bad->error);
+    else if (pod)
+        condition_put(set, type, CONDITION_FALSE, reason_of(pod->trouble), "Pod %s: %s", pod->name,
+                      pod->trouble);
     else if (view->is_bucket_unprobed) {
         condition_put(set, type, CONDITION_UNKNOWN, "NotProbed",
                       "A SqliteBucket has not been probed yet.");

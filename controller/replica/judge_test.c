@@ -28,7 +28,7 @@ static char text_pod_a[] = "app-0", text_pod_b[] = "app-1", text_hash[] = CURREN
             text_path[] = "/data/app.db", text_template[] = API_PREFIX_TEMPLATE,
             text_resource[] = "app",
             text_per_pod[] = "{{namespace}}/{{name}}/{{database}}/{{podName}}",
-            text_trouble[] = "CrashLoopBackOff: restore: 403 AccessDenied",
+            text_trouble[] = "CrashLoopBackOff: Error: restore /data/app.db: 403 AccessDenied",
             text_cron[] = "0 3 * * *";
 
 static void scene_make(struct scene *s)
@@ -234,8 +234,8 @@ static const struct row rows[] = {
      "SidecarUnreachable", "SidecarUnreachable", "no answer in time", false},
     {"a sidecar that has not started", not_started, CONDITION_REPLICATING, CONDITION_FALSE,
      "NotStarted", "NotStarted", "app-0", false},
-    {"a restore that fails", restore_fails, CONDITION_REPLICATING, CONDITION_FALSE, "NotStarted",
-     "NotStarted", "AccessDenied", false},
+    {"a restore that fails", restore_fails, CONDITION_DESTINATION_AVAILABLE, CONDITION_FALSE,
+     "AuthFailed", "AuthFailed", "AccessDenied", true},
     {"lag above the warning", lags, CONDITION_WITHIN_LAG_OBJECTIVE, CONDITION_FALSE, "Warning",
      "Ready", "120 s", false},
     {"lag above the critical", lags_much, CONDITION_REPLICATING, CONDITION_FALSE, "Lagging",

@@ -244,21 +244,33 @@ static struct jsonval named(struct jsonval array, const char *name)
     return jsonval_get(array, "");
 }
 
+/* The end that speaks of a container that does not run: this one's, or the last one's. */
+static struct jsonval ending_of(struct jsonval status)
+{
+    struct jsonval now = jsonval_way(status, "state.terminated");
+
+    return jsonval_is_null(now) ? jsonval_way(status, "lastState.terminated") : now;
+}
+
 /* Why a container of ours waits or has failed, if it does. */
 static int trouble_read(struct jsonval status, struct pod_item *p, struct error *err)
 {
     struct jsonval waiting = jsonval_way(status, "state.waiting");
-    struct jsonval ended = jsonval_way(status, "lastState.terminated");
+    struct jsonval ended = ending_of(status);
+    struct jsonval text_at = jsonval_get(jsonval_is_null(ended) ? waiting : ended, "message");
     const char *reason;
     const char *text;
+    uint64_t exit_code;
 
-    if (p->trouble || !jsonval_exists(waiting))
+    if (p->trouble)
         return 0;
-    if (jsonval_str_or(jsonval_get(waiting, "reason"), "", &reason, err) < 0 ||
-        jsonval_str_or(jsonval_get(jsonval_is_null(ended) ? waiting : ended, "message"), "", &text,
-                       err) < 0)
+    if (jsonval_u64_or(jsonval_get(ended, "exitCode"), 0, &exit_code, err) < 0 ||
+        jsonval_str_or(jsonval_get(waiting, "reason"), "Error", &reason, err) < 0 ||
+        jsonval_str_or(text_at, "", &text, err) < 0)
         return -1;
-    if (strcmp(reason, "PodInitializing") == 0 || strcmp(reason, "ContainerCreating") == 0)
+    bool is_starting = strcmp(reason, "PodInitializing") == 0 ||
+                       strcmp(reason, "ContainerCreating") == 0 || !jsonval_exists(waiting);
+    if (is_starting && exit_code == 0)
         return 0;
     p->trouble = str_printf(err, "%s: %.400s", reason, text);
     return p->trouble ? 0 : -1;
@@ -274,10 +286,13 @@ static int pod_containers_read(struct jsonval object, struct pod_item *p, struct
     p->has_sidecar = jsonval_exists(sidecar);
     struct jsonval port = jsonval_first(jsonval_get(sidecar, "ports"));
     if (jsonval_u64_or(jsonval_get(port, "containerPort"), 0, &p->metrics_port, err) < 0 ||
-        jsonval_bool_or(jsonval_get(status, "started"), false, &p->is_sidecar_started, err) < 0 ||
-        trouble_read(named(statuses, API_CONTAINER_RESTORE), p, err) < 0)
+        jsonval_bool_or(jsonval_get(status, "started"), false, &p->is_sidecar_started, err) < 0)
         return -1;
-    return trouble_read(status, p, err);
+    if (p->is_sidecar_started) /* what failed before is over */
+        return 0;
+    return trouble_read(named(statuses, API_CONTAINER_RESTORE), p, err) < 0
+               ? -1
+               : trouble_read(status, p, err);
 }
 
 static int pod_read(struct jsonval object, struct pod_item *p, struct error *err)

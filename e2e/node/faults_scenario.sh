@@ -55,7 +55,8 @@ wrong_credentials() {
     wait_until "everything is shipped" is_shipped shop
 }
 says_why() {
-    kube_ns get sqlr shop -o jsonpath='{.status.conditions[*].message}' 2>/dev/null | grep -qE '403|InvalidAccessKeyId|AccessDenied'
+    condition_is sqlr shop DestinationAvailable False AuthFailed &&
+        kube_ns get sqlr shop -o jsonpath='{.status.conditions[*].message}' | grep -q 'access key'
 }
 tap_run wrong_credentials_are_named_and_right_ones_help wrong_credentials
 
@@ -63,6 +64,7 @@ killed_sidecar() {
     local last
     shop_make killed
     last=$(rows_commit shop 10)
+    # shellcheck disable=SC2016 # expanded inside
     in_cluster shell bash -c 'kill -9 $(pgrep -f "^walferry replicate" | head -n 50)' || true
     last=$(rows_commit shop 10)
     wait_until "everything is shipped" is_shipped shop
