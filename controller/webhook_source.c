@@ -12,6 +12,10 @@
 
 #define KEPT_NS (30 * NS_PER_SEC)
 
+enum {
+    ENDING_SLACK_S = 5, /* after the grace period: clocks of nodes differ */
+};
+
 /* An object that was read past the cache. */
 struct kept {
     const struct informer_kind *kind; /* NULL: free */

@@ -313,6 +313,8 @@ static int pod_read(struct jsonval object, struct pod_item *p, struct error *err
     if (!p->namespace_name || !p->name || !p->replica)
         return jsonval_error(meta, err, ERR_CORRUPT, "a pod without namespace, name or label");
     p->is_ending = jsonval_exists(jsonval_get(meta, "deletionTimestamp"));
+    if (time_read(jsonval_get(meta, "deletionTimestamp"), &p->ends_by_ns, err) < 0)
+        return -1;
     p->is_finished = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
     return pod_containers_read(object, p, err);
 }

@@ -78,8 +78,9 @@ struct pod_item {
     uint64_t metrics_port;
     bool has_sidecar;
     bool is_sidecar_started;
-    bool is_ending;   /* deletionTimestamp is set */
-    bool is_finished; /* phase Succeeded or Failed */
+    bool is_ending;      /* deletionTimestamp is set ... */
+    uint64_t ends_by_ns; /* ... to this moment: deletion and grace period; 0: it is not */
+    bool is_finished;    /* phase Succeeded or Failed */
 };
 
 extern const struct informer_kind kind_pods;
