@@ -158,7 +158,7 @@ $(OUT)/test/%: $(OUT)/obj/%.o $(ARCHIVES)
 # programs calls fault_malloc() and its like instead.
 $(OUT)/%.nth.a: $(OUT)/%.a
 	$(Q)objcopy $(foreach f,malloc calloc realloc reallocarray strdup strndup,--redefine-sym $f=fault_$f) $< $@
-$(OUT)/test/%_nth_test: $(OUT)/obj/%_nth_test.o $(OUT)/testing.a $(OUT)/sidecar.nth.a $(OUT)/lib.nth.a
+$(OUT)/test/%_nth_test: $(OUT)/obj/%_nth_test.o $(OUT)/testing.a $(OUT)/sidecar.nth.a $(OUT)/controller.nth.a $(OUT)/lib.nth.a
 	$(link_one)
 $(OUT)/e2e/%: $(OUT)/obj/e2e/%.o $(ARCHIVES)
 	$(link_one)

@@ -7,7 +7,7 @@
  *   4. leading: resume the reconcilers
  *   5. SIGTERM, SIGINT: pause the reconcilers; when all are idle, give the lease back; go on
  *      answering admissions for a moment; then stop the loop. A second signal, or END_NS_MAX after the first: stop the loop as it is
- *   6. lease lost: stop the loop at once; status 1
+ *   6. lease lost: the process ends at once, as it stands; status 1
  *
  * A reconciler that is not idle when time runs out may still have a write under way: then the lease
  * is not given back, and the next leader waits until it expires.
@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controller/operator_internal.h"
 
@@ -47,10 +48,21 @@ static void state_set(struct operator_process *p, enum operator_state state)
 
 /* ---- 5, 6: the end ---- */
 
+/*
+ * Ends the process as it stands: reconcilers are at work and nobody may wait for them. Freeing what
+ * they use would only let them fail first; the kernel takes it all.
+ */
+NO_RETURN static void end_hard(int status)
+{
+    _exit(status);
+}
+
 static void end_now(void *arg)
 {
     struct operator_process *p = arg;
 
+    if (p->busy_count > 0)
+        end_hard(p->status);
     loop_stop(p->opt->loop);
 }
 
@@ -121,8 +133,7 @@ static void lease_on_lost(void *arg, const struct error *why)
     struct operator_process *p = arg;
 
     LOG_ERROR(p->opt->log, "lease lost, ending at once", LOG_ERR(why));
-    p->status = 1;
-    end_now(p);
+    end_hard(1);
 }
 
 /* ---- 3, 4: leading ---- */

@@ -379,6 +379,7 @@ int request_start(struct kube_client *c, const struct kube_send *send, struct ku
         r->next->prev = r;
     c->requests = r;
     if (request_copy(r, send, err) < 0) {
+        request_unlink(c, r);
         request_free(r);
         return error_wrap(err, "%s", send->shown);
     }
