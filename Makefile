@@ -172,7 +172,7 @@ $(OUT)/bin/walferry-sim: $(OUT)/obj/sidecar/sim/main.o $(ARCHIVES)
 # Warnings and language, no optimisation: what clang's tools need to know.
 compile_commands.json: FORCE
 	@.ci/compile-commands "$(CLANG)" "$(LANGUAGE)" $(LIB_SRC) $(SIDECAR_SRC) sidecar/main.c \
-	    $(CONTROLLER_SRC) $(CONTROLLER_MAINS) $(TESTING_SRC) $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC)
+	    $(CONTROLLER_SRC) $(CONTROLLER_MAINS) sidecar/sim/main.c $(TESTING_SRC) $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC)
 
 # ---- tests -------------------------------------------------------------------------------------
 

@@ -130,7 +130,7 @@ static int change(struct pod *pod)
     case 2:
         return run(pod->app.writer, "DELETE FROM t WHERE id > (SELECT max(id) FROM t) / 2");
     case 3:
-        return insert(pod, sim_luck(sim, 4 * pod->play->config.row_max) + 1);
+        return insert(pod, sim_luck(sim, UINT64_C(4) * pod->play->config.row_max) + 1);
     default:
         return insert(pod, sim_luck(sim, pod->play->config.row_max) + 1);
     }

@@ -36,8 +36,9 @@ int model_add(struct model *m, uint64_t hash, int parent)
 {
     if (m->count == m->cap) {
         m->cap = m->cap ? m->cap * 2 : 256;
-        m->commits = realloc(m->commits, m->cap * sizeof(*m->commits));
-        assert_non_null(m->commits);
+        struct commit *grown = realloc(m->commits, m->cap * sizeof(*grown));
+        assert_non_null(grown);
+        m->commits = grown;
     }
     m->commits[m->count] = (struct commit){.hash = hash, .parent = parent};
     return (int)m->count++;
@@ -88,8 +89,9 @@ struct boundary *model_boundary(struct floor *f, uint64_t txid)
     }
     if (f->count == f->cap) {
         f->cap = f->cap ? f->cap * 2 : 128;
-        f->boundaries = realloc(f->boundaries, f->cap * sizeof(*f->boundaries));
-        assert_non_null(f->boundaries);
+        struct boundary *grown = realloc(f->boundaries, f->cap * sizeof(*grown));
+        assert_non_null(grown);
+        f->boundaries = grown;
     }
     f->boundaries[f->count] = (struct boundary){.txid = txid, .commit = NOBODY};
     return &f->boundaries[f->count++];

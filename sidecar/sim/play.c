@@ -679,7 +679,7 @@ static void play_begin(struct play *play, uint64_t seed, const char *folder, FIL
     /* What walferry says goes where the trace goes. */
     play->log = (struct log){.env = &play->sim.world.env,
                              .fd = trace_to ? fileno(trace_to) : -1,
-                             .level = trace_to ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR + 1};
+                             .level = trace_to ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR};
     for (unsigned i = 0; i < STORES_MAX; i++) {
         struct floor *f = &play->model.floors[i];
         sim_store_begin(&play->stores[i], &play->sim, i == 0 ? "one" : "two");

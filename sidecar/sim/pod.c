@@ -227,7 +227,7 @@ bool pod_is_following(struct pod *pod, const char **out_state)
 static bool walferry_start(struct pod *pod, bool adopt)
 {
     struct play *play = pod->play;
-    struct destination_options dest[STORES_MAX];
+    struct destination_options dest[STORES_MAX] = {{.name = NULL}};
     struct database_options db = play->config.db;
     struct error err = ERROR_INIT;
     const struct engine_options options = {.loop = pod->p->loop,
@@ -237,6 +237,7 @@ static bool walferry_start(struct pod *pod, bool adopt)
     struct sim_process *before = sim_enter(pod->p);
 
     for (unsigned i = 0; i < play->config.store_count; i++) {
+        ASSERT(i < STORES_MAX);
         dest[i] = play->config.dest[i];
         dest[i].name = destination_names[i];
         dest[i].adopt = adopt;
