@@ -68,8 +68,8 @@ static uint64_t live(enum what_fails what, uint64_t n)
     scene_insert(&s, 0, 1, 10);
     scene_sync_and_compare(&s);
     assert_int_equal(scene_chain(&s, 0, 0)->state, CHAIN_FOLLOWING);
+    assert_int_equal(scene_stop(&s), 0); /* no retention while we look */
     assert_true(scene_assert_restorable(&s, 0, 0) > 2);
-    assert_int_equal(scene_stop(&s), 0);
     scene_end(&s);
     return calls;
 }
