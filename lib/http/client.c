@@ -41,6 +41,7 @@ struct http_client {
     struct loop_timer sweep;      /* step 3 */
     struct exchange_queue waiting;
     struct exchange_queue running;
+    struct http_socket *sockets; /* all that are watched */
     unsigned done_depth;         /* done callbacks on the stack */
     bool is_in_curl;             /* libcurl is on the stack, with on_data above it perhaps */
     enum error_code refuse_code; /* of http_start() while all exchanges are being ended */
@@ -49,6 +50,7 @@ struct http_client {
 struct http_socket {
     uv_poll_t poll;
     struct http_client *client;
+    struct http_socket *next, *prev; /* in the client's list */
     curl_socket_t fd;
 };
 
@@ -217,11 +219,21 @@ static struct http_socket *socket_new(struct http_client *c, curl_socket_t fd)
     s->poll.data = s;
     s->client = c;
     s->fd = fd;
+    s->next = c->sockets;
+    if (s->next)
+        s->next->prev = s;
+    c->sockets = s;
     return s;
 }
 
-static void socket_close(struct http_socket *s)
+static void socket_close(struct http_client *c, struct http_socket *s)
 {
+    if (s->next)
+        s->next->prev = s->prev;
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        c->sockets = s->next;
     uv_close((uv_handle_t *)&s->poll, on_socket_closed);
 }
 
@@ -234,7 +246,7 @@ static int on_socket_wish(CURL *easy UNUSED, curl_socket_t fd, int what, void *c
 
     if (what == CURL_POLL_REMOVE) {
         if (s)
-            socket_close(s);
+            socket_close(c, s);
         return 0;
     }
     if (!s) {
@@ -430,6 +442,9 @@ void http_client_free(struct http_client *c)
     /* Closes the kept connections: the last wishes about sockets and timer come from here. */
     CURLMcode rc = curl_multi_cleanup(c->multi); /* NULL: CURLM_BAD_HANDLE, harmless */
     ASSERT(rc == CURLM_OK || !c->multi);
+    /* A libcurl that ran out of memory in between forgets some that it had asked for. */
+    while (c->sockets)
+        socket_close(c, c->sockets);
     loop_timer_stop(&c->curl_timer);
     loop_timer_stop(&c->sweep);
     settings_destroy(&c->settings);
