@@ -85,10 +85,10 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
                       view->unavailable_bucket->message);
     } else if (bad)
         condition_put(set, type, CONDITION_FALSE, reason_of(bad->error), "%s", bad->error);
-    else if (pod)
+    else if (pod) {
         condition_put(set, type, CONDITION_FALSE, reason_of(pod->trouble), "Pod %s: %s", pod->name,
                       pod->trouble);
-    else if (view->is_bucket_unprobed) {
+    } else if (view->is_bucket_unprobed) {
         condition_put(set, type, CONDITION_UNKNOWN, "NotProbed",
                       "A SqliteBucket has not been probed yet.");
     } else if (has_shipped(view))

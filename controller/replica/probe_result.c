@@ -52,9 +52,10 @@ static void conditions_make(const struct bucket_item *item, const struct finding
                   : *other_text ? other_text
                                 : "The probe ended without an answer.");
     condition_put(out, CONDITION_READY, status, reason, "%s", out->of[CONDITION_AVAILABLE].message);
-    if (!is_usable)
+    if (!is_usable) {
         condition_put(out, CONDITION_STALLED, CONDITION_TRUE, reason, "%s",
                       out->of[CONDITION_AVAILABLE].message);
+    }
 }
 
 static int bucket_status_body(const struct bucket_pass *p, const struct bucket_item *item,
@@ -112,10 +113,11 @@ static void bucket_announce(const struct bucket_pass *p, const struct bucket_ite
                                            .uid = item->bucket->meta.uid};
     bool is_bad = c->status == CONDITION_FALSE;
 
-    if (item->marks.status[CONDITION_AVAILABLE] != (uint8_t)c->status)
+    if (item->marks.status[CONDITION_AVAILABLE] != (uint8_t)c->status) {
         recorder_event(p->b->context.recorder, &object, is_bad,
                        is_bad ? "DestinationUnavailable" : "DestinationAvailable", "Probe", "%s",
                        c->message);
+    }
 }
 
 static int bucket_status_apply(struct bucket_pass *p, const struct bucket_item *item,

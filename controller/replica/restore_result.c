@@ -132,11 +132,11 @@ static void on_report(void *arg, const struct job_result *result)
     const struct restore_item *item = restore_pass_item(p);
     if (!item)
         return;
-    if (p->has_job_failed)
+    if (p->has_job_failed) {
         failed_put(&o, "RestoreFailed",
                    *result->message ? result->message : "The Job ended without saying why.");
-    else if (jsonval_parse(&doc, "report", slice_of_str(result->message), &err) < 0 ||
-             report_read(jsonval_root(&doc), &o, &err) < 0)
+    } else if (jsonval_parse(&doc, "report", slice_of_str(result->message), &err) < 0 ||
+               report_read(jsonval_root(&doc), &o, &err) < 0)
         failed_put(&o, "NoReport", err.text);
     else
         done_put(item->restore, &o);

@@ -80,10 +80,11 @@ static void on_report(void *arg, const struct job_result *result)
     if (jsonval_parse(&doc, "report", slice_of_str(result->message), &ignored) < 0 ||
         report_read(jsonval_root(&doc), &v, &ignored) < 0)
         (void)snprintf(v.message, sizeof(v.message), "%.255s", result->message);
-    if (!v.message[0])
+    if (!v.message[0]) {
         (void)snprintf(v.message, sizeof(v.message), "%s",
                        v.has_passed ? "Every page is as it was replicated."
                                     : "The Job ended without saying why.");
+    }
     p->verified = v;
     pass_after_verify(p);
 }
