@@ -215,4 +215,7 @@ secret_is_there() { kube -n $release get secret walferry-webhook >/dev/null 2>&1
 pod_is_admitted() { pod_yaml one shop | kube_ns apply -f - >/dev/null 2>&1; }
 tap_run a_deleted_certificate_is_made_anew certificates
 
+# The next script must not ask a webhook that nobody serves.
+kube delete mutatingwebhookconfiguration,validatingwebhookconfiguration $release >/dev/null
+
 tap_end
