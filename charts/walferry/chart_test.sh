@@ -103,7 +103,6 @@ END
 tap_run with_a_list_of_namespaces_nothing_is_read_elsewhere narrow
 
 dashboards() {
-    local metric
     render --set metrics.dashboards.enabled=true --show-only templates/dashboards.yaml >"$work/rendered"
     python3 - "$work/rendered" "$root/docs/metrics.md" <<'END'
 import json, re, sys
