@@ -175,6 +175,13 @@ static void waiters_tell(struct waiter *waiters, const struct error *err)
     }
 }
 
+/* Ends a look that is out of the list. */
+static void look_free(struct look *l, const struct error *err)
+{
+    waiters_tell(TAKE(l->waiters), err);
+    free(l);
+}
+
 static void look_end(struct look *l, const struct error *err)
 {
     struct look **at = &l->source->looks;
@@ -182,8 +189,7 @@ static void look_end(struct look *l, const struct error *err)
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
-    waiters_tell(TAKE(l->waiters), err);
-    free(l);
+    look_free(l, err);
 }
 
 static void on_answer(void *arg, const struct kube_answer *answer);
@@ -369,8 +375,10 @@ void webhook_source_free(struct webhook_source_state *s)
     loop_timer_stop(&s->refused_timer);
     waiters_tell(TAKE(s->refused), &canceled);
     while (s->looks) {
-        kube_cancel(s->looks->request);
-        look_end(s->looks, &canceled);
+        struct look *l = s->looks;
+        s->looks = l->next;
+        kube_cancel(l->request);
+        look_free(l, &canceled);
     }
     for (size_t i = 0; i < WEBHOOK_SOURCE_KEPT_MAX; i++)
         kept_clear(&s->kept[i]);
