@@ -12,7 +12,8 @@
  *     scene_end(&s);
  *
  * This process never opens a database that the engine has open: closing it would drop the engine's
- * locks. Time is the real one plus what scene_skip() added, so that a day costs nothing.
+ * locks. Time is the real one plus what scene_skip() added, so that a day costs nothing; after
+ * scene_hold_time() it is what scene_skip() added alone, so that a slow machine changes nothing.
  *
  * Only for tests: static functions, cmocka.
  */
@@ -46,6 +47,9 @@ struct engine_scene {
     char folder[256];
     struct env env;
     atomic_uint_fast64_t skew_ns;
+    uint64_t held_wall_ns; /* the moment of scene_hold_time() */
+    uint64_t held_monotonic_ns;
+    uint64_t held_boot_ns;
     atomic_int_fast64_t free_bytes; /* what the file system says is free; negative: the truth */
     struct loop *loop;
     struct loop_timer tick;
@@ -83,6 +87,34 @@ static inline uint64_t scene_monotonic_ns(void *scene)
 static inline uint64_t scene_boot_ns(void *scene)
 {
     return env_boot_ns(env_real()) + scene_skew(scene);
+}
+
+static inline uint64_t scene_held_wall_ns(void *scene)
+{
+    return ((struct engine_scene *)scene)->held_wall_ns + scene_skew(scene);
+}
+
+static inline uint64_t scene_held_monotonic_ns(void *scene)
+{
+    return ((struct engine_scene *)scene)->held_monotonic_ns + scene_skew(scene);
+}
+
+static inline uint64_t scene_held_boot_ns(void *scene)
+{
+    return ((struct engine_scene *)scene)->held_boot_ns + scene_skew(scene);
+}
+
+/* From now on time passes by scene_skip() alone. To be called before there is an engine. */
+static inline void scene_hold_time(struct engine_scene *s)
+{
+    assert_null(s->engine); /* its jobs read the clock */
+    s->held_wall_ns = env_wall_ns(&s->env);
+    s->held_monotonic_ns = env_monotonic_ns(&s->env);
+    s->held_boot_ns = env_boot_ns(&s->env);
+    atomic_store(&s->skew_ns, 0); /* it is in there */
+    s->env.clock.wall_ns = scene_held_wall_ns;
+    s->env.clock.monotonic_ns = scene_held_monotonic_ns;
+    s->env.clock.boot_ns = scene_held_boot_ns;
 }
 
 static inline int64_t scene_free_bytes(void *scene, const char *path, int64_t *out_total)
@@ -174,6 +206,21 @@ static inline struct database *scene_db(const struct engine_scene *s, size_t i)
 static inline struct chain *scene_chain(const struct engine_scene *s, size_t i, size_t d)
 {
     return &s->engine->dbs[i]->chains[d];
+}
+
+/* No timer is due, and database 0 has nothing under way with its first destination: while time is
+ * held it stays so. */
+static inline bool scene_is_at_rest(const struct engine_scene *s)
+{
+    return loop_next_ns(s->loop) > env_monotonic_ns(&s->env) && loop_job_count(s->loop) == 0 &&
+           task_queue_is_idle(&scene_db(s, 0)->queue) && chain_is_quiet(scene_chain(s, 0, 0));
+}
+
+/* Time jumps, and all that becomes due by it is done. Only while time is held. */
+static inline void scene_pass(struct engine_scene *s, uint64_t ns)
+{
+    scene_skip(s, ns);
+    SCENE_UNTIL(s, scene_is_at_rest(s));
 }
 
 /* What the engine tells of a destination. */
