@@ -78,6 +78,7 @@ static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNU
 {
     struct engine_scene s;
     scene_init(&s);
+    scene_hold_time(&s);
     scene_with_levels(&s);
     s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
     s.dest[0].snapshot_retention_ns = NS_PER_DAY;
@@ -87,29 +88,24 @@ static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNU
         scene_insert(&s, 0, 5, 100);
         scene_sync(&s);
     }
-    scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_newest(&s, 1) == 6);
+    scene_pass(&s, NS_PER_MIN);
+    assert_int_equal(scene_newest(&s, 1), 6);
     assert_int_equal(scene_count(&s, 0, 0, 0), 6);
-    scene_skip(&s, 10 * NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2); /* base and newest */
+    scene_pass(&s, 10 * NS_PER_MIN);
+    assert_int_equal(scene_status(&s, 0, 0)->levels[0].object_count, 2); /* base and newest */
     assert_int_equal(scene_count(&s, 0, 0, 0), 2);
-    scene_run(&s, 50 * NS_PER_MS);
-    scene_skip(&s, 3 * NS_PER_HOUR);
-    SCENE_UNTIL(&s, scene_newest(&s, 9) == 6);
-    scene_run(&s, 50 * NS_PER_MS);
+    scene_pass(&s, 3 * NS_PER_HOUR);
+    assert_int_equal(scene_newest(&s, 9), 6);
     assert_int_equal(scene_count(&s, 0, 0, 0), 2); /* the window begins before the snapshot */
-    scene_skip(&s, NS_PER_DAY);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 1);
+    scene_pass(&s, NS_PER_DAY);
+    assert_int_equal(scene_status(&s, 0, 0)->levels[0].object_count, 1);
     scene_assert_restorable(&s, 0, 0);
     scene_assert_replicated(&s, 0, 0);
 
     /* Then nothing is left to do, for ever. */
-    scene_run(&s, 50 * NS_PER_MS);
     uint64_t requests = s.flaky[0].started_total;
-    for (unsigned i = 0; i < 10; i++) {
-        scene_skip(&s, NS_PER_DAY);
-        scene_run(&s, 10 * NS_PER_MS);
-    }
+    for (unsigned i = 0; i < 10; i++)
+        scene_pass(&s, NS_PER_DAY);
     assert_int_equal(s.flaky[0].started_total, requests);
     scene_end(&s);
 }
@@ -118,6 +114,7 @@ static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
 {
     struct engine_scene s;
     scene_init(&s);
+    scene_hold_time(&s);
     scene_with_levels(&s);
     s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
     s.dest[0].snapshot_retention_ns = NS_PER_DAY;
@@ -129,17 +126,16 @@ static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
         scene_insert(&s, 0, 5, 100);
         scene_sync(&s);
     }
-    scene_skip(&s, NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_newest(&s, 1) == 4);
-    scene_skip(&s, 10 * NS_PER_MIN);
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->retention_errors_total == 1);
+    scene_pass(&s, 3 * NS_PER_MIN);
+    assert_int_equal(scene_newest(&s, 2), 4); /* no compaction is left to start a pass */
+    scene_pass(&s, 10 * NS_PER_MIN);
+    assert_int_equal(scene_status(&s, 0, 0)->retention_errors_total, 1);
     assert_non_null(scene_status(&s, 0, 0)->retention_error);
     assert_int_equal(scene_count(&s, 0, 0, 0), 4);
-    for (unsigned i = 0; i < 2; i++) {
-        scene_skip(&s, 2 * NS_PER_MIN);
-        scene_run(&s, 20 * NS_PER_MS);
-    }
-    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->levels[0].object_count == 2);
+    scene_pass(&s, 2 * NS_PER_MIN);
+    assert_int_equal(scene_status(&s, 0, 0)->retention_errors_total, 2);
+    scene_pass(&s, 2 * NS_PER_MIN);
+    assert_int_equal(scene_status(&s, 0, 0)->levels[0].object_count, 2);
     assert_null(scene_status(&s, 0, 0)->retention_error);
     scene_assert_replicated(&s, 0, 0);
     scene_end(&s);
