@@ -190,8 +190,9 @@ static void test_run_works_in_the_namespaces_it_was_told(void **state UNUSED)
     struct scene s;
     scene_make(&s);
 
-    replica_start(&s, 0, "pod-a",
-                  (const char *const[]){"-namespaces", "shop,blog", "-leader-elect=false", NULL});
+    replica_start(
+        &s, 0, "pod-a",
+        (const char *const[]){"-namespaces", "shop,blog,mail,wiki", "-leader-elect=false", NULL});
     answer_wait(&s, 0, "/readyz", "ok: leading");
     assert_int_equal(kube_server_requests(s.kube.server, "GET /api/v1/pods"), 0);
     assert_true(kube_server_requests(s.kube.server, "GET /api/v1/namespaces/blog/pods") > 0);

@@ -13,7 +13,8 @@
 #include "lib/http/url.h"
 
 enum {
-    KUBE_QUERY_BYTES_MAX = 16384
+    KUBE_QUERY_BYTES_MAX = 16384,
+    KUBE_WATCH_CONNECTIONS_MAX = 1024, /* without HTTP/2 each watch keeps one */
 };
 
 static const uint64_t call_deadline_ns_default = 30 * NS_PER_SEC;
@@ -306,8 +307,10 @@ static int http_clients_make(struct kube_client *c, struct error *err)
 
     credentials_peek(c->credentials, &view);
     http_config_fill(c, &view, &config);
-    if (http_client_new(c->loop, &config, &c->calls, err) < 0 ||
-        http_client_new(c->loop, &config, &c->watches, err) < 0)
+    if (http_client_new(c->loop, &config, &c->calls, err) < 0)
+        return -1;
+    config.connections_max = KUBE_WATCH_CONNECTIONS_MAX;
+    if (http_client_new(c->loop, &config, &c->watches, err) < 0)
         return -1;
     c->tls_generation = view.tls_generation;
     return 0;

@@ -11,6 +11,8 @@
  *   3. sweep, from the loop: gives new exchanges to libcurl (queue `running`), takes decided ones
  *      from it and finishes them.
  *   4. Sockets and libcurl's timer, from the loop: enter libcurl, then finish what it reports.
+ *   5. An exchange reached the server over a new connection: sweep gives those that were told to
+ *      share one and have none yet to libcurl again (see client_unpark()).
  *
  * Hence done runs only from steps 3 and 4, on top of the loop, never inside http_start(),
  * http_cancel() or a callback; and it may call both for any exchange. (http_abort() is the
@@ -42,6 +44,7 @@ struct http_client {
     struct exchange_queue waiting;
     struct exchange_queue running;
     struct http_socket *sockets; /* all that are watched */
+    bool is_to_unpark;           /* step 5 */
     unsigned done_depth;         /* done callbacks on the stack */
     bool is_in_curl;             /* libcurl is on the stack, with on_data above it perhaps */
     enum error_code refuse_code; /* of http_start() while all exchanges are being ended */
@@ -146,26 +149,69 @@ static void client_enter(struct http_client *c, curl_socket_t fd, int flags)
     client_collect(c);
 }
 
-/* Step 3. */
+/* Gives a waiting exchange to libcurl; ends it if libcurl does not take it. */
+static void client_add(struct http_client *c, struct http_exchange *x)
+{
+    CURLMcode rc = curl_multi_add_handle(c->multi, x->easy);
+
+    if (rc != CURLM_OK) {
+        (void)error_set(&x->err, ERR_NO_MEMORY, (int)rc, "%s", curl_multi_strerror(rc));
+        client_finish(c, x, CURLE_OK);
+        return;
+    }
+    queue_remove(x);
+    x->state = EXCHANGE_RUNNING;
+    queue_push(&c->running, x);
+}
+
+/*
+ * Step 5. libcurl parks an exchange that is to share a connection (CURLOPT_PIPEWAIT) while it does
+ * not know whether the one being opened can be shared. With HTTP/1.1 it looks at the parked ones
+ * again when an answer comes (7.88) or only when another exchange ends (8.14): behind a watch, which
+ * never does, they would wait forever. Now that there is a connection, they share it or open their
+ * own.
+ *
+ * One that has a socket already is connecting, not parked. Their order stays.
+ */
+static void client_unpark(struct http_client *c)
+{
+    struct http_exchange *next;
+
+    c->is_to_unpark = false;
+    for (struct http_exchange *x = c->running.first; x; x = next) {
+        next = x->next;
+        if (!x->is_parkable)
+            continue;
+        CURLMcode rc = curl_multi_remove_handle(c->multi, x->easy);
+        ASSERT(rc == CURLM_OK);
+        CURLcode set = curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 0L);
+        ASSERT(set == CURLE_OK);
+        x->is_parkable = false;
+        queue_remove(x);
+        x->state = EXCHANGE_WAITING;
+        queue_push(&c->waiting, x);
+    }
+}
+
+void exchange_on_connection(struct http_exchange *x)
+{
+    x->client->is_to_unpark = true;
+    loop_timer_start(&x->client->sweep, 0);
+}
+
+/* Steps 3 and 5. */
 static void on_sweep(void *arg)
 {
     struct http_client *c = arg;
 
+    if (c->is_to_unpark)
+        client_unpark(c);
     while (c->waiting.first) {
         struct http_exchange *x = c->waiting.first;
-        if (x->state == EXCHANGE_DECIDED) {
+        if (x->state == EXCHANGE_DECIDED)
             client_finish(c, x, CURLE_OK);
-            continue;
-        }
-        CURLMcode rc = curl_multi_add_handle(c->multi, x->easy);
-        if (rc != CURLM_OK) {
-            (void)error_set(&x->err, ERR_NO_MEMORY, (int)rc, "%s", curl_multi_strerror(rc));
-            client_finish(c, x, CURLE_OK);
-            continue;
-        }
-        queue_remove(x);
-        x->state = EXCHANGE_RUNNING;
-        queue_push(&c->running, x);
+        else
+            client_add(c, x);
     }
 }
 

@@ -180,6 +180,35 @@ static void test_connections_are_kept_and_bounded(void **state UNUSED)
     http_fixture_drop(&f);
 }
 
+static void test_requests_that_may_share_do_not_wait_for_one_that_never_ends(void **state UNUSED)
+{
+    enum {
+        COUNT = 3
+    };
+    struct http_fixture f;
+    http_fixture_make(&f, &(struct http_client_config){.shares_connection = true});
+    struct http_outcome watch = {.f = &f};
+    struct http_outcome o[COUNT] = {{.f = &f}};
+    struct http_exchange *x = http_outcome_begin(
+        &watch, &(struct http_request){.method = "GET", .url = http_fixture_url(&f, "/silence")});
+    for (size_t i = 0; i < COUNT; i++) {
+        o[i].f = &f;
+        (void)http_outcome_begin(&o[i],
+                                 &(struct http_request){.method = "GET",
+                                                        .url = http_fixture_url(&f, "/hello"),
+                                                        .deadline_ns = 10 * NS_PER_SEC});
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_true(loop_run_until(f.loop, &o[i].is_done));
+        assert_ok(o[i].err.code == ERR_NONE ? 0 : -1, &o[i].err);
+        assert_int_equal(o[i].status, 200);
+    }
+    assert_false(watch.is_done);
+    http_cancel(x);
+    assert_true(loop_run_until(f.loop, &watch.is_done));
+    http_fixture_drop(&f);
+}
+
 static void test_a_refused_connection_is_unavailable(void **state UNUSED)
 {
     struct http_fixture f;
@@ -257,6 +286,7 @@ int main(void)
         TEST(test_done_may_start_the_next_request),
         TEST(test_freeing_the_client_cancels_what_is_under_way),
         TEST(test_connections_are_kept_and_bounded),
+        TEST(test_requests_that_may_share_do_not_wait_for_one_that_never_ends),
         TEST(test_a_refused_connection_is_unavailable),
         TEST(test_an_unknown_host_is_unavailable),
         TEST(test_a_unix_socket_can_be_the_way),

@@ -70,15 +70,23 @@ static void stall_restart(struct http_exchange *x)
 static int on_request(void *arg, char *to_ip UNUSED, char *from_ip UNUSED, int to_port UNUSED,
                       int from_port UNUSED)
 {
-    stall_restart(arg);
+    struct http_exchange *x = arg;
+
+    x->is_parkable = false;
+    stall_restart(x);
+    if (x->has_socket)
+        exchange_on_connection(x);
     return CURL_PREREQFUNC_OK;
 }
 
-static int on_socket_made(void *arg UNUSED, curl_socket_t fd, curlsocktype purpose UNUSED)
+static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose UNUSED)
 {
+    struct http_exchange *x = arg;
     int bytes = EXCHANGE_UNSENT_BYTES_MAX;
     /* Refused by a Unix socket: then the stall clock is coarser, nothing else. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+    x->has_socket = true;
+    x->is_parkable = false;
     return CURL_SOCKOPT_OK;
 }
 
@@ -285,11 +293,13 @@ static void set_connection(struct http_exchange *x, const struct exchange_settin
     if (settings->accepts_gzip)
         set_str(x, CURLOPT_ACCEPT_ENCODING, "gzip");
     set_long(x, CURLOPT_PIPEWAIT, settings->shares_connection ? 1 : 0);
+    x->is_parkable = settings->shares_connection;
     set_long(x, CURLOPT_CONNECTTIMEOUT_MS, ms_of(settings->connect_timeout_ns));
     set_long(x, CURLOPT_TCP_KEEPALIVE, 1);
     set_long(x, CURLOPT_TCP_KEEPIDLE, EXCHANGE_KEEPALIVE_S);
     set_long(x, CURLOPT_TCP_KEEPINTVL, EXCHANGE_KEEPALIVE_S);
     set_function(x, CURLOPT_SOCKOPTFUNCTION, (void (*)(void))on_socket_made);
+    set_pointer(x, CURLOPT_SOCKOPTDATA, x);
     if (unix_socket) {
         set_str(x, CURLOPT_UNIX_SOCKET_PATH, unix_socket);
         set_str(x, CURLOPT_PROXY, ""); /* a local socket is never behind HTTP_PROXY */

@@ -12,7 +12,8 @@
 #include "lib/http/client.h"
 #include "lib/http/url.h"
 
-/* Where an exchange stands. It only ever moves down this list. */
+/* Where an exchange stands. It only ever moves down this list, except that a parked one waits again.
+ */
 enum exchange_state {
     EXCHANGE_WAITING, /* in the client's queue, not yet known to libcurl */
     EXCHANGE_RUNNING, /* libcurl's */
@@ -30,6 +31,8 @@ struct http_exchange {
     struct exchange_queue *queue; /* the one it is in */
     struct http_exchange *next, *prev;
     enum exchange_state state;
+    bool is_parkable; /* may wait in libcurl for a connection to share */
+    bool has_socket;  /* opened a connection of its own */
     CURL *easy;
     CURLcode set_result; /* the first option that failed while the handle was prepared */
     struct curl_slist *headers;
@@ -92,6 +95,9 @@ void exchange_free(struct http_exchange *x);
 /* Calls done with what is known, then frees the exchange. result is libcurl's, if it came to that.
  */
 void exchange_finish(struct http_exchange *x, CURLcode result);
+
+/* x, which opened a connection, is about to send its request over it. Implemented by client.c. */
+void exchange_on_connection(struct http_exchange *x);
 
 /* A timer of x fired: x->err is filled, x is to be ended. Implemented by client.c. */
 void exchange_on_timeout(struct http_exchange *x);

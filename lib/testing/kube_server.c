@@ -192,6 +192,8 @@ static void *acceptor_run(void *arg)
 
 static void tls_make(struct kube_server *s, const char *folder)
 {
+    static const unsigned char sessions[] = "kube_server";
+
     test_tls_make(&s->tls, folder);
     s->ctx = SSL_CTX_new(TLS_server_method());
     assert_non_null(s->ctx);
@@ -201,6 +203,8 @@ static void tls_make(struct kube_server *s, const char *folder)
                      1);
     assert_int_equal(SSL_CTX_load_verify_locations(s->ctx, s->tls.ca_path, NULL), 1);
     SSL_CTX_set_verify(s->ctx, SSL_VERIFY_PEER, NULL); /* asked for, not required */
+    /* Without it OpenSSL refuses every client that resumes a session. */
+    assert_int_equal(SSL_CTX_set_session_id_context(s->ctx, sessions, sizeof(sessions)), 1);
 }
 
 struct kube_server *kube_server_start(bool is_https, const char *folder)
