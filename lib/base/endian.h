@@ -28,7 +28,7 @@ static inline uint32_t le32_load(const uint8_t *p)
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* In the byte order of this machine, as SQLite writes its wal-index. */
+/* In the byte order of the host, as SQLite writes its wal-index. */
 static inline uint16_t native16_load(const uint8_t *p)
 {
     uint16_t v;

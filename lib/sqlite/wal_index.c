@@ -1,5 +1,5 @@
 /*
- * The wal-index: shared memory beside the log, in this machine's byte order.
+ * The wal-index: shared memory beside the log, in the host's byte order.
  *
  *   Block 0                                          Header, 48 bytes
  *   0      48       header                           0   4  version 3007000
@@ -12,7 +12,7 @@
  *   136    4062*4   page number of frames 1..4062    24  8  running checksum at mxFrame
  *   16384  8192*2   hash table                       32  8  salts, as their bytes stand in the log
  *   Block k > 0: 4096 * 4 page numbers of the        40  8  checksum of the first 40 bytes, summed
- *   next 4096 frames, then the hash table                   as words of this machine
+ *   next 4096 frames, then the hash table                   as words of the host
  *
  * A writer stores the second header, a barrier, then the first. So a reader copies the first and
  * then the second: equal copies are one whole header. The order is kept by reading the first with

@@ -13,7 +13,7 @@
  * Answers about frames are only stable while a read transaction (or the write lock) of ours keeps
  * the log from being restarted, and only for frames up to an mx_frame read under it.
  *
- * Threads: any. Byte order: this machine's, as SQLite writes it.
+ * Threads: any. Byte order: the host's, as SQLite writes it.
  * Format: https://www.sqlite.org/walformat.html, "WAL-Index File Format"; table in wal_index.c.
  */
 #ifndef WALFERRY_LIB_SQLITE_WAL_INDEX_H

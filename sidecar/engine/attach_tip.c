@@ -165,7 +165,7 @@ static void probe_on_done(void *arg, const struct storage_probe_report *report)
         fencing_is_weak(a);
 }
 
-/* Folders of this machine need no probe: the driver knows what link(2) can do. */
+/* Local folders need no probe: the driver knows what link(2) can do. */
 void attach_look_start(struct attach *a)
 {
     struct chain *c = a->c;

@@ -1,6 +1,6 @@
 /*
  * What chains of one bucket have in common. A bucket is the URL up to the prefix: "s3://bucket";
- * all folders of this machine count as one.
+ * all local folders count as one.
  *
  * Probed once: what a probe found out holds for all prefixes, so a thousand databases in one bucket
  * cost one probe.

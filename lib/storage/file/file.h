@@ -1,5 +1,5 @@
 /*
- * Storage driver for a folder of this machine (or of a mounted file system): `file:///backups/app`.
+ * Storage driver for a local folder (or of a mounted file system): `file:///backups/app`.
  *
  *   key        path below the root, as it is: "ltx/0/<min>-<max>.ltx" (STORAGE_LAYOUT_LTX)
  *   timestamp  the file's mtime, to the nanosecond, as Litestream keeps it

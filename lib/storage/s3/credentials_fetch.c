@@ -230,7 +230,7 @@ static int container_url(struct buf *url, struct error *err)
     if (!url_stays_here(full)) {
         return error_set(err, ERR_USAGE, 0,
                          "AWS_CONTAINER_CREDENTIALS_FULL_URI \"%.200s\" is neither https nor an "
-                         "address of this machine",
+                         "address of this host",
                          full);
     }
     return buf_append_str(url, full, err);
@@ -420,7 +420,7 @@ static int refusal(const struct credentials_fetch *f, const struct http_response
                     "%d%s%s%s%s", response->status, code[0] ? " " : "", code,
                     message[0] ? ": " : "", message);
     if (f->step >= FETCH_METADATA_TOKEN && response->status == 404)
-        (void)error_hint(err, "this machine has no role: no other source of credentials was found");
+        (void)error_hint(err, "this host has no role: no other source of credentials was found");
     return -1;
 }
 
@@ -440,7 +440,7 @@ static int step_take(struct credentials_fetch *f, const struct http_response *re
         while (n < response->body.n && response->body.p[n] > ' ' && response->body.p[n] <= '~')
             n++;
         if (n == 0)
-            return error_set(err, ERR_ACCESS, response->status, "this machine has no role");
+            return error_set(err, ERR_ACCESS, response->status, "this host has no role");
         f->step = FETCH_METADATA_KEYS;
         return buf_append(&f->role, response->body.p, n, err);
     case FETCH_CONTAINER:

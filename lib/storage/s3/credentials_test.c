@@ -350,7 +350,7 @@ static void test_a_container_endpoint_elsewhere_is_refused(void **state UNUSED)
         (void)setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", bad[i], 1);
         ask_once(&asked);
         assert_int_equal(asked.err.code, ERR_ACCESS);
-        assert_non_null(strstr(asked.err.text, "neither https nor an address of this machine"));
+        assert_non_null(strstr(asked.err.text, "neither https nor an address of this host"));
     }
 }
 

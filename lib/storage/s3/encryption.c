@@ -2,7 +2,7 @@
  * How the server encrypts objects, from the configuration.
  *
  *   SSE-C    the customer's key goes with every PUT, part, GET and HEAD: base64 of its 32 bytes and
- *            base64 of their MD5. It travels, so only over TLS (or to this machine).
+ *            base64 of their MD5. It travels, so only over TLS (or to the local host).
  *   SSE-KMS  the id of a key goes with every PUT and with the beginning of a multipart upload.
  *
  * Source: Amazon S3 User Guide, "Using server-side encryption with customer-provided keys".

@@ -78,7 +78,7 @@ MUST_USE int s3_target_host(const struct s3_target *target, struct buf *out, str
 MUST_USE int s3_target_path(const struct s3_target *target, const char *key, struct buf *out,
                             struct error *err);
 
-/* Whether host[:port] is this machine. */
+/* Whether host[:port] is the local host. */
 bool s3_host_is_loopback(const char *host);
 
 /*
