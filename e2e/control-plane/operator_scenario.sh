@@ -5,88 +5,8 @@
 # shellcheck source=e2e/cluster/scenario.sh
 . "$(dirname "$0")/../cluster/scenario.sh"
 tap_need helm
-
-controller=$root/build/$variant/bin/walferry-controller
-release=walferry
-
-# The chart without its Deployment: the Service leads to the process on the cluster's own address.
-install_chart() {
-    kube get namespace $release >/dev/null 2>&1 || kube create namespace $release >/dev/null
-    helm template $release "$root/charts/walferry" --namespace $release 2>/dev/null |
-        python3 -c 'import sys, yaml
-for d in yaml.safe_load_all(sys.stdin):
-    if not d or d["kind"] in ("Deployment", "Pod", "PodDisruptionBudget"):
-        continue
-    if d["kind"] == "Service":
-        del d["spec"]["selector"]
-        for port in d["spec"]["ports"]:
-            port["targetPort"] = 9443 if port["name"] == "webhook" else 8080
-    print("---")
-    print(yaml.safe_dump(d))' | kube apply -f - >/dev/null
-    kube apply -f - >/dev/null <<END
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: $release, namespace: $release, labels: {kubernetes.io/service-name: $release}}
-addressType: IPv4
-endpoints: [{addresses: [10.88.0.1]}]
-ports: [{name: webhook, port: 9443}, {name: metrics, port: 8080}]
-END
-}
-
-# A kubeconfig with the token of the chart's ServiceAccount.
-account_make() {
-    local token
-    token=$(kube -n $release create token $release --duration 2h)
-    cat >"$work/account.conf" <<END
-{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u, namespace: $release}}],
- clusters: [{name: c, cluster: {server: "https://10.88.0.1:6443", certificate-authority: $cluster_work/pki/ca.crt}}],
- users: [{name: u, user: {token: $token}}]}
-END
-}
-
-controller_start() {
-    spawn "$work/controller.log" env WORK="$cluster_work" POD_NAMESPACE=$release POD_NAME=test \
-        "$cluster" run "$controller" run -kubeconfig "$work/account.conf" -log-format text \
-        -sidecar-image localhost/walferry:1
-    controller_pid=$pid
-    wait_until "the controller is ready: $(cat "$work/controller.log")" is_ready
-}
-is_ready() { in_cluster run curl -sf --max-time 2 http://10.88.0.1:8080/readyz >"$work/readyz"; }
-
-operator_begin() {
-    install_chart
-    account_make
-    controller_start
-}
-
-operator_end() { pid_stop "$controller_pid" TERM; }
-
-replica() { # NAME
-    apply <<END
-apiVersion: walferry.dev/v1alpha1
-kind: SqliteReplica
-metadata: {name: $1}
-spec:
-  databases: [{name: main, path: /data/app.db}]
-  destination: {s3: {bucket: backups, endpoint: "http://10.88.0.1:7070", credentialsSecretRef: {name: s3-keys}}}
-END
-}
-
-pod_yaml() { # NAME RESOURCE
-    cat <<END
-apiVersion: v1
-kind: Pod
-metadata: {name: $1, labels: {walferry.dev/replica: $2}}
-spec:
-  securityContext: {runAsUser: 1000, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
-  containers:
-    - name: app
-      image: localhost/app:1
-      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-      volumeMounts: [{name: data, mountPath: /data}]
-  volumes: [{name: data, emptyDir: {}}]
-END
-}
+# shellcheck source=e2e/cluster/operator.sh
+. "$(dirname "$0")/../cluster/operator.sh"
 
 injected() {
     operator_begin
@@ -128,7 +48,6 @@ configured() {
     wait_until "the ConfigMap goes with its owner" gone configmap walferry-shop
     operator_end
 }
-gone() { ! kube_ns get "$1" "$2" >/dev/null 2>&1; }
 tap_run a_resource_becomes_a_config_map_that_the_sidecar_takes configured
 
 denied() {
@@ -215,7 +134,6 @@ secret_is_there() { kube -n $release get secret walferry-webhook >/dev/null 2>&1
 pod_is_admitted() { pod_yaml one shop | kube_ns apply -f - >/dev/null 2>&1; }
 tap_run a_deleted_certificate_is_made_anew certificates
 
-# The next script must not ask a webhook that nobody serves.
-kube delete mutatingwebhookconfiguration,validatingwebhookconfiguration $release >/dev/null
+operator_leave
 
 tap_end
