@@ -26,9 +26,10 @@ unset LITESTREAM_CONFIG LOG_LEVEL AWS_CA_BUNDLE AWS_ACCESS_KEY_ID AWS_SECRET_ACC
 
 # `work_kind` is a part of its name.
 work_kind=e2e
+work_name=walferry-
 
 work_make() {
-    work=$(mktemp -d "${TMPDIR:-/tmp}/walferry-$work_kind.XXXXXX")
+    work=$(mktemp -d "${TMPDIR:-/tmp}/$work_name$work_kind.XXXXXX")
     trap work_end EXIT
     trap 'exit 130' INT TERM
 }

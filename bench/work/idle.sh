@@ -1,13 +1,14 @@
-# Databases that nobody writes to: one, and a fleet of them in one process.
+# Databases that nobody writes to. Here: one. fleet.sh and large.sh have more of them in one process.
 # shellcheck shell=bash
 
-# idle_of KEY COUNT SECONDS: COUNT databases of three pages each.
 subject_follows() {
     [ "$(grep -c 'to=following' "$work/$subject.log")" -ge "$1" ]
 }
 
+# idle_of KEY COUNT SETTLE SECONDS: COUNT databases of three pages each, which SETTLE seconds after
+# they have come to rest are watched for SECONDS.
 idle_of() {
-    local key=$1 count=$2 seconds=$3 i paths=() begun cpu requests
+    local key=$1 count=$2 settle_s=$3 seconds=$4 i paths=() begun cpu requests
     ulimit -n 20000 || give_up "a limit of 20,000 descriptors is not allowed here"
     rm -rf "$work/fleet"
     mkdir "$work/fleet"
@@ -44,10 +45,7 @@ idle_of() {
 }
 
 work_idle() {
-    settle_s=$(size 5 45)
-    idle_of one 1 "$(size 15 60)"
-    idle_of fleet "$(size 200 1000)" "$(size 15 60)"
-    [ "$(size quick full)" = quick ] || settle_s=1 idle_of large 3000 5
+    idle_of one 1 "$(size 5 45)" "$(size 15 60)"
 }
 
 table_idle() {
@@ -58,21 +56,4 @@ table_idle() {
     row "of it anonymous" one_anon MB "<= 4"
     row "descriptors" one_fds ""
     row "threads" one_threads ""
-    section "Idle, $(size 200 1,000) databases in one process, per minute"
-    row "all shipped after" fleet_start s
-    row "CPU of the start" fleet_start_cpu s
-    row "CPU" fleet_cpu s "<= 0.05"
-    row "requests" fleet_requests "" "<= 0"
-    row "resident set" fleet_rss MB "<= 80"
-    row "of it anonymous" fleet_anon MB "<= 32"
-    row "descriptors" fleet_fds ""
-    if [ "$(size quick full)" = full ]; then
-        section "3,000 databases in one process, limit of 20,000 descriptors"
-        row "all are followed after" large_follow s "<= 10"
-        row "all are in the bucket after" large_start s "<= 10"
-        row "CPU of the start" large_start_cpu s
-        row "resident set" large_rss MB
-        row "of it anonymous" large_anon MB
-        row "descriptors" large_fds ""
-    fi
 }
