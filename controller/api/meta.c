@@ -3,6 +3,7 @@
  */
 #include "controller/api/meta.h"
 
+#include "controller/api/api.h"
 #include "controller/api/field_internal.h"
 
 #define AT(field) offsetof(struct api_meta, field)
@@ -44,4 +45,18 @@ int api_meta_parse(struct jsonval resource, struct api_meta *out, struct error *
 void api_meta_destroy(struct api_meta *meta)
 {
     field_table_destroy(FIELD_TABLE(rows), meta);
+}
+
+void api_owner_write(struct json_writer *w, const char *kind, const char *name, const char *uid)
+{
+    json_writer_array(w, "ownerReferences");
+    json_writer_object(w, NULL);
+    json_writer_str(w, "apiVersion", API_GROUP "/" API_VERSION);
+    json_writer_str(w, "kind", kind);
+    json_writer_str(w, "name", name);
+    json_writer_str(w, "uid", uid);
+    json_writer_bool(w, "controller", true);
+    json_writer_bool(w, "blockOwnerDeletion", false);
+    json_writer_end(w);
+    json_writer_end(w);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "lib/base/base.h"
+#include "lib/json/json_writer.h"
 #include "lib/json/jsonval.h"
 
 struct api_meta {
@@ -26,5 +27,9 @@ struct api_meta {
  */
 MUST_USE int api_meta_parse(struct jsonval resource, struct api_meta *out, struct error *err);
 void api_meta_destroy(struct api_meta *meta);
+
+/* Adds "ownerReferences": [...] with a resource of ours as the controlling owner, so that Kubernetes
+ * deletes the object with it; nothing waits for that. */
+void api_owner_write(struct json_writer *w, const char *kind, const char *name, const char *uid);
 
 #endif

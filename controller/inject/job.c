@@ -25,16 +25,7 @@ static void put_metadata(const struct inject_job *job, struct json_writer *w)
     json_writer_str(w, "namespace", job->replica->meta.namespace_name);
     json_writer_str(w, "name", job->name);
     put_labels(job, w);
-    json_writer_array(w, "ownerReferences");
-    json_writer_object(w, NULL);
-    json_writer_str(w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(w, "kind", job->owner_kind);
-    json_writer_str(w, "name", job->owner_name);
-    json_writer_str(w, "uid", job->owner_uid);
-    json_writer_bool(w, "controller", true);
-    json_writer_bool(w, "blockOwnerDeletion", false);
-    json_writer_end(w);
-    json_writer_end(w);
+    api_owner_write(w, job->owner_kind, job->owner_name, job->owner_uid);
     json_writer_end(w);
 }
 

@@ -22,16 +22,7 @@ int config_map_body(const struct api_meta *owner, const char *owner_kind, const 
     json_writer_object(&w, "labels");
     json_writer_str(&w, INJECT_JOB_LABEL_MANAGER, "walferry");
     json_writer_end(&w);
-    json_writer_array(&w, "ownerReferences");
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(&w, "kind", owner_kind);
-    json_writer_str(&w, "name", owner->name);
-    json_writer_str(&w, "uid", owner->uid);
-    json_writer_bool(&w, "controller", true);
-    json_writer_bool(&w, "blockOwnerDeletion", false);
-    json_writer_end(&w);
-    json_writer_end(&w);
+    api_owner_write(&w, owner_kind, owner->name, owner->uid);
     json_writer_end(&w);
     json_writer_object(&w, "data");
     json_writer_slice(&w, API_CONFIG_KEY, config);

@@ -234,15 +234,8 @@ static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_wa
     if (!status_is_due(p, m, has_flipped))
         return 0;
     announce(p->r->context.recorder, item, &w->outcome.conditions);
-    const struct kube_call call = {
-        .verb = KUBE_APPLY,
-        .resource = &kube_sqlite_replicas,
-        .namespace_name = item->replica->meta.namespace_name,
-        .name = item->replica->meta.name,
-        .subresource = "status",
-        .body = buf_slice(&body),
-        .field_manager = RECONCILE_MANAGER,
-    };
+    const struct kube_call call =
+        status_write_call(&kube_sqlite_replicas, &item->replica->meta, buf_slice(&body));
     *out_is_under_way = true;
     return kube_start(p->r->context.client, &call, on_status, p, &p->request, err);
 }

@@ -68,17 +68,8 @@ static int bucket_status_body(const struct bucket_pass *p, const struct bucket_i
 
     if (api_store_url(&item->bucket->store, &url, err) < 0)
         return -1;
-    json_writer_init(&w, out, JSON_COMPACT);
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(&w, "kind", kube_sqlite_buckets.kind);
-    json_writer_object(&w, "metadata");
-    json_writer_str(&w, "namespace", meta->namespace_name);
-    json_writer_str(&w, "name", meta->name);
-    json_writer_end(&w);
-    json_writer_object(&w, "status");
-    json_writer_u64(&w, "observedGeneration", meta->generation);
-    json_writer_time(&w, "lastValidationTime", p->finished_ns / NS_PER_SEC * NS_PER_SEC);
+    status_write_begin(&w, out, &kube_sqlite_buckets, meta);
+    status_write_time(&w, "lastValidationTime", p->finished_ns);
     json_writer_str(&w, "destination", buf_str(&url));
     if (f->reason) {
         json_writer_object(&w, "capabilities");
@@ -87,10 +78,7 @@ static int bucket_status_body(const struct bucket_pass *p, const struct bucket_i
         json_writer_bool(&w, "canDelete", f->can_delete);
         json_writer_end(&w);
     }
-    condition_set_write(set, meta->generation, &w);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    return json_writer_finish(&w, err);
+    return status_write_end(&w, set, meta, err);
 }
 
 static void on_bucket_status(void *arg, const struct kube_answer *answer)
@@ -131,13 +119,8 @@ static int bucket_status_apply(struct bucket_pass *p, const struct bucket_item *
     bucket_announce(p, item, &set.of[CONDITION_AVAILABLE]);
     if (bucket_status_body(p, item, f, &set, &body, err) < 0)
         return -1;
-    const struct kube_call call = {.verb = KUBE_APPLY,
-                                   .resource = &kube_sqlite_buckets,
-                                   .namespace_name = item->bucket->meta.namespace_name,
-                                   .name = item->bucket->meta.name,
-                                   .subresource = "status",
-                                   .body = buf_slice(&body),
-                                   .field_manager = RECONCILE_MANAGER};
+    const struct kube_call call =
+        status_write_call(&kube_sqlite_buckets, &item->bucket->meta, buf_slice(&body));
     return kube_start(p->b->context.client, &call, on_bucket_status, p, &p->request, err);
 }
 

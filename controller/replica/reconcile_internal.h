@@ -10,13 +10,11 @@
 #include "controller/replica/kinds.h"
 #include "controller/replica/replica.h"
 #include "controller/replica/scrape.h"
-
-#define RECONCILE_MANAGER "walferry-controller" /* field manager of server-side apply */
+#include "controller/replica/status_write.h"
 
 enum {
     RECONCILE_INTERVAL_S = 15, /* between looks at a resource with pods, and between its statuses */
     BUCKETS_MAX = API_DESTINATIONS_MAX,
-    STATUS_BYTES_MAX = 512 << 10,
 };
 
 /* What was judged and written for a resource last; lost at a restart, which costs one write. */

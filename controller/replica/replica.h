@@ -7,7 +7,8 @@
  *   scrape.h        asking sidecars; observed.h: what they answer
  *   judge.h         from what was seen to conditions and figures: pure, a file per concern
  *   condition.h     condition types, transition times
- *   status_body.c   the status as it is applied
+ *   status_write.h  the document around a status, and its apply
+ *   status_body.c   the status of a SqliteReplica
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status

@@ -11,28 +11,14 @@ static int body_make(const struct api_meta *meta, const struct restore_outcome *
 {
     struct json_writer w;
 
-    json_writer_init(&w, out, JSON_COMPACT);
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(&w, "kind", kube_sqlite_restores.kind);
-    json_writer_object(&w, "metadata");
-    json_writer_str(&w, "namespace", meta->namespace_name);
-    json_writer_str(&w, "name", meta->name);
-    json_writer_end(&w);
-    json_writer_object(&w, "status");
-    json_writer_u64(&w, "observedGeneration", meta->generation);
-    if (o->txid[0])
-        json_writer_str(&w, "restoredTxid", o->txid);
-    if (o->timestamp_ns)
-        json_writer_time(&w, "restoredTime", o->timestamp_ns / NS_PER_SEC * NS_PER_SEC);
+    status_write_begin(&w, out, &kube_sqlite_restores, meta);
+    status_write_text(&w, "restoredTxid", o->txid);
+    status_write_time(&w, "restoredTime", o->timestamp_ns);
     if (o->bytes)
         json_writer_u64(&w, "bytes", o->bytes);
     json_writer_u64(&w, "durationSeconds", o->seconds);
     json_writer_str(&w, "message", o->message);
-    condition_set_write(&o->conditions, meta->generation, &w);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    return json_writer_finish(&w, err);
+    return status_write_end(&w, &o->conditions, meta, err);
 }
 
 static void on_status(void *arg, const struct kube_answer *answer)
@@ -62,13 +48,7 @@ static int status_apply(struct restore_pass *p, const struct restore_item *item,
         return -1;
     recorder_event(p->r->context.recorder, &object, is_bad,
                    is_bad ? "RestoreFailed" : "RestoreCompleted", "Restore", "%s", o->message);
-    const struct kube_call call = {.verb = KUBE_APPLY,
-                                   .resource = &kube_sqlite_restores,
-                                   .namespace_name = meta->namespace_name,
-                                   .name = meta->name,
-                                   .subresource = "status",
-                                   .body = buf_slice(&body),
-                                   .field_manager = RECONCILE_MANAGER};
+    const struct kube_call call = status_write_call(&kube_sqlite_restores, meta, buf_slice(&body));
     return kube_start(p->r->context.client, &call, on_status, p, &p->request, err);
 }
 

@@ -7,19 +7,6 @@
 
 #include "controller/replica/reconcile_internal.h"
 
-/* Moments without a fraction: metav1.Time has none. */
-static void put_time(struct json_writer *w, const char *key, uint64_t ns)
-{
-    if (ns > 0)
-        json_writer_time(w, key, ns / NS_PER_SEC * NS_PER_SEC);
-}
-
-static void put_text(struct json_writer *w, const char *key, const char *text)
-{
-    if (text && text[0])
-        json_writer_str(w, key, text);
-}
-
 static void put_rows(const struct replica_outcome *o, struct json_writer *w)
 {
     json_writer_array(w, "databases");
@@ -28,14 +15,14 @@ static void put_rows(const struct replica_outcome *o, struct json_writer *w)
         json_writer_object(w, NULL);
         json_writer_str(w, "pod", row->pod);
         json_writer_str(w, "name", row->database);
-        put_text(w, "txid", row->seen->txid);
-        put_text(w, "replicatedTxid", row->seen->replicated_txid);
+        status_write_text(w, "txid", row->seen->txid);
+        status_write_text(w, "replicatedTxid", row->seen->replicated_txid);
         json_writer_u64(w, "lagSeconds", row->lag_seconds);
         json_writer_u64(w, "lagBytes", row->seen->lag_bytes);
-        put_time(w, "lastSyncTime", row->seen->last_sync_ns);
+        status_write_time(w, "lastSyncTime", row->seen->last_sync_ns);
         json_writer_u64(w, "dbBytes", row->seen->db_bytes);
         json_writer_u64(w, "walBytes", row->seen->wal_bytes);
-        put_text(w, "error", row->seen->error);
+        status_write_text(w, "error", row->seen->error);
         json_writer_end(w);
     }
     json_writer_end(w);
@@ -44,15 +31,14 @@ static void put_rows(const struct replica_outcome *o, struct json_writer *w)
 static void put_figures(const struct replica_view *view, const struct replica_outcome *o,
                         struct json_writer *w)
 {
-    json_writer_u64(w, "observedGeneration", view->item->replica->meta.generation);
     json_writer_u64(w, "desiredPods", o->desired_pods);
     json_writer_u64(w, "injectedPods", o->injected_pods);
     if (o->has_lag)
         json_writer_u64(w, "maxLagSeconds", o->max_lag_seconds);
-    put_time(w, "earliestRestoreTime", o->oldest_restore_ns);
-    put_time(w, "latestRestoreTime", o->newest_restore_ns);
-    put_time(w, "lastSnapshotTime", o->snapshot_ns);
-    put_text(w, "specHash", view->spec_hash);
+    status_write_time(w, "earliestRestoreTime", o->oldest_restore_ns);
+    status_write_time(w, "latestRestoreTime", o->newest_restore_ns);
+    status_write_time(w, "lastSnapshotTime", o->snapshot_ns);
+    status_write_text(w, "specHash", view->spec_hash);
     if (o->row_count > 0) {
         json_writer_object(w, "storage");
         json_writer_u64(w, "bytes", o->stored_bytes);
@@ -66,11 +52,11 @@ static void put_verification(const struct verification *last, struct json_writer
     if (last->at_ns == 0)
         return;
     json_writer_object(w, "lastVerification");
-    put_time(w, "time", last->at_ns);
+    status_write_time(w, "time", last->at_ns);
     json_writer_str(w, "result", last->has_passed ? "Passed" : "Failed");
-    put_text(w, "txid", last->txid);
+    status_write_text(w, "txid", last->txid);
     json_writer_u64(w, "durationSeconds", last->seconds);
-    put_text(w, "message", last->message);
+    status_write_text(w, "message", last->message);
     json_writer_end(w);
 }
 
@@ -131,22 +117,11 @@ int status_body(const struct replica_view *view, const struct replica_outcome *o
     const struct api_meta *meta = &view->item->replica->meta;
     struct json_writer w;
 
-    json_writer_init(&w, out, JSON_COMPACT);
-    json_writer_object(&w, NULL);
-    json_writer_str(&w, "apiVersion", API_GROUP "/" API_VERSION);
-    json_writer_str(&w, "kind", kube_sqlite_replicas.kind);
-    json_writer_object(&w, "metadata");
-    json_writer_str(&w, "namespace", meta->namespace_name);
-    json_writer_str(&w, "name", meta->name);
-    json_writer_end(&w);
-    json_writer_object(&w, "status");
+    status_write_begin(&w, out, &kube_sqlite_replicas, meta);
     put_figures(view, outcome, &w);
     put_verification(&view->verified, &w);
     put_rows(outcome, &w);
     if (put_prefixes(view, outcome, buckets, bucket_count, &w, err) < 0)
         return -1;
-    condition_set_write(&outcome->conditions, meta->generation, &w);
-    json_writer_end(&w);
-    json_writer_end(&w);
-    return json_writer_finish(&w, err);
+    return status_write_end(&w, &outcome->conditions, meta, err);
 }

@@ -200,3 +200,20 @@ void target_close(struct target *t)
     config_free(t->config);
     *t = (struct target){.count = 0};
 }
+
+int target_each(const struct target *t, const char *name, target_fn *fn, void *arg,
+                struct error *err)
+{
+    bool is_found = false;
+
+    for (size_t i = 0; i < t->count; i++) {
+        if (name && strcmp(name, t->names[i]) != 0)
+            continue;
+        is_found = true;
+        if (fn(arg, t, i, err) < 0)
+            return -1;
+    }
+    return is_found ? 0
+                    : error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
+                                name ? name : "");
+}

@@ -67,6 +67,15 @@ MUST_USE int target_open(struct loop *loop, const struct config_choice *choice, 
 void target_close(struct target *t);
 
 /*
+ * Calls fn for each destination of the target in turn (idx counts in its arrays), or, if name is
+ * not NULL, for the one that is called so. Ends with the first that answers -1.
+ * ERR_USAGE: there is none of this name.
+ */
+typedef int target_fn(void *arg, const struct target *t, size_t idx, struct error *err);
+MUST_USE int target_each(const struct target *t, const char *name, target_fn *fn, void *arg,
+                         struct error *err);
+
+/*
  * Whether the argument names a replica rather than a database: it is a URL, or a folder that is
  * there (as `replicate` takes file:///folder without the scheme).
  */

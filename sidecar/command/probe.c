@@ -101,9 +101,10 @@ static int text_put(struct printer *p, const struct storage *st, const char *nam
                                                           : "unknown");
 }
 
-static int destination_probe(struct printer *p, struct storage *st, const char *name,
-                             struct error *err)
+static int destination_probe(void *arg, const struct target *t, size_t idx, struct error *err)
 {
+    struct printer *p = arg;
+    struct storage *st = t->storages[idx];
     struct storage_probe_report report;
 
     if (storage_probe_wait(st, &report, err) < 0)
@@ -111,31 +112,21 @@ static int destination_probe(struct printer *p, struct storage *st, const char *
     if (p->first.code == ERR_NONE)
         p->first = report.first;
     if (!p->args->json)
-        return text_put(p, st, name, &report, err);
-    json_put(p, st, name, &report);
+        return text_put(p, st, t->names[idx], &report, err);
+    json_put(p, st, t->names[idx], &report);
     return 0;
 }
 
 static int all_probe(struct loop *loop, struct printer *p, const char *arg, struct error *err)
 {
     CLEANUP(target_close) struct target t = {.count = 0};
-    size_t probed = 0;
 
     if (target_open(loop, &p->args->config, arg, &t, err) < 0)
         return -1;
     if (p->args->json)
         json_writer_array(&p->w, NULL);
-    for (size_t i = 0; i < t.count; i++) {
-        if (p->args->replica && strcmp(p->args->replica, t.names[i]) != 0)
-            continue;
-        probed++;
-        if (destination_probe(p, t.storages[i], t.names[i], err) < 0)
-            return -1;
-    }
-    if (probed == 0) {
-        return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
-                         p->args->replica ? p->args->replica : "");
-    }
+    if (target_each(&t, p->args->replica, destination_probe, p, err) < 0)
+        return -1;
     if (!p->args->json)
         return command_print(buf_slice(&p->out), err);
     json_writer_end(&p->w);

@@ -53,6 +53,7 @@ static const char detail[] =
 
 /* One destination's plan on its way to the output. */
 struct pass {
+    const struct invocation *inv;
     const struct retention_args *args;
     struct storage *storage;
     const char *name;
@@ -138,13 +139,17 @@ static int victims_delete(const struct pass *p, const struct retain_plan *plan, 
     return n ? storage_delete_wait(p->storage, keys, n, err) : 0;
 }
 
-static int pass_run(const struct pass *p, const struct retain_policy *policy, struct error *err)
+static int pass_run(void *arg, const struct target *t, size_t idx, struct error *err)
 {
+    struct pass *p = arg;
+    const struct retain_policy policy = policy_of(p->inv, t, idx);
     CLEANUP(inventory_destroy) struct inventory inv = INVENTORY_INIT;
     CLEANUP(retain_plan_destroy) struct retain_plan plan = {.victims = NULL};
 
+    p->storage = t->storages[idx];
+    p->name = t->names[idx];
     if (inventory_load_wait(p->storage, &inv, false, err) < 0 ||
-        retain_decide(&inv, policy, &plan, err) < 0 ||
+        retain_decide(&inv, &policy, &plan, err) < 0 ||
         (p->args->is_delete && victims_delete(p, &plan, err) < 0))
         return error_wrap(err, "retention of %s", storage_url(p->storage));
     return plan_print(p, &plan, inventory_object_count(&inv), err);
@@ -156,28 +161,15 @@ static int retention_all(struct loop *loop, const struct invocation *inv, struct
     CLEANUP(target_close) struct target t = {.count = 0};
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(OUTPUT_BYTES_MAX);
     struct json_writer w;
-    struct pass p = {.args = a, .out = &out, .w = a->json ? &w : NULL};
-    size_t passes = 0;
+    struct pass p = {.inv = inv, .args = a, .out = &out, .w = a->json ? &w : NULL};
 
     if (target_open(loop, &a->config, inv->positional[0], &t, err) < 0)
         return -1;
     json_writer_init(&w, &out, JSON_PRETTY);
     if (a->json)
         json_writer_array(&w, NULL);
-    for (size_t i = 0; i < t.count; i++) {
-        const struct retain_policy policy = policy_of(inv, &t, i);
-        if (a->replica && strcmp(a->replica, t.names[i]) != 0)
-            continue;
-        p.storage = t.storages[i];
-        p.name = t.names[i];
-        passes++;
-        if (pass_run(&p, &policy, err) < 0)
-            return -1;
-    }
-    if (passes == 0) {
-        return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
-                         a->replica ? a->replica : "");
-    }
+    if (target_each(&t, a->replica, pass_run, &p, err) < 0)
+        return -1;
     if (!a->json)
         return command_print(buf_slice(&out), err);
     json_writer_end(&w);

@@ -59,6 +59,7 @@ static const struct flag flags[] = {
 /* What is collected while destinations are verified one after the other. */
 struct report {
     const struct verify_args *args;
+    struct loop *loop;
     struct buf out;
     struct json_writer w;
     uint32_t subset; /* of subset_of; both 0: everything */
@@ -211,19 +212,20 @@ static int destination_audit(struct loop *loop, struct report *r, struct storage
 }
 
 /* Verifies one. What is wrong with it goes into r; -1: the report itself cannot be written. */
-static int destination_verify(struct loop *loop, struct report *r, struct storage *st,
-                              const char *name, struct error *err)
+static int destination_verify(void *arg, const struct target *t, size_t idx, struct error *err)
 {
+    struct report *r = arg;
+    struct storage *st = t->storages[idx];
     struct error cause = ERROR_INIT;
 
     if (r->args->json) {
         json_writer_object(&r->w, NULL);
-        json_writer_str(&r->w, "destination", name);
+        json_writer_str(&r->w, "destination", t->names[idx]);
         json_writer_str(&r->w, "url", storage_url(st));
     }
-    int rc = destination_audit(loop, r, st, &cause);
+    int rc = destination_audit(r->loop, r, st, &cause);
     if (rc == 0 && r->args->drill)
-        rc = drill_run(loop, r, st, name, &cause);
+        rc = drill_run(r->loop, r, st, t->names[idx], &cause);
     if (r->err.code != ERR_NONE) {
         *err = r->err;
         return -1;
@@ -273,23 +275,13 @@ static void jitter_wait(struct loop *loop, uint64_t jitter_ns)
 static int verify_all(struct loop *loop, struct report *r, const char *arg, struct error *err)
 {
     CLEANUP(target_close) struct target t = {.count = 0};
-    size_t verified = 0;
 
     if (arguments_check(loop, r, err) < 0 || target_open(loop, &r->args->config, arg, &t, err) < 0)
         return -1;
     if (r->args->json)
         json_writer_array(&r->w, NULL);
-    for (size_t i = 0; i < t.count; i++) {
-        if (r->args->replica && strcmp(r->args->replica, t.names[i]) != 0)
-            continue;
-        verified++;
-        if (destination_verify(loop, r, t.storages[i], t.names[i], err) < 0)
-            return -1;
-    }
-    if (verified == 0) {
-        return error_set(err, ERR_USAGE, 0, "the database has no destination \"%.64s\"",
-                         r->args->replica ? r->args->replica : "");
-    }
+    if (target_each(&t, r->args->replica, destination_verify, r, err) < 0)
+        return -1;
     if (!r->args->json)
         return command_print(buf_slice(&r->out), err);
     json_writer_end(&r->w);
@@ -313,6 +305,7 @@ static int run(const struct invocation *inv, struct error *err)
 
     if (loop_new(inv->env, WORKERS, &loop, err) < 0)
         return -1;
+    r.loop = loop;
     json_writer_init(&r.w, &r.out, JSON_PRETTY);
     jitter_wait(loop, r.args->jitter_ns);
     int rc = verify_all(loop, &r, inv->positional[0], err);
