@@ -364,6 +364,7 @@ tap_run() {
         [ -z "$traces" ] || fail "a program broke: $traces"
     ) >"$log" 2>&1
     result=$?
+    tap_after "$name" $result >>"$log" 2>&1
     case $result in
     0) tap_ok "$name" ;;
     77) tap_skip "$name" "$(tail -n 1 "$log")" ;;
@@ -374,6 +375,10 @@ tap_run() {
     esac
     rm -f "$log"
 }
+
+# tap_after NAME STATUS: called after each, as long as nothing has been printed of it; what it says is
+# shown with a failure. A script may define it anew.
+tap_after() { :; }
 
 tap_end() {
     echo "1..$tap_count"

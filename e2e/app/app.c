@@ -1,7 +1,8 @@
 /*
  * The application of the scenarios on a cluster: a web service whose truth is a SQLite database.
  *
- *   app DB_PATH PORT [LINGER_S]
+ *   app DB_PATH PORT [LINGER_S]     serves until SIGTERM
+ *   app DB_PATH rows COUNT          commits COUNT rows, prints "COUNT LAST" as below, and ends: a Job
  *
  *   POST /rows       commits the body as a row and answers its number: an acknowledgement
  *   GET  /rows       "COUNT LAST": how many rows there are, and the number of the last one
@@ -20,6 +21,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/base.h"
 #include "lib/http/http.h"
@@ -74,20 +76,29 @@ static int row_commit(struct app *a, struct slice body, int64_t *out_id, struct 
     return 0;
 }
 
-/* Answers the first row of a query, its columns with a space between. */
-static void answer_query(const struct app *a, struct http_server_request *request, const char *sql)
+static const char *const sql_rows = "SELECT count(*), coalesce(max(id), 0) FROM row";
+
+/* The first row of a query, its columns with a space between. */
+static int query_first_row(const struct app *a, const char *sql, struct buf *out, struct error *err)
 {
     sqlite3_stmt *q = NULL;
+    int rc = 0;
+
+    if (sqlite3_prepare_v2(a->db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW)
+        rc = db_error(a->db, sql, err);
+    for (int i = 0; rc == 0 && i < sqlite3_column_count(q); i++)
+        rc = buf_printf(out, err, "%s%s", i ? " " : "", sqlite3_column_text(q, i));
+    (void)sqlite3_finalize(q); /* the step's answer again */
+    return rc;
+}
+
+static void answer_query(const struct app *a, struct http_server_request *request, const char *sql)
+{
     struct http_server_response response = {.status = 200, .body = BUF_INIT(4096)};
     struct error err = ERROR_INIT;
 
-    if (sqlite3_prepare_v2(a->db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW)
+    if (query_first_row(a, sql, &response.body, &err) < 0)
         response.status = 500;
-    for (int i = 0; response.status == 200 && i < sqlite3_column_count(q); i++) {
-        if (buf_printf(&response.body, &err, "%s%s", i ? " " : "", sqlite3_column_text(q, i)) < 0)
-            response.status = 500;
-    }
-    (void)sqlite3_finalize(q); /* the step's answer again */
     http_server_respond(request, &response);
 }
 
@@ -107,7 +118,7 @@ static void on_post(void *arg, struct http_server_request *request)
 
 static void on_rows(void *arg, struct http_server_request *request)
 {
-    answer_query(arg, request, "SELECT count(*), coalesce(max(id), 0) FROM row");
+    answer_query(arg, request, sql_rows);
 }
 
 static void on_integrity(void *arg, struct http_server_request *request)
@@ -176,19 +187,41 @@ static int app_run(struct app *a, const char *path, unsigned port, struct error 
     return rc;
 }
 
+/* ---- the Job ---- */
+
+static int job_run(struct app *a, const char *path, uint64_t count, struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf answer = BUF_INIT(4096);
+    int64_t id;
+
+    if (db_open(a, path, err) < 0)
+        return -1;
+    for (uint64_t i = 0; i < count; i++) {
+        if (row_commit(a, slice_of("job", 3), &id, err) < 0)
+            return -1;
+    }
+    if (query_first_row(a, sql_rows, &answer, err) < 0)
+        return -1;
+    (void)printf("%s\n", buf_str(&answer));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct app a = {0};
     struct error err = ERROR_INIT;
 
     if (argc < 3) {
-        (void)fprintf(stderr, "usage: app DB_PATH PORT [LINGER_S]\n");
+        (void)fprintf(stderr, "usage: app DB_PATH PORT [LINGER_S] | app DB_PATH rows COUNT\n");
         return 2;
     }
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    a.linger_ns = argc > 3 ? strtoull(argv[3], NULL, 10) * NS_PER_SEC : 0;
+    uint64_t number = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
+    a.linger_ns = number * NS_PER_SEC;
     int rc = loop_new(env_real(), 1, &a.loop, &err);
-    if (rc == 0)
+    if (rc == 0 && strcmp(argv[2], "rows") == 0)
+        rc = job_run(&a, argv[1], number, &err);
+    else if (rc == 0)
         rc = app_run(&a, argv[1], (unsigned)strtoul(argv[2], NULL, 10), &err);
     if (rc < 0)
         (void)fprintf(stderr, "app: %s\n", err.text);

@@ -3,7 +3,10 @@
 #
 #   cluster_work   folder of the running cluster (set by `run`)
 #   kube ...       kubectl as cluster admin
-#   namespace      each tap_run gets a namespace of its own by `scene_begin`; deleted by `run`
+#   namespace      each tap_run gets a namespace of its own by `scene_begin`
+#
+# What passes takes its namespaces along; what fails leaves them, and logs, events and descriptions of
+# everything in build/e2e-failures/NAME as they were at that moment.
 # shellcheck shell=bash
 # shellcheck source=e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -11,6 +14,9 @@
 cluster_work=${WALFERRY_CLUSTER:?run this by e2e/cluster/run}
 cluster=$root/e2e/cluster/cluster
 namespace=default
+deadline_s=${DEADLINE_S:-180} # a node has more to do than a process
+scenes=$(mktemp)              # the namespaces of the scene that runs
+trap 'rm -f "$scenes"' EXIT
 [ -z "${BIN:-}" ] || PATH=$BIN:$PATH # helm, kubectl
 
 in_cluster() { WORK=$cluster_work "$cluster" "$@"; }
@@ -25,7 +31,22 @@ scene_begin() {
     namespace=$1-$(date +%s%N | tail -c 7)
     shift
     kube create namespace "$namespace" >/dev/null
+    echo "$namespace" >>"$scenes"
     [ $# -eq 0 ] || kube label namespace "$namespace" "$@" >/dev/null
+}
+
+tap_after() { # NAME STATUS
+    local report=$root/build/e2e-failures/$1 made
+    rm -rf "$report"
+    if [ "$2" -eq 0 ] || [ "$2" -eq 77 ]; then
+        while read -r made; do
+            kube delete namespace "$made" --wait=false >/dev/null 2>&1
+        done <"$scenes"
+    else
+        in_cluster report "$report"
+        echo "logs, events and descriptions: ${report#"$root"/}"
+    fi
+    : >"$scenes"
 }
 
 # apply: the manifest on standard input, into the namespace of this scene.
@@ -128,8 +149,9 @@ app_ask() {
 
 # rows_commit NAME COUNT: commits rows; prints the number of the last one that was acknowledged.
 rows_commit() {
-    local ip i last=
+    local ip last=
     ip=$(app_ip "$1")
+    # shellcheck disable=SC2016 # expanded inside
     last=$(in_cluster run bash -c 'for ((i = 0; i < $2; i++)); do
         curl -sf --max-time 10 --data "row $i" "http://$1:8080/rows" || exit 1
     done | tail -n 1' _ "$ip" "$2")
