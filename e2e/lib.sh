@@ -347,14 +347,16 @@ tap_skip() {
 }
 
 # tap_run NAME FUNCTION [ARGUMENT...]: runs it in a process and a scratch folder of its own, where a
-# command that fails ends it. Status 0 is ok, 77 a skip whose reason is the last line.
+# command that fails ends it. Status 0 is ok, 77 a skip whose reason is the last line. How long it
+# took goes into the file TEST_TIMES, if that is set: "MILLISECONDS ok|FAIL|skip NAME".
 tap_run() {
-    local name=$1 log result
+    local name=$1 log result began_ms
     shift
     if [[ -n ${ONLY:-} && $name != *$ONLY* ]]; then
         return
     fi
     log=$(mktemp)
+    began_ms=$(now_ms)
     (
         work_make
         set -eE
@@ -374,6 +376,15 @@ tap_run() {
         ;;
     esac
     rm -f "$log"
+    [ -z "${TEST_TIMES:-}" ] || tap_time $(($(now_ms) - began_ms)) $result "$name" >>"$TEST_TIMES"
+}
+
+tap_time() {
+    case $2 in
+    0) echo "$1 ok $3" ;;
+    77) echo "$1 skip $3" ;;
+    *) echo "$1 FAIL $3" ;;
+    esac
 }
 
 # tap_after NAME STATUS: called after each, as long as nothing has been printed of it; what it says is
