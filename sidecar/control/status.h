@@ -130,7 +130,8 @@ struct status_destination {
     uint64_t snapshot_txid;
     uint64_t snapshot_at_ns; /* of the newest snapshot (L9) */
 
-    uint64_t retention_at_ns; /* last complete pass */
+    uint64_t retention_window_ns; /* as configured now; 0: nothing is deleted */
+    uint64_t retention_at_ns;     /* last complete pass */
     uint64_t retention_errors_total;
     const char *retention_error; /* of the last pass; NULL: it was complete */
 

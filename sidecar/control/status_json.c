@@ -94,6 +94,7 @@ static void put_history(struct json_writer *w, const struct status_destination *
         json_writer_null(w, "snapshot");
     }
     json_writer_object(w, "retention");
+    put_seconds(w, "window_seconds", d->retention_window_ns);
     json_writer_time(w, "last_at", d->retention_at_ns);
     json_writer_u64(w, "errors_total", d->retention_errors_total);
     put_text(w, "error", d->retention_error);

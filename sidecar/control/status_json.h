@@ -33,7 +33,8 @@
  *         "fenced_by": {"epoch": 2, "owner": "..."},    null unless fenced
  *         "restore_window": {"oldest": M, "newest": M}, null: nothing can be restored yet
  *         "snapshot": {"txid": T, "at": M},             null: none
- *         "retention": {"last_at": M, "errors_total": 0, "error": null},
+ *         "retention": {"window_seconds": 86400, "last_at": M, "errors_total": 0, "error": null},
+ *                                                       window_seconds 0: nothing is deleted
  *         "rotten": {"pages_total": 1, "last_page": 10, "last_at": M, "merges_total": 1},
  *                                                       null: no page of the database was damaged
  *         "bytes": 4096, "objects": 2,                  of all levels in the bucket

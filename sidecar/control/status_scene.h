@@ -57,6 +57,7 @@ static inline void status_scene_make_destinations(struct status_scene *scene)
         .restore_newest_at_ns = SCENE_NOW_NS - NS_PER_SEC,
         .snapshot_txid = 1,
         .snapshot_at_ns = SCENE_NOW_NS - NS_PER_HOUR,
+        .retention_window_ns = NS_PER_DAY,
         .retention_at_ns = SCENE_NOW_NS - NS_PER_MIN,
         .levels = {[0] = {5, 20480, 12, 12, 49152, 7}, [9] = {1, 65536, 1, 1, 65536, 0}},
         .objects = scene->objects,

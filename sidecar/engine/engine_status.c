@@ -125,6 +125,7 @@ static void destination_fill(const struct chain *c, uint64_t now_mono, uint64_t 
         .fenced_by_epoch = c->fenced_by_epoch,
         .fenced_by_owner = c->fenced_by_owner,
         .conflicts_total = c->conflicts_total,
+        .retention_window_ns = c->opt.is_retention_enabled ? c->opt.snapshot_retention_ns : 0,
         .retention_at_ns = c->retention_at_ns,
         .retention_errors_total = c->retention_errors_total,
         .retention_error = c->retention_error ? c->retention_error->text : NULL,
