@@ -308,6 +308,8 @@ static int sidecar_write(const struct inject_request *request, const struct inje
     put_flag_text(&w, "-config", API_CONFIG_FOLDER "/" API_CONFIG_KEY);
     if (plan->log_level)
         put_flag_text(&w, "-log-level", plan->log_level);
+    if (r->restore.policy != API_RESTORE_NEVER && !plan->target_time && !plan->target_txid)
+        put_flag_text(&w, "-roll-forward-until", API_RUN_FOLDER "/started");
     json_writer_end(&w);
     json_writer_str(&w, "restartPolicy", "Always");
     json_writer_array(&w, "ports");

@@ -14,9 +14,9 @@
 #include "sidecar/command/directory.h"
 #include "sidecar/command/heartbeat.h"
 #include "sidecar/command/live.h"
+#include "sidecar/command/prepare.h"
 #include "sidecar/command/serve.h"
 #include "sidecar/command/supervise.h"
-#include "sidecar/restore/restore.h"
 
 enum {
     WORKERS = 4,
@@ -30,6 +30,7 @@ struct replicate_args {
     bool force_snapshot;
     bool enforce_retention;
     bool restore_if_db_not_exists;
+    const char *roll_forward_until;
     bool adopt;
 };
 
@@ -49,6 +50,10 @@ static const struct flag flags[] = {
      "with -once: delete what retention allows", NULL},
     {"restore-if-db-not-exists", FLAG_SWITCH, AT(restore_if_db_not_exists), NULL,
      "restore databases that are missing before replicating", NULL},
+    {"roll-forward-until", FLAG_TEXT, AT(roll_forward_until), "FILE",
+     "bring databases that are an older state of their replica up to date, until FILE is there; it "
+     "is made before /startupz first answers 200 and lets the application start",
+     NULL},
     {"adopt", FLAG_SWITCH, AT(adopt), NULL,
      "continue whatever lies at the destination with this database", NULL},
     {"log-level", FLAG_TEXT, AT(log_level), "trace|debug|info|warn|error",
@@ -144,69 +149,6 @@ int replicate_add(const struct replication *r, const struct config_db *db, struc
     return engine_add_database(r->engine, &options, err);
 }
 
-/* ---- restoring what is missing ---- */
-
-static int restore_missing(struct loop *loop, const struct log *log, const struct config_db *db,
-                           struct error *err)
-{
-    struct target t = {.db = db};
-    struct restore_destination from[CONFIG_REPLICAS_MAX];
-    const struct restore_options options = {
-        .output = db->path,
-        .if_db_not_exists = true,
-        .if_replica_exists = true,
-        .want_page_map = true,
-        .meta_path = db->meta_path,
-        .integrity = RESTORE_INTEGRITY_QUICK,
-    };
-    struct restore_result result = {.outcome = RESTORE_FAILED};
-    int rc = 0;
-
-    for (; rc == 0 && t.count < db->replica_count; t.count++) {
-        rc = destination_open(loop, &db->replicas[t.count], DESTINATION_PATIENT,
-                              &t.storages[t.count], err);
-        if (rc < 0)
-            break;
-        from[t.count] = (struct restore_destination){.storage = t.storages[t.count],
-                                                     .name = db->replicas[t.count].name};
-    }
-    if (rc == 0) {
-        const struct restore_args args = {.loop = loop,
-                                          .env = loop_env(loop),
-                                          .log = log,
-                                          .destinations = from,
-                                          .destination_count = t.count,
-                                          .options = &options};
-        rc = restore_run(&args, &result, err);
-    }
-    if (rc == 0 && result.outcome == RESTORE_DONE)
-        LOG_INFO(log, "restored", LOG_STR("db", db->path), LOG_U64("txid", result.txid));
-    restore_result_destroy(&result);
-    target_close(&t);
-    return rc < 0 ? error_wrap(err, "restore %s", db->path) : 0;
-}
-
-static void warn_not_restored(const struct replication *r, const struct config_db *db)
-{
-    if (db->dir) {
-        LOG_WARN(r->log, "databases of a folder are not restored by themselves",
-                 LOG_STR("dir", db->dir));
-    }
-}
-
-static int restore_all_missing(const struct replication *r, bool is_asked, struct error *err)
-{
-    for (size_t i = 0; i < r->config->db_count; i++) {
-        const struct config_db *db = &r->config->dbs[i];
-        if (!is_asked && !db->restore_if_db_not_exists)
-            continue;
-        warn_not_restored(r, db);
-        if (db->path && restore_missing(r->loop, r->log, db, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* ---- running ---- */
 
 static int log_prepare(const struct replicate_args *a, const struct config *c, struct log *log,
@@ -228,6 +170,11 @@ static int arguments_check(const struct invocation *inv, struct error *err)
         return error_set(err, ERR_USAGE, 0, "DB_PATH needs at least one REPLICA_URL behind it");
     if (inv->positional_count > 1 && a->config.path)
         return error_set(err, ERR_USAGE, 0, "DB_PATH REPLICA_URL and -config exclude each other");
+    if (a->roll_forward_until && (a->once || a->exec)) {
+        return error_set(err, ERR_USAGE, 0,
+                         "-roll-forward-until is for a service whose application waits for "
+                         "/startupz: it excludes -once and -exec");
+    }
     if (a->once && a->exec)
         return error_set(err, ERR_USAGE, 0, "-once and -exec exclude each other");
     if ((a->force_snapshot || a->enforce_retention) && !a->once)
@@ -314,26 +261,26 @@ static int live_begin(struct replication *r, const struct replicate_args *a, str
     return live_start(r, &options, out, err);
 }
 
-static int replicate_run(struct replication *r, const struct replicate_args *a, struct log *log,
-                         int *out_status, struct error *err)
+/* From the engine's first to its last moment. */
+static int engine_run(struct replication *r, const struct replicate_args *a, struct log *log,
+                      bool has_failed, struct supervise_end *out, struct error *err)
 {
+    struct supervise_stale stale = {NULL};
+    bool may_roll = !prepare_is_too_late(r) && !r->has_rolled_in_vain;
     const struct engine_options options = {.loop = r->loop,
                                            .log = r->log,
                                            .version = walferry_version(),
                                            .commit = walferry_commit(),
                                            .shutdown_timeout_ns =
-                                               r->config->shutdown_sync_timeout_ns};
+                                               r->config->shutdown_sync_timeout_ns,
+                                           .on_stale = may_roll ? supervise_on_stale : NULL,
+                                           .stale_arg = &stale};
     struct server *server = NULL;
     struct heartbeat *heartbeat = NULL;
     struct live *live = NULL;
-    size_t absent_count = 0;
     int rc = -1;
 
-    /* SQLite is set up before a restore checks what it wrote by it. */
-    if (follow_process_init(err) < 0 ||
-        restore_all_missing(r, a->restore_if_db_not_exists, err) < 0 ||
-        (a->once && absent_check(r, a->restore_if_db_not_exists, &absent_count, err) < 0) ||
-        engine_new(&options, &r->engine, err) < 0)
+    if (engine_new(&options, &r->engine, err) < 0)
         return -1;
     if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&
         heartbeat_start(r, &heartbeat, err) == 0 && live_begin(r, a, log, &live, err) == 0) {
@@ -345,12 +292,13 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
                     : a->once ? NULL
                               : r->config->exec,
             .is_once = a->once,
-            .has_failed = absent_count > 0,
+            .has_failed = has_failed,
             .force_snapshot = a->force_snapshot,
             .enforce_retention = a->enforce_retention,
             .timeout_ns = r->config->shutdown_sync_timeout_ns,
+            .stale = may_roll ? &stale : NULL,
         };
-        rc = supervise_run(&supervise, out_status, err);
+        rc = supervise_run(&supervise, out, err);
     }
     live_stop(live);
     heartbeat_stop(heartbeat);
@@ -358,7 +306,33 @@ static int replicate_run(struct replication *r, const struct replicate_args *a, 
     directory_stop(r);
     register_stop(r);
     engine_free(r->engine);
+    r->engine = NULL;
     return rc;
+}
+
+static int replicate_run(struct replication *r, const struct replicate_args *a, struct log *log,
+                         int *out_status, struct error *err)
+{
+    struct supervise_end end = {.status = 0};
+    size_t absent_count = 0;
+
+    /* SQLite is set up before a restore checks what it wrote by it. */
+    if (follow_process_init(err) < 0 || prepare_missing(r, a->restore_if_db_not_exists, err) < 0 ||
+        (a->once && absent_check(r, a->restore_if_db_not_exists, &absent_count, err) < 0))
+        return -1;
+    for (;;) {
+        bool has_rolled = false;
+        if (engine_run(r, a, log, absent_count > 0, &end, err) < 0)
+            return -1;
+        if (!end.is_stale)
+            break;
+        loop_run(r->loop); /* what the engine and its server still close */
+        if (prepare_roll_forward(r, &has_rolled, err) < 0)
+            return -1;
+        r->has_rolled_in_vain = !has_rolled;
+    }
+    *out_status = end.status;
+    return 0;
 }
 
 static int run(const struct invocation *inv, struct error *err)
@@ -366,7 +340,8 @@ static int run(const struct invocation *inv, struct error *err)
     const struct replicate_args *a = inv->args;
     CLEANUP(config_cleanup) struct config *config = NULL;
     struct log log = {.env = inv->env};
-    struct replication r = {.log = &log, .adopt = a->adopt};
+    struct replication r = {
+        .log = &log, .adopt = a->adopt, .roll_forward_until = a->roll_forward_until};
     int status = 0;
 
     if (arguments_check(inv, err) < 0 || config_read(inv, &config, err) < 0 ||

@@ -2,6 +2,7 @@
  * What the files of `walferry replicate` share: one replication process.
  *
  *   replicate.c   flags, configuration, databases into the engine
+ *   prepare.c     what is restored or rolled forward before
  *   directory.c   folders of databases, also those that appear later
  *   register.c    databases that are added by the control socket
  *   serve.c       metrics, health and the control socket
@@ -30,6 +31,8 @@ struct replication {
     struct config_db **registered; /* registered_count of them, owned; register.c */
     size_t registered_count;
     bool adopt;
+    const char *roll_forward_until; /* NULL: stale databases are not rolled forward; prepare.h */
+    bool has_rolled_in_vain;        /* rolling forward does not help: the engine tells why */
 };
 
 /* Opens the destinations of a database and adds it to the engine. */

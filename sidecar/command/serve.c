@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "sidecar/command/prepare.h"
 #include "sidecar/control/control.h"
 
 struct server {
@@ -65,6 +66,12 @@ static void action_drain(void *arg)
     engine_drain(s->r->engine);
 }
 
+static int action_start_up(void *arg, struct error *err)
+{
+    const struct server *s = arg;
+    return prepare_end(s->r, err);
+}
+
 /* ---- listening ---- */
 
 static int control_start(struct server *s, struct error *err)
@@ -79,8 +86,11 @@ static int control_start(struct server *s, struct error *err)
         .log = s->r->log,
     };
     const struct status_source source = {.collect = engine_status, .arg = s->r->engine};
-    const struct control_actions actions = {
-        .sync = action_sync, .register_db = action_register, .drain = action_drain, .arg = s};
+    const struct control_actions actions = {.sync = action_sync,
+                                            .register_db = action_register,
+                                            .drain = action_drain,
+                                            .start_up = action_start_up,
+                                            .arg = s};
 
     if (c->addr) {
         if (control_address_parse(c->addr, host, &config.port, err) < 0)

@@ -22,6 +22,8 @@ struct supervisor {
     int child_status;
     bool is_signaled; /* a signal that ends came once */
     bool is_stopping; /* engine_stop() was called */
+    bool is_stale;    /* and that is why */
+    struct loop_timer stale_timer;
     int status;
 };
 
@@ -45,7 +47,9 @@ static void stopped(void *arg, const struct engine_outcome *outcome)
     struct supervisor *s = arg;
 
     s->status = s->child_status;
-    if (outcome->unshipped_databases > 0) {
+    if (s->is_stale && !s->is_signaled) {
+        LOG_INFO(s->opt->log, "a database is to be rolled forward");
+    } else if (outcome->unshipped_databases > 0) {
         tell_unshipped(s, outcome);
         if (s->status == 0)
             s->status = outcome->first_error->code == ERR_FENCED ? 5 : 1;
@@ -62,6 +66,26 @@ static void stop(struct supervisor *s)
     s->is_stopping = true;
     engine_stop(s->opt->engine, stopped, s);
 }
+
+/* ---- a stale database ---- */
+
+void supervise_on_stale(void *stale, const char *path UNUSED)
+{
+    struct supervisor *s = ((struct supervise_stale *)stale)->supervisor;
+
+    if (s)
+        loop_timer_start(&s->stale_timer, 0);
+}
+
+static void stale_on_timer(void *arg)
+{
+    struct supervisor *s = arg;
+
+    s->is_stale = !s->is_stopping;
+    stop(s);
+}
+
+/* ---- child and signals ---- */
 
 static void child_ended(void *arg, const struct child_exit *exit)
 {
@@ -176,7 +200,8 @@ static void once_synced(void *arg, const struct engine_outcome *outcome)
         once_snapshotted(s, outcome);
 }
 
-int supervise_run(const struct supervise_options *options, int *out_status, struct error *err)
+int supervise_run(const struct supervise_options *options, struct supervise_end *out,
+                  struct error *err)
 {
     struct supervisor s = {.opt = options, .child_status = options->has_failed};
     static const int heard[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
@@ -188,11 +213,17 @@ int supervise_run(const struct supervise_options *options, int *out_status, stru
         reaper_free(s.reaper);
         return -1;
     }
+    loop_timer_init(&s.stale_timer, options->loop, stale_on_timer, &s);
+    if (options->stale)
+        options->stale->supervisor = &s;
     if (options->is_once)
         engine_sync(options->engine, options->timeout_ns, once_synced, &s);
     loop_run(options->loop);
     signals_free(s.signals);
     reaper_free(s.reaper);
-    *out_status = s.status;
+    loop_timer_stop(&s.stale_timer);
+    if (options->stale)
+        options->stale->supervisor = NULL;
+    *out = (struct supervise_end){.status = s.status, .is_stale = s.is_stale && !s.is_signaled};
     return 0;
 }

@@ -7,6 +7,7 @@
  *                             closes. The second: ends at once, with exit status 1
  *   SIGHUP, SIGUSR1, SIGUSR2  are passed on to the child
  *   the child ends by itself  as after a first signal; its exit status is ours
+ *   a database is stale       (only if asked for) everything closes
  *
  * Exit status: the child's if that is not 0; 5 if fenced; 1 if something committed here has not
  * reached a destination; else 0. The reason also goes into the termination message
@@ -19,6 +20,14 @@
 #include "lib/io/loop.h"
 #include "sidecar/engine/engine.h"
 
+/* From the engine to the supervisor; zeroed at first, outlives both. */
+struct supervise_stale {
+    struct supervisor *supervisor;
+};
+
+/* engine_options.on_stale, with such a link as its arg: everything ends, to be begun anew. */
+void supervise_on_stale(void *stale, const char *path);
+
 struct supervise_options {
     struct loop *loop;
     const struct log *log;
@@ -29,10 +38,18 @@ struct supervise_options {
     bool enforce_retention; /* with is_once */
     bool has_failed;        /* something else did: the exit status is 1 at best */
     uint64_t timeout_ns;    /* of each step of is_once, for what fails; slow work is waited for */
+    struct supervise_stale *stale; /* NULL: a stale database is no reason to end */
 };
 
-/* Runs until the end. *out_status is the exit status. -1: the child cannot be started. */
-MUST_USE int supervise_run(const struct supervise_options *options, int *out_status,
+/* How it ended. */
+struct supervise_end {
+    int status;    /* for the process */
+    bool is_stale; /* a database is an older state of its replica, and nobody uses it: roll it
+                      forward and begin again. No signal has come */
+};
+
+/* Runs until the end. -1: the child cannot be started. */
+MUST_USE int supervise_run(const struct supervise_options *options, struct supervise_end *out,
                            struct error *err);
 
 #endif

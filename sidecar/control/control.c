@@ -82,6 +82,19 @@ static void respond_health(struct http_server_request *request, bool is_good,
         http_server_respond_text(request, 503, "%.*s", (int)reasons->n - 1, buf_str(reasons));
 }
 
+/* Tells whoever wants to know it before the application may start. */
+static bool start_up(const struct control *control, struct buf *reasons)
+{
+    struct error err = ERROR_INIT;
+    struct error ignored = ERROR_INIT; /* a full buffer: the status code tells */
+
+    if (!control->actions.start_up || control->actions.start_up(control->actions.arg, &err) == 0)
+        return true;
+    if (buf_printf(reasons, &ignored, "%s\n", err.text) < 0)
+        error_clear(&ignored);
+    return false;
+}
+
 void control_on_startupz(void *arg, struct http_server_request *request)
 {
     struct control *control = arg;
@@ -91,7 +104,7 @@ void control_on_startupz(void *arg, struct http_server_request *request)
     if (!control->has_started_up) {
         if (control_collect(control, request, &s) < 0)
             return;
-        control->has_started_up = health_has_started(&s, &reasons);
+        control->has_started_up = health_has_started(&s, &reasons) && start_up(control, &reasons);
     }
     respond_health(request, control->has_started_up, &reasons);
 }

@@ -70,6 +70,9 @@ struct control_actions {
                        struct error *err);
     /* Ships eagerly from now on: the pod is ending. */
     void (*drain)(void *arg);
+    /* /startupz is about to be 200 for the first time: the application may use its databases from
+     * then on. -1: not yet, it is 503 with the text of err. NULL: nobody wants to know. */
+    int (*start_up)(void *arg, struct error *err);
     void *arg;
 };
 

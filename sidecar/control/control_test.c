@@ -150,7 +150,7 @@ static void fixture_start(struct fixture *f)
     f->config.is_tcp_enabled = true;
     f->config.address = "127.0.0.1";
     f->config.socket_path = f->socket;
-    f->actions = (struct control_actions){action_sync, action_register, action_drain, f};
+    f->actions = (struct control_actions){action_sync, action_register, action_drain, NULL, f};
     status_scene_make(&f->scene);
     for (size_t i = 0; i < f->fleet_count; i++) {
         const char *name = f->fleet[i].name;

@@ -68,7 +68,8 @@ void attach_refuse(struct attach *a)
     struct error why = ERROR_INIT;
     struct engine *e = c->db->engine;
     const char *hint = a->verdict == LINEAGE_STALE
-                           ? "run walferry restore -roll-forward for this database"
+                           ? "stop the application and run walferry restore -roll-forward; in "
+                             "Kubernetes: delete the pod"
                            : "restore the replica, use another prefix, or start with -adopt to "
                              "continue it with this database";
 
@@ -80,11 +81,14 @@ void attach_refuse(struct attach *a)
               LOG_STR("destination", c->name), LOG_STR("url", storage_url(c->storage)),
               LOG_STR("verdict", lineage_verdict_name(a->verdict)), LOG_STR("reason", a->reason),
               LOG_STR("hint", hint));
+    bool is_stale = a->verdict == LINEAGE_STALE;
     c->attach = NULL;
     attach_free(a);
     chain_lease_end(c);
     attach_wake_siblings(c);
     engine_check_waits(e);
+    if (is_stale && e->opt.on_stale)
+        e->opt.on_stale(e->opt.stale_arg, c->db->path);
 }
 
 static uint32_t next_epoch(const struct chain *c, const struct attach *a)

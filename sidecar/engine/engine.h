@@ -89,6 +89,11 @@ struct engine_options {
     const char *version;          /* of this build, for status */
     const char *commit;           /* likewise */
     uint64_t shutdown_timeout_ns; /* for the tail of all databases together */
+    /* A database was refused because it is an older state of its replica, unchanged: a restore
+     * could roll it forward, once the engine lets go of it. Not from within: a timer is to call
+     * engine_stop(). NULL: nobody does. */
+    void (*on_stale)(void *arg, const char *path);
+    void *stale_arg;
 };
 
 /* Makes an engine without databases. ERR_NO_MEMORY, ERR_LIMIT (inotify instances). */
