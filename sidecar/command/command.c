@@ -8,9 +8,9 @@
 #include "sidecar/command/man.h"
 
 const struct command *const commands[] = {
-    &command_replicate, &command_restore, &command_verify,     &command_probe, &command_retention,
-    &command_databases, &command_ltx,     &command_status,     &command_drain, &command_reset,
-    &command_config,    &command_version, &command_completion, NULL,
+    &command_replicate, &command_restore,   &command_rewind,  &command_verify,     &command_probe,
+    &command_retention, &command_databases, &command_ltx,     &command_status,     &command_drain,
+    &command_reset,     &command_config,    &command_version, &command_completion, NULL,
 };
 
 static const struct program walferry = {

@@ -10,6 +10,7 @@
 
 extern const struct command command_replicate;
 extern const struct command command_restore;
+extern const struct command command_rewind;
 extern const struct command command_verify;
 extern const struct command command_probe;
 extern const struct command command_retention;

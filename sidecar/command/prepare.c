@@ -11,11 +11,11 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "lib/io/durable_file.h"
 #include "lib/io/signals.h"
 #include "sidecar/command/destination.h"
-#include "sidecar/restore/restore.h"
 
 /* ---- one database ---- */
 
@@ -26,12 +26,11 @@ static void stop_requested(void *arg, int signum UNUSED)
 
 static int restore_from(const struct replication *r, const struct restore_destination *from,
                         size_t from_count, const struct restore_options *wanted,
-                        enum restore_outcome *out, struct error *err)
+                        struct restore_result *out, struct error *err)
 {
     static const int stops[] = {SIGINT, SIGTERM};
     atomic_bool is_canceled = false;
     struct restore_options options = *wanted;
-    CLEANUP(restore_result_destroy) struct restore_result result = {.outcome = RESTORE_FAILED};
     struct signals *signals = NULL;
 
     options.is_canceled = &is_canceled;
@@ -44,21 +43,44 @@ static int restore_from(const struct replication *r, const struct restore_destin
                                       .destinations = from,
                                       .destination_count = from_count,
                                       .options = &options};
-    int rc = restore_run(&args, &result, err);
+    int rc = restore_run(&args, out, err);
     signals_free(signals);
-    *out = result.outcome;
-    if (rc == 0 && result.outcome == RESTORE_DONE) {
-        LOG_INFO(r->log, result.was_rolled_forward ? "rolled forward" : "restored",
-                 LOG_STR("db", options.output), LOG_U64("txid", result.txid));
+    return rc;
+}
+
+int prepare_restore(const struct replication *r, const struct config_db *db, const char *replica,
+                    const struct restore_options *options, struct restore_result *out,
+                    struct error *err)
+{
+    struct target t = {.db = db};
+    struct restore_destination from[CONFIG_REPLICAS_MAX];
+    int rc = 0;
+
+    *out = (struct restore_result){.outcome = RESTORE_FAILED};
+    for (size_t i = 0; i < db->replica_count && rc == 0; i++) {
+        const struct config_replica *wanted = &db->replicas[i];
+        if (replica && strcmp(wanted->name, replica) != 0)
+            continue;
+        rc = destination_open(r->loop, wanted, DESTINATION_PATIENT, &t.storages[t.count], err);
+        if (rc < 0)
+            break;
+        from[t.count] =
+            (struct restore_destination){.storage = t.storages[t.count], .name = wanted->name};
+        t.count++;
     }
+    if (rc == 0 && t.count == 0) {
+        rc = error_set(err, ERR_USAGE, 0, "no destination%s%.64s", replica ? " named " : "",
+                       replica ? replica : "");
+    }
+    if (rc == 0)
+        rc = restore_from(r, from, t.count, options, out, err);
+    target_close(&t);
     return rc;
 }
 
 static int database_restore(const struct replication *r, const struct config_db *db,
                             bool is_rolled_forward, enum restore_outcome *out, struct error *err)
 {
-    struct target t = {.db = db};
-    struct restore_destination from[CONFIG_REPLICAS_MAX];
     const struct restore_options options = {
         .output = db->path,
         .if_db_not_exists = true,
@@ -68,22 +90,16 @@ static int database_restore(const struct replication *r, const struct config_db 
         .meta_path = db->meta_path,
         .integrity = RESTORE_INTEGRITY_QUICK,
     };
-    int rc = 0;
+    CLEANUP(restore_result_destroy) struct restore_result result = {.outcome = RESTORE_FAILED};
 
-    for (; t.count < db->replica_count; t.count++) {
-        rc = destination_open(r->loop, &db->replicas[t.count], DESTINATION_PATIENT,
-                              &t.storages[t.count], err);
-        if (rc < 0)
-            break;
-        from[t.count] = (struct restore_destination){.storage = t.storages[t.count],
-                                                     .name = db->replicas[t.count].name};
+    if (prepare_restore(r, db, NULL, &options, &result, err) < 0)
+        return error_wrap(err, "%s %s", is_rolled_forward ? "roll forward" : "restore", db->path);
+    *out = result.outcome;
+    if (result.outcome == RESTORE_DONE) {
+        LOG_INFO(r->log, result.was_rolled_forward ? "rolled forward" : "restored",
+                 LOG_STR("db", db->path), LOG_U64("txid", result.txid));
     }
-    if (rc == 0)
-        rc = restore_from(r, from, t.count, &options, out, err);
-    target_close(&t);
-    return rc < 0
-               ? error_wrap(err, "%s %s", is_rolled_forward ? "roll forward" : "restore", db->path)
-               : 0;
+    return 0;
 }
 
 /* ---- what is missing ---- */

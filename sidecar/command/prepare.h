@@ -6,6 +6,16 @@
 #define WALFERRY_SIDECAR_COMMAND_PREPARE_H
 
 #include "sidecar/command/replicate.h"
+#include "sidecar/restore/restore.h"
+
+/*
+ * restore_run() with the destinations of a database of the configuration (replica: with this one
+ * only; NULL: each in turn), patiently, ended by SIGTERM or SIGINT. ERR_USAGE: there is none of
+ * this name. out is destroyed by the caller.
+ */
+MUST_USE int prepare_restore(const struct replication *r, const struct config_db *db,
+                             const char *replica, const struct restore_options *options,
+                             struct restore_result *out, struct error *err);
 
 /*
  * Restores every database that is not there and is to be restored (is_asked, or its entry says

@@ -84,25 +84,6 @@ static const char detail[] =
 
 /* ---- arguments ---- */
 
-static int target_parse(const struct restore_args_cli *a, struct restore_target *out,
-                        struct error *err)
-{
-    *out = (struct restore_target){.kind = RESTORE_LATEST};
-    if (a->txid && a->timestamp)
-        return error_set(err, ERR_USAGE, 0, "-txid and -timestamp exclude each other");
-    if (a->txid) {
-        out->kind = RESTORE_TXID;
-        return ltx_txid_parse(a->txid, &out->txid, err) < 0 ? error_wrap(err, "-txid") : 0;
-    }
-    if (a->timestamp) {
-        out->kind = RESTORE_TIMESTAMP;
-        return time_parse_rfc3339(a->timestamp, &out->timestamp_ns, err) < 0
-                   ? error_wrap(err, "-timestamp")
-                   : 0;
-    }
-    return 0;
-}
-
 static int fenced_parse(const struct restore_args_cli *a, struct restore_options *out,
                         struct error *err)
 {
@@ -325,7 +306,8 @@ static int restore_to(struct loop *loop, const struct restore_args_cli *a, const
     struct signals *signals = NULL;
     size_t from_count = 0;
 
-    if (target_parse(a, &options.target, err) < 0 || fenced_parse(a, &options, err) < 0 ||
+    if (restore_target_parse(a->txid, a->timestamp, &options.target, err) < 0 ||
+        fenced_parse(a, &options, err) < 0 ||
         restore_integrity_parse(a->integrity, &options.integrity, err) < 0 ||
         destinations_choose(t, a->replica, from, &from_count, err) < 0 ||
         signals_new(loop, stops, ARRAY_LEN(stops), stop_requested, &watcher, &signals, err) < 0)

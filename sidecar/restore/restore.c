@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/ltx/ltx.h"
 #include "lib/storage/storage_wait.h"
 #include "sidecar/restore/restore_internal.h"
 
@@ -36,6 +37,25 @@ int restore_integrity_parse(const char *text, enum restore_integrity *out, struc
     }
     return error_set(err, ERR_USAGE, 0, "\"%.50s\" is no integrity check: none, quick or full",
                      text);
+}
+
+int restore_target_parse(const char *txid, const char *timestamp, struct restore_target *out,
+                         struct error *err)
+{
+    *out = (struct restore_target){.kind = RESTORE_LATEST};
+    if (txid && timestamp)
+        return error_set(err, ERR_USAGE, 0, "-txid and -timestamp exclude each other");
+    if (txid) {
+        out->kind = RESTORE_TXID;
+        return ltx_txid_parse(txid, &out->txid, err) < 0 ? error_wrap(err, "-txid") : 0;
+    }
+    if (timestamp) {
+        out->kind = RESTORE_TIMESTAMP;
+        return time_parse_rfc3339(timestamp, &out->timestamp_ns, err) < 0
+                   ? error_wrap(err, "-timestamp")
+                   : 0;
+    }
+    return 0;
 }
 
 const char *restore_integrity_name(enum restore_integrity integrity)

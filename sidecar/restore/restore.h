@@ -65,6 +65,11 @@ MUST_USE int restore_integrity_parse(const char *text, enum restore_integrity *o
                                      struct error *err);
 const char *restore_integrity_name(enum restore_integrity integrity);
 
+/* Parses what the flags -txid and -timestamp say (NULL: not given; both NULL: the newest state).
+ * ERR_USAGE names the flag. */
+MUST_USE int restore_target_parse(const char *txid, const char *timestamp,
+                                  struct restore_target *out, struct error *err);
+
 struct restore_options {
     const char *output; /* path of the database to make; its folder must exist */
     struct restore_target target;
