@@ -271,6 +271,7 @@ install: all ## Install programs, man pages and completions below PREFIX (defaul
 	$(call install_completion,bash,bash-completion/completions/walferry)
 	$(call install_completion,zsh,zsh/site-functions/_walferry)
 	$(call install_completion,fish,fish/vendor_completions.d/walferry.fish)
+	$(Q)ln -sfn kubectl-walferry $(DESTDIR)$(PREFIX)/bin/kubectl_complete-walferry
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf build compile_commands.json

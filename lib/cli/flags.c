@@ -15,8 +15,23 @@ enum {
     HELP_COLUMN = 30, /* where the explanations begin */
     HELP_WIDTH = 80,
     NAME_BYTES_MAX = 64,
+    HEAD_BYTES = 96,
     FLAGS_MAX = 32,
 };
+
+char flag_letter(const struct flag *flag)
+{
+    bool has_letter = flag->name[0] && flag->name[1] == '/';
+
+    if (!has_letter)
+        return '\0';
+    return flag->name[0];
+}
+
+const char *flag_name(const struct flag *flag)
+{
+    return flag->name + (flag_letter(flag) ? 2 : 0);
+}
 
 /* The flag that was probably meant; NULL if none comes near. */
 static const char *nearest(const struct flag *flags, size_t flag_count, const char *name)
@@ -25,7 +40,7 @@ static const char *nearest(const struct flag *flags, size_t flag_count, const ch
 
     ASSERT(flag_count <= FLAGS_MAX);
     for (size_t i = 0; i < flag_count; i++)
-        names[i] = flags[i].name;
+        names[i] = flag_name(&flags[i]);
     return nearest_word(name, names, flag_count);
 }
 
@@ -65,12 +80,12 @@ static int value_set(const struct flag *flag, const char *value, void *args, str
 
     switch (flag->kind) {
     case FLAG_SWITCH:
-        return switch_set(flag->name, value, at, err);
+        return switch_set(flag_name(flag), value, at, err);
     case FLAG_NUMBER:
-        return number_set(flag->name, value, at, err);
+        return number_set(flag_name(flag), value, at, err);
     case FLAG_DURATION:
         if (duration_parse(value, at, err) < 0)
-            return error_wrap(err, "-%s", flag->name);
+            return error_wrap(err, "-%s", flag_name(flag));
         return 0;
     case FLAG_TEXT:
     default:
@@ -91,34 +106,101 @@ static bool is_flag(const char *arg)
     return arg[0] == '-' && arg[1] != '\0';
 }
 
-static int flag_read(const struct flag *flags, size_t flag_count, int argc, char **argv,
-                     int *io_idx, void *args, struct error *err)
+/* The flag that arg (with its dashes) names. *out_value: what it says itself, or NULL. */
+static const struct flag *flag_find(const struct flag *flags, size_t flag_count, const char *arg,
+                                    const char **out_value)
 {
-    const char *arg = argv[*io_idx] + (argv[*io_idx][1] == '-' ? 2 : 1);
-    const char *equals = strchr(arg, '=');
+    const char *name = arg + (arg[1] == '-' ? 2 : 1);
+    size_t n = strcspn(name, "=");
+
+    *out_value = name[n] ? name + n + 1 : NULL;
+    for (size_t i = 0; i < flag_count; i++) {
+        const char *known = flag_name(&flags[i]);
+        bool is_letter = n == 1 && flag_letter(&flags[i]) == name[0];
+        if (is_letter || (strlen(known) == n && strncmp(known, name, n) == 0))
+            return &flags[i];
+    }
+    for (size_t i = 0; arg[1] != '-' && i < flag_count; i++) { /* -nvalue */
+        char letter = flag_letter(&flags[i]);
+        if (!letter || letter != name[0] || flags[i].kind == FLAG_SWITCH)
+            continue;
+        *out_value = name + 1;
+        return &flags[i];
+    }
+    return NULL;
+}
+
+static int unknown_flag(const struct flag *flags, size_t flag_count, const char *arg,
+                        struct error *err)
+{
+    const char *dashes = arg[1] == '-' ? "--" : "-";
+    const char *text = arg + strlen(dashes);
     char name[NAME_BYTES_MAX];
-    size_t n = equals ? (size_t)(equals - arg) : strlen(arg);
+    size_t n = strcspn(text, "=");
 
     if (n >= sizeof(name))
-        return error_set(err, ERR_USAGE, 0, "unknown flag: %.80s", argv[*io_idx]);
-    memcpy(name, arg, n);
+        return error_set(err, ERR_USAGE, 0, "unknown flag: %.80s", arg);
+    memcpy(name, text, n);
     name[n] = '\0';
     if (is_help(name))
         return error_set(err, ERR_CANCELED, 0, "help");
-    for (size_t i = 0; i < flag_count; i++) {
-        const char *value = equals ? equals + 1 : NULL;
-        if (strcmp(flags[i].name, name) != 0)
-            continue;
-        if (!value && flags[i].kind != FLAG_SWITCH) {
-            if (*io_idx + 1 >= argc)
-                return error_set(err, ERR_USAGE, 0, "-%s needs a value (%s)", name, flags[i].value);
-            value = argv[++*io_idx];
-        }
-        return value_set(&flags[i], value, args, err);
-    }
     const char *guess = nearest(flags, flag_count, name);
-    return guess ? error_set(err, ERR_USAGE, 0, "unknown flag: -%s; did you mean -%s?", name, guess)
-                 : error_set(err, ERR_USAGE, 0, "unknown flag: -%s", name);
+    return guess ? error_set(err, ERR_USAGE, 0, "unknown flag: %s%s; did you mean %s%s?", dashes,
+                             name, dashes, guess)
+                 : error_set(err, ERR_USAGE, 0, "unknown flag: %s%s", dashes, name);
+}
+
+static int flag_read(const struct flag *flags, size_t flag_count, int argc, char **argv,
+                     int *io_idx, void *args, struct error *err)
+{
+    const char *value;
+    const struct flag *f = flag_find(flags, flag_count, argv[*io_idx], &value);
+
+    if (!f)
+        return unknown_flag(flags, flag_count, argv[*io_idx], err);
+    if (!value && f->kind != FLAG_SWITCH) {
+        if (*io_idx + 1 >= argc) {
+            return error_set(err, ERR_USAGE, 0, "-%s needs a value (%s)", flag_name(f), f->value);
+        }
+        value = argv[++*io_idx];
+    }
+    return value_set(f, value, args, err);
+}
+
+/* How many words of argv the flag at argv[i] takes. */
+static int flag_words(const struct flag *flags, size_t flag_count, int argc, char **argv, int i)
+{
+    const char *value;
+    const struct flag *f = flag_find(flags, flag_count, argv[i], &value);
+
+    return f && !value && f->kind != FLAG_SWITCH && i + 1 < argc ? 2 : 1;
+}
+
+int flags_first(const struct flag *flags, size_t flag_count, int argc, char **argv)
+{
+    int i = 1;
+
+    while (i < argc && is_flag(argv[i]))
+        i += flag_words(flags, flag_count, argc, argv, i);
+    return i;
+}
+
+void flags_forward(const struct flag *flags, size_t flag_count, int argc, char **argv)
+{
+    int front = 1; /* argv[1..front) are flags, argv[front..i) positionals */
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0;) {
+        int n = is_flag(argv[i]) ? flag_words(flags, flag_count, argc, argv, i) : 0;
+        if (n == 0) {
+            i++;
+            continue;
+        }
+        for (int k = 0; k < n; k++, i++, front++) {
+            char *word = argv[i];
+            memmove(&argv[front + 1], &argv[front], (size_t)(i - front) * sizeof(*argv));
+            argv[front] = word;
+        }
+    }
 }
 
 int flags_parse(const struct flag *flags, size_t flag_count, int argc, char **argv, void *args,
@@ -169,14 +251,29 @@ static int help_wrap(const char *text, size_t column, struct buf *out, struct er
     return buf_append_str(out, "\n", err);
 }
 
-int flags_help(const struct flag *flags, size_t flag_count, struct buf *out, struct error *err)
+/* "  -name VALUE", or "  -n, --name VALUE" and "      --name VALUE". */
+static int head_format(const struct flag *f, enum flag_style style, char out[static HEAD_BYTES])
+{
+    const char *blank = f->value ? " " : "";
+    const char *value = f->value ? f->value : "";
+
+    const char *name = flag_name(f);
+
+    if (style == FLAG_STYLE_GO)
+        return snprintf(out, HEAD_BYTES, "  -%s%s%s", name, blank, value);
+    if (flag_letter(f))
+        return snprintf(out, HEAD_BYTES, "  -%c, --%s%s%s", flag_letter(f), name, blank, value);
+    return snprintf(out, HEAD_BYTES, "      --%s%s%s", name, blank, value);
+}
+
+int flags_help(const struct flag *flags, size_t flag_count, enum flag_style style, struct buf *out,
+               struct error *err)
 {
     for (size_t i = 0; i < flag_count; i++) {
         const struct flag *f = &flags[i];
-        char head[96];
+        char head[HEAD_BYTES];
         CLEANUP(buf_destroy) struct buf text = BUF_INIT(1024);
-        int n = snprintf(head, sizeof(head), "  -%s%s%s", f->name, f->value ? " " : "",
-                         f->value ? f->value : "");
+        int n = head_format(f, style, head);
 
         if (buf_append_str(&text, f->help, err) < 0 ||
             (f->initial && buf_printf(&text, err, " (default %s)", f->initial) < 0))

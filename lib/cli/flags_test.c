@@ -101,6 +101,71 @@ static void test_flags_answer_a_call_for_help(void **state UNUSED)
                  ERR_CANCELED, "help");
 }
 
+struct kubectl_args {
+    const char *namespace_name;
+    const char *output;
+    bool watches;
+};
+
+static const struct flag kubectl_flags[] = {
+    {"n/namespace", FLAG_TEXT, offsetof(struct kubectl_args, namespace_name), "NAME", "where",
+     NULL},
+    {"o/output", FLAG_TEXT, offsetof(struct kubectl_args, output), "table|json", "what", "table"},
+    {"w/watch", FLAG_SWITCH, offsetof(struct kubectl_args, watches), NULL, "go on", NULL},
+};
+
+static void test_flags_with_letters_stand_anywhere_as_in_kubectl(void **state UNUSED)
+{
+    static const char *const lines[] = {
+        "-n prod -o json -w shop erp",      "shop -n prod erp -ojson --watch",
+        "shop erp -w -nprod -o=json",       "--namespace=prod shop --output json -w=true erp",
+        "-nprod shop -w --output=json erp", "-w -n prod -o json -- shop erp",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct error err = ERROR_INIT;
+        struct kubectl_args a = {.watches = false};
+        char line[128];
+        char *argv[WORDS_MAX];
+        int first = 0;
+        test_row(lines[i]);
+        (void)snprintf(line, sizeof(line), "%s", lines[i]);
+        int argc = words_of(line, argv);
+        flags_forward(kubectl_flags, ARRAY_LEN(kubectl_flags), argc, argv);
+        assert_ok(
+            flags_parse(kubectl_flags, ARRAY_LEN(kubectl_flags), argc, argv, &a, &first, &err),
+            &err);
+        assert_string_equal(a.namespace_name, "prod");
+        assert_string_equal(a.output, "json");
+        assert_true(a.watches);
+        assert_int_equal(argc - first, 2);
+        assert_string_equal(argv[first], "shop");
+        assert_string_equal(argv[first + 1], "erp");
+    }
+}
+
+static void test_flags_before_a_command_are_passed_over(void **state UNUSED)
+{
+    char line[] = "-n prod --output=json -w status shop";
+    char *argv[WORDS_MAX];
+    int argc = words_of(line, argv);
+
+    assert_string_equal(argv[flags_first(kubectl_flags, ARRAY_LEN(kubectl_flags), argc, argv)],
+                        "status");
+    assert_int_equal(flags_first(kubectl_flags, ARRAY_LEN(kubectl_flags), 4, argv), 4);
+}
+
+static void test_help_shows_letter_and_name(void **state UNUSED)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf out = BUF_INIT(4096);
+
+    assert_ok(flags_help(kubectl_flags, ARRAY_LEN(kubectl_flags), FLAG_STYLE_KUBECTL, &out, &err),
+              &err);
+    assert_string_equal(buf_str(&out), "  -n, --namespace NAME        where\n"
+                                       "  -o, --output table|json     what (default table)\n"
+                                       "  -w, --watch                 go on\n");
+}
+
 static void test_help_stays_within_eighty_columns(void **state UNUSED)
 {
     static const struct flag wordy = {
@@ -112,7 +177,7 @@ static void test_help_stays_within_eighty_columns(void **state UNUSED)
         "nothing in particular"};
     struct error err = ERROR_INIT;
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(4096);
-    assert_ok(flags_help(&wordy, 1, &out, &err), &err);
+    assert_ok(flags_help(&wordy, 1, FLAG_STYLE_GO, &out, &err), &err);
     size_t column = 0;
     for (size_t i = 0; i < out.n; i++) {
         column = out.p[i] == '\n' ? 0 : column + 1;
@@ -127,6 +192,9 @@ int main(void)
         TEST(test_flags_are_read_in_all_their_forms),
         TEST(test_flags_refuse_what_they_do_not_know),
         TEST(test_flags_answer_a_call_for_help),
+        TEST(test_flags_with_letters_stand_anywhere_as_in_kubectl),
+        TEST(test_flags_before_a_command_are_passed_over),
+        TEST(test_help_shows_letter_and_name),
         TEST(test_help_stays_within_eighty_columns),
     };
     return TEST_MAIN(tests);

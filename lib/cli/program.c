@@ -35,8 +35,9 @@ int program_help(const struct program *program, const struct command *command, s
     if (buf_printf(out, err, "%s\n\nUsage: %s\n\n%s.\n", command->example, command->usage,
                    command->summary) < 0)
         return -1;
-    if (command->flag_count > 0 && (buf_append_str(out, "\nFlags:\n", err) < 0 ||
-                                    flags_help(command->flags, command->flag_count, out, err) < 0))
+    if (command->flag_count > 0 &&
+        (buf_append_str(out, "\nFlags:\n", err) < 0 ||
+         flags_help(command->flags, command->flag_count, program->style, out, err) < 0))
         return -1;
     return command->detail ? buf_printf(out, err, "\n%s", command->detail) : 0;
 }
@@ -104,10 +105,18 @@ static const struct command *command_find(const struct program *program, const c
     return NULL;
 }
 
-static int usage_error(const struct command *c, struct error *err)
+/* As command_report(), with the exit statuses of this program. */
+static int program_report(const struct program *program, const struct error *err)
+{
+    int status = command_report(err);
+
+    return program->exit_status ? program->exit_status(err) : status;
+}
+
+static int usage_error(const struct program *program, const struct command *c, struct error *err)
 {
     (void)error_hint(err, "usage: %s", c->usage);
-    return command_report(err);
+    return program_report(program, err);
 }
 
 static int command_run(const struct program *program, const struct command *c,
@@ -119,11 +128,13 @@ static int command_run(const struct program *program, const struct command *c,
     int first = argc;
 
     if (!args)
-        return command_report(&err);
+        return program_report(program, &err);
     if (c->defaults)
         memcpy(args, c->defaults, c->args_bytes);
+    if (program->style == FLAG_STYLE_KUBECTL)
+        flags_forward(c->flags, c->flag_count, argc, argv);
     if (flags_parse(c->flags, c->flag_count, argc, argv, args, &first, &err) < 0)
-        return err.code == ERR_CANCELED ? print_help(program, c) : usage_error(c, &err);
+        return err.code == ERR_CANCELED ? print_help(program, c) : usage_error(program, c, &err);
     inv.positional = argv + first;
     inv.positional_count = argc - first;
     if (inv.positional_count < c->positional_min || inv.positional_count > c->positional_max) {
@@ -132,10 +143,10 @@ static int command_run(const struct program *program, const struct command *c,
                         : inv.positional_count < c->positional_min
                             ? "more arguments than were given"
                             : "fewer arguments than were given");
-        return usage_error(c, &err);
+        return usage_error(program, c, &err);
     }
     int rc = c->run(&inv, &err);
-    return rc < 0 ? command_report(&err) : rc;
+    return rc < 0 ? program_report(program, &err) : rc;
 }
 
 static int unknown_command(const struct program *program, const char *name)

@@ -46,6 +46,8 @@ struct program {
     const struct command *const *command; /* in the order of the help, ended by NULL */
     /* Adds the manual page for `help man`; NULL: there is none. */
     int (*man_page)(struct buf *out, struct error *err);
+    enum flag_style style; /* FLAG_STYLE_KUBECTL: flags may stand behind arguments, too */
+    int (*exit_status)(const struct error *err); /* NULL: error_exit_status() of the code */
 };
 
 /* Adds the help of one command, or with NULL the list of all. */
