@@ -129,14 +129,23 @@ static bool is_synced(void *ctx)
            informer_is_synced(s->pods);
 }
 
+/* Until its grace period is over an ending pod may still write, and what it ships would grow on
+ * behind the back of its successor. */
+static bool has_had_its_time(const struct webhook_source_state *s, const struct pod_item *pod)
+{
+    return pod->is_ending &&
+           env_wall_ns(loop_env(s->loop)) > pod->ends_by_ns + (uint64_t)ENDING_SLACK_S * NS_PER_SEC;
+}
+
 static void peer_add(void *arg, const char *key UNUSED, const void *item)
 {
     struct webhook_source_state *s = arg;
     const struct pod_item *pod = item;
 
     if (s->peer_count < WEBHOOK_SOURCE_PEERS_MAX) {
-        s->peers[s->peer_count++] = (struct inject_peer){
-            .name = pod->name, .is_ending = pod->is_ending, .is_finished = pod->is_finished};
+        s->peers[s->peer_count++] = (struct inject_peer){.name = pod->name,
+                                                         .is_ending = has_had_its_time(s, pod),
+                                                         .is_finished = pod->is_finished};
     }
 }
 

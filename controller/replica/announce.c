@@ -1,6 +1,7 @@
 /*
- * Which change of a condition people hear of as an event. A condition that goes from unknown to good
- * is no news, except the first success.
+ * Which change of a condition people hear of as an event: of its status, and of the reason for which
+ * it stays False, since what was a warning may have become a loss meanwhile. A condition that goes
+ * from unknown to good is no news, except the first success.
  */
 #include <string.h>
 
@@ -44,6 +45,13 @@ static const struct announcement *announcement_of(enum condition_type type,
     return NULL;
 }
 
+static bool is_news(const struct condition *c, const struct condition_marks *marks, size_t type)
+{
+    return marks->status[type] != (uint8_t)c->status ||
+           (c->status == CONDITION_FALSE &&
+            marks->reason_sum[type] != condition_reason_sum(c->reason));
+}
+
 void announce(struct recorder *recorder, const struct replica_item *item,
               const struct condition_set *now)
 {
@@ -56,7 +64,7 @@ void announce(struct recorder *recorder, const struct replica_item *item,
     for (size_t i = 0; i < CONDITION_TYPES; i++) {
         const struct condition *c = &now->of[i];
         const struct announcement *a = announcement_of((enum condition_type)i, c);
-        if (a && item->marks.status[i] != (uint8_t)c->status) {
+        if (a && is_news(c, &item->marks, i)) {
             recorder_event(recorder, &object, a->is_warning, a->reason, "Reconcile", "%s",
                            c->message);
         }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/ltx/crc64.h"
+
 static const char *const type_names[CONDITION_TYPES] = {
     [CONDITION_READY] = "Ready",
     [CONDITION_RECONCILING] = "Reconciling",
@@ -51,16 +53,23 @@ void condition_put(struct condition_set *set, enum condition_type type,
     va_end(args);
 }
 
+uint32_t condition_reason_sum(const char *reason)
+{
+    return (uint32_t)crc64(0, slice_of_str(reason));
+}
+
 static void mark_read(struct jsonval condition, struct condition_marks *out)
 {
     struct error ignored = ERROR_INIT; /* a condition that cannot be read is absent */
     const char *type;
     const char *status;
+    const char *reason;
     const char *since;
     uint64_t since_ns;
 
     if (jsonval_str(jsonval_get(condition, "type"), &type, &ignored) < 0 ||
         jsonval_str(jsonval_get(condition, "status"), &status, &ignored) < 0 ||
+        jsonval_str_or(jsonval_get(condition, "reason"), "", &reason, &ignored) < 0 ||
         jsonval_str(jsonval_get(condition, "lastTransitionTime"), &since, &ignored) < 0 ||
         time_parse_rfc3339(since, &since_ns, &ignored) < 0)
         return;
@@ -71,6 +80,7 @@ static void mark_read(struct jsonval condition, struct condition_marks *out)
             if (strcmp(status, status_names[s]) == 0)
                 out->status[i] = (uint8_t)s;
         }
+        out->reason_sum[i] = condition_reason_sum(reason);
         out->since_ns[i] = since_ns;
     }
 }

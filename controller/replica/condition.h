@@ -62,7 +62,8 @@ struct condition_set {
 /* What a cache remembers of the conditions that the API server has: small, since it holds
  * thousands. */
 struct condition_marks {
-    uint8_t status[CONDITION_TYPES]; /* enum condition_status */
+    uint8_t status[CONDITION_TYPES];      /* enum condition_status */
+    uint32_t reason_sum[CONDITION_TYPES]; /* condition_reason_sum() */
     uint64_t since_ns[CONDITION_TYPES];
 };
 
@@ -84,6 +85,9 @@ void condition_set_carry(struct condition_set *set, const struct condition_marks
 /* Whether a status differs from what the marks say (a reason alone does not count). */
 bool condition_set_has_flipped(const struct condition_set *set,
                                const struct condition_marks *marks);
+
+/* What is remembered of a reason: equal for equal reasons, and else different as good as always. */
+uint32_t condition_reason_sum(const char *reason);
 
 /* Adds "conditions": [...] without those that are absent. */
 void condition_set_write(const struct condition_set *set, uint64_t generation,

@@ -36,6 +36,8 @@ static void test_a_transition_time_stays_while_the_status_stays(void **state UNU
     condition_put(&set, CONDITION_INJECTED, CONDITION_FALSE, "PodsOutdated", "Not all.");
     assert_true(condition_set_has_flipped(&set, &marks));
     condition_set_carry(&set, &marks, 200 * NS_PER_SEC);
+    assert_int_equal(marks.reason_sum[CONDITION_READY], condition_reason_sum("Lagging"));
+    assert_int_not_equal(marks.reason_sum[CONDITION_READY], condition_reason_sum("Unreachable"));
     assert_int_equal(set.of[CONDITION_READY].since_ns, 100 * NS_PER_SEC);
     assert_int_equal(set.of[CONDITION_INJECTED].since_ns, 200 * NS_PER_SEC);
 }

@@ -44,7 +44,7 @@ void judge_single_writer(const struct replica_view *view, struct replica_outcome
                       "SqliteReplica %s writes to the same prefix: give one of them another.",
                       view->prefix_rival);
     } else if (loser) {
-        condition_put(set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "MultipleWriters",
+        condition_put(set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "Fenced",
                       "Database %s of pod %s was fenced by another writer (%s): its unshipped "
                       "commits are kept under fenced/.",
                       loser->database, loser->pod, loser->seen->fenced_by);
