@@ -164,4 +164,5 @@ report() { # DIR   what somebody needs who was not there
                     >"$dir/pods/$namespace.$pod.$container.previous.log" 2>/dev/null || true
             done
         done
+    find "$dir/pods" -name '*.previous.log' -empty -delete
 }
