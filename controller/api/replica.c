@@ -458,10 +458,21 @@ static int rules_check(struct jsonval spec, const struct api_replica *r, struct 
     return 0;
 }
 
+#define STATUS_AT(field) offsetof(struct api_replica, status.field)
+
+static const struct field restoring_rows[] = {
+    {.way = "restore.name", .kind = FIELD_TEXT, .offset = STATUS_AT(restore.name)},
+    {.way = "restore.uid", .kind = FIELD_TEXT, .offset = STATUS_AT(restore.uid)},
+    {.way = "restore.podsMayRun", .kind = FIELD_BOOL, .offset = STATUS_AT(restore.pods_may_run)},
+};
+
 static int status_parse(struct jsonval status, struct api_replica *r, struct error *err)
 {
     if (jsonval_u64_or(jsonval_get(status, "observedGeneration"), 0, &r->status.observed_generation,
                        err) < 0)
+        return -1;
+    if (!jsonval_is_null(status) &&
+        field_table_read(FIELD_TABLE(restoring_rows), status, r, err) < 0)
         return -1;
     return field_texts_read(jsonval_get(status, "replicatedPrefixes"), API_PREFIXES_MAX,
                             &r->status.prefixes, &r->status.prefix_count, err);
@@ -518,6 +529,7 @@ void api_replica_free(struct api_replica *r)
     free(r->destinations);
     sidecar_destroy(&r->sidecar);
     field_texts_free(r->status.prefixes, r->status.prefix_count);
+    field_table_destroy(FIELD_TABLE(restoring_rows), r);
     field_table_destroy(FIELD_TABLE(replica_rows), r);
     api_meta_destroy(&r->meta);
     free(r);

@@ -147,6 +147,12 @@ struct api_replica {
         uint64_t observed_generation;
         char **prefixes; /* replicatedPrefixes: where a replica was ever reported */
         size_t prefix_count;
+        /* A SqliteRestore that goes on in place: until pods_may_run they are not admitted. */
+        struct {
+            char *name; /* NULL: there is none */
+            char *uid;
+            bool pods_may_run;
+        } restore;
     } status;
 };
 

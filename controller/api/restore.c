@@ -10,7 +10,7 @@
 
 #define AT(field) offsetof(struct api_restore, field)
 
-static const char *const mode_words[] = {"ToClaim", "Verify", NULL};
+static const char *const mode_words[] = {"InPlace", "ToClaim", "Verify", NULL};
 static const char *const integrity_words[] = {"None", "Quick", "Full", NULL};
 
 static const struct field rows[] = {
@@ -39,6 +39,24 @@ static const struct field rows[] = {
      .max = 31536000},
 };
 
+static const struct field status_rows[] = {
+    {.way = "observedGeneration", .kind = FIELD_COUNT, .offset = AT(status.observed_generation)},
+    {.way = "restoredTxid", .kind = FIELD_TEXT, .offset = AT(status.txid)},
+    {.way = "tipTxid", .kind = FIELD_TEXT, .offset = AT(status.tip_txid)},
+    {.way = "restoredTime", .kind = FIELD_MOMENT, .offset = AT(status.time)},
+    {.way = "message", .kind = FIELD_TEXT, .offset = AT(status.message)},
+    {.way = "bytes", .kind = FIELD_COUNT, .offset = AT(status.bytes)},
+    {.way = "durationSeconds", .kind = FIELD_COUNT, .offset = AT(status.seconds)},
+};
+
+#define WORKLOAD_AT(field) offsetof(struct api_workload, field)
+
+static const struct field workload_rows[] = {
+    {.way = "kind", .kind = FIELD_TEXT, .is_required = true, .offset = WORKLOAD_AT(kind)},
+    {.way = "name", .kind = FIELD_TEXT, .is_required = true, .offset = WORKLOAD_AT(name)},
+    {.way = "replicas", .kind = FIELD_COUNT, .offset = WORKLOAD_AT(replicas)},
+};
+
 static int rules_check(struct jsonval spec, const struct api_restore *r, struct error *err)
 {
     struct jsonval target = jsonval_get(spec, "target");
@@ -47,6 +65,8 @@ static int rules_check(struct jsonval spec, const struct api_restore *r, struct 
         return jsonval_error(spec, err, ERR_CORRUPT,
                              "targetTime and targetTxid exclude each other");
     }
+    if (r->mode == API_RESTORE_IN_PLACE && !r->target_time && !r->target_txid)
+        return jsonval_error(spec, err, ERR_CORRUPT, "InPlace needs targetTime or targetTxid");
     if (r->mode == API_RESTORE_TO_CLAIM && (!r->claim || !r->path))
         return jsonval_error(target, err, ERR_CORRUPT, "ToClaim needs target.claimName and .path");
     if (r->mode != API_RESTORE_TO_CLAIM && (r->claim || r->path))
@@ -76,21 +96,49 @@ static int condition_read(struct jsonval v, struct api_restore *r, struct error 
     return since ? time_parse_rfc3339(since, &r->status.finished_ns, err) : 0;
 }
 
-static int restore_parse(struct jsonval resource, struct api_restore *r, struct error *err)
+static int workloads_read(struct jsonval list, struct api_restore *r, struct error *err)
 {
-    struct jsonval spec = jsonval_get(resource, "spec");
-    struct jsonval conditions = jsonval_way(resource, "status.conditions");
+    size_t count = jsonval_count(list);
 
-    if (field_table_read(FIELD_TABLE(rows), spec, r, err) < 0 || rules_check(spec, r, err) < 0 ||
-        jsonval_u64_or(jsonval_way(resource, "status.observedGeneration"), 0,
-                       &r->status.observed_generation, err) < 0)
+    if (count > API_RESTORE_WORKLOADS_MAX)
+        return jsonval_error(list, err, ERR_LIMIT, "%zu workloads", count);
+    if (count == 0)
+        return 0;
+    r->status.workloads = mem_new(count, sizeof(*r->status.workloads), err);
+    if (!r->status.workloads)
         return -1;
-    r->has_ttl = !jsonval_is_null(jsonval_get(spec, "ttlSecondsAfterFinished"));
+    for (struct jsonval v = jsonval_first(list); jsonval_exists(v); v = jsonval_next(v)) {
+        struct api_workload *w = &r->status.workloads[r->status.workload_count++];
+        if (field_table_read(FIELD_TABLE(workload_rows), v, w, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int status_read(struct jsonval status, struct api_restore *r, struct error *err)
+{
+    struct jsonval conditions = jsonval_get(status, "conditions");
+
+    if (jsonval_is_null(status))
+        return 0;
+    if (field_table_read(FIELD_TABLE(status_rows), status, r, err) < 0 ||
+        workloads_read(jsonval_get(status, "workloads"), r, err) < 0)
+        return -1;
     for (struct jsonval v = jsonval_first(conditions); jsonval_exists(v); v = jsonval_next(v)) {
         if (condition_read(v, r, err) < 0)
             return -1;
     }
     return 0;
+}
+
+static int restore_parse(struct jsonval resource, struct api_restore *r, struct error *err)
+{
+    struct jsonval spec = jsonval_get(resource, "spec");
+
+    if (field_table_read(FIELD_TABLE(rows), spec, r, err) < 0 || rules_check(spec, r, err) < 0)
+        return -1;
+    r->has_ttl = !jsonval_is_null(jsonval_get(spec, "ttlSecondsAfterFinished"));
+    return status_read(jsonval_get(resource, "status"), r, err);
 }
 
 int api_restore_parse(struct jsonval resource, struct api_restore **out, struct error *err)
@@ -110,6 +158,10 @@ void api_restore_free(struct api_restore *restore)
     if (!restore)
         return;
     field_table_destroy(FIELD_TABLE(rows), restore);
+    field_table_destroy(FIELD_TABLE(status_rows), restore);
+    for (size_t i = 0; i < restore->status.workload_count; i++)
+        field_table_destroy(FIELD_TABLE(workload_rows), &restore->status.workloads[i]);
+    free(restore->status.workloads);
     api_meta_destroy(&restore->meta);
     free(restore);
 }

@@ -8,9 +8,21 @@
 #include "controller/api/meta.h"
 #include "controller/api/replica.h"
 
+enum {
+    API_RESTORE_WORKLOADS_MAX = 16,
+};
+
 enum api_restore_mode {
+    API_RESTORE_IN_PLACE, /* the replica itself goes back, its application is stopped meanwhile */
     API_RESTORE_TO_CLAIM, /* into a PersistentVolumeClaim */
     API_RESTORE_VERIFY,   /* restored, checked, thrown away */
+};
+
+/* What was stopped for a restore in place. */
+struct api_workload {
+    char *kind; /* "Deployment", "StatefulSet" */
+    char *name;
+    uint64_t replicas; /* as they were before */
 };
 
 struct api_restore {
@@ -33,6 +45,14 @@ struct api_restore {
         bool is_complete;     /* condition Complete is True */
         bool is_failed;       /* condition Failed is True */
         uint64_t finished_ns; /* when one of them became so; 0: not yet */
+        struct api_workload *workloads;
+        size_t workload_count;
+        char *txid;     /* what was restored; NULL: nothing yet */
+        char *tip_txid; /* what it is in the replica now (in place); NULL: nothing yet */
+        char *time;     /* the moment that was restored, RFC 3339 */
+        char *message;
+        uint64_t bytes;
+        uint64_t seconds;
     } status;
 };
 

@@ -54,19 +54,6 @@ void inject_warn(struct inject_result *out, const char *fmt, ...)
     va_end(ap);
 }
 
-void inject_soften(struct inject_result *result)
-{
-    size_t kept = result->warning_count < INJECT_WARNINGS_MAX ? result->warning_count
-                                                              : INJECT_WARNINGS_MAX - 1;
-
-    memmove(&result->warnings[1], &result->warnings[0], kept * INJECT_WARNING_BYTES);
-    (void)snprintf(result->warnings[0], INJECT_WARNING_BYTES, "%s", buf_str(&result->denial));
-    result->warning_count = kept + 1;
-    result->is_denied = false;
-    buf_clear(&result->denial);
-    buf_clear(&result->patch);
-}
-
 int inject_object(const struct inject_request *request, struct inject_result *out, const char *fmt,
                   ...)
 {
@@ -76,7 +63,7 @@ int inject_object(const struct inject_request *request, struct inject_result *ou
     va_start(ap, fmt);
     text_of(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (request->replica->enforces_single_writer && !request->only_warns)
+    if (request->replica->enforces_single_writer)
         return inject_deny(out, "%s (spec.singleWriter.enforcement: Warn lets it pass)", text);
     inject_warn(out, "%s", text);
     return 0;
@@ -213,11 +200,6 @@ static int annotations_add(const struct inject_request *request, const struct po
     if (annotation_add(patch, API_ANNOTATION_INJECTED, buf_str(&injected), err) < 0 ||
         annotation_add(patch, API_ANNOTATION_SPEC_HASH, hash, err) < 0)
         return -1;
-    /* The label stays: selectors may have it. */
-    const char *name = inject_replica_name(request->object, "Pod");
-    if (name && strcmp(name, request->replica->meta.name) != 0 &&
-        annotation_add(patch, API_ANNOTATION_RESOLVED, request->replica->meta.name, err) < 0)
-        return -1;
     return prometheus_add(request, pod, patch, err);
 }
 
@@ -304,10 +286,18 @@ static bool is_left_alone(const struct pod_view *pod)
 /* The sidecar of a resource on its way out would have no configuration. */
 static int replica_check(const struct inject_request *request, struct inject_result *result)
 {
-    if (!request->replica->meta.is_deleted)
+    const struct api_replica *r = request->replica;
+
+    if (r->status.restore.name && !r->status.restore.pods_may_run) {
+        return inject_deny(result,
+                           "SqliteReplica \"%s\" in namespace \"%s\" is being restored in place by "
+                           "SqliteRestore \"%s\": its pods may run when that is done",
+                           r->meta.name, request->namespace_name, r->status.restore.name);
+    }
+    if (!r->meta.is_deleted)
         return 0;
     return inject_deny(result, "SqliteReplica \"%s\" in namespace \"%s\" is being deleted",
-                       request->replica->meta.name, request->namespace_name);
+                       r->meta.name, request->namespace_name);
 }
 
 int inject_pod(const struct inject_request *request, struct inject_result *out, struct error *err)

@@ -21,8 +21,11 @@ static const char *const type_names[CONDITION_TYPES] = {
     [CONDITION_RETENTION_ENFORCED] = "RetentionEnforced",
     [CONDITION_RESTORE_VERIFIED] = "RestoreVerified",
     [CONDITION_AVAILABLE] = "Available",
+    [CONDITION_LOCKED] = "Locked",
+    [CONDITION_FENCED] = "Fenced",
     [CONDITION_RESTORED] = "Restored",
     [CONDITION_VERIFIED] = "Verified",
+    [CONDITION_RESUMED] = "Resumed",
     [CONDITION_COMPLETE] = "Complete",
     [CONDITION_FAILED] = "Failed",
 };

@@ -29,8 +29,11 @@ enum condition_type {
     CONDITION_RESTORE_VERIFIED,
     CONDITION_AVAILABLE, /* SqliteBucket */
     /* SqliteRestore: how far it has come, and that it is over */
+    CONDITION_LOCKED,
+    CONDITION_FENCED,
     CONDITION_RESTORED,
     CONDITION_VERIFIED,
+    CONDITION_RESUMED,
     CONDITION_COMPLETE,
     CONDITION_FAILED,
     CONDITION_TYPES,

@@ -125,12 +125,22 @@ static void values_by_prefix(const void *item, struct informer_values *values)
     }
 }
 
+static void values_by_restore(const void *item, struct informer_values *values)
+{
+    const struct api_replica *r = ((const struct replica_item *)item)->replica;
+    char key[INFORMER_KEY_BYTES];
+
+    if (r->status.restore.name)
+        informer_value(values, informer_key(r->meta.namespace_name, r->status.restore.name, key));
+}
+
 const struct informer_kind kind_replicas = {
     .resource = &kube_sqlite_replicas,
     .project = replica_project,
     .item_free = replica_item_free,
     .indexes = {[REPLICAS_BY_BUCKET] = {"bucket", values_by_bucket},
-                [REPLICAS_BY_PREFIX] = {"prefix", values_by_prefix}},
+                [REPLICAS_BY_PREFIX] = {"prefix", values_by_prefix},
+                [REPLICAS_BY_RESTORE] = {"restore", values_by_restore}},
 };
 
 /* ---- SqliteBucket ---- */
@@ -206,10 +216,19 @@ static int restore_project(struct jsonval object, void **out_item, struct error 
     return 0;
 }
 
+static void values_by_source(const void *item, struct informer_values *values)
+{
+    const struct api_restore *r = ((const struct restore_item *)item)->restore;
+    char key[INFORMER_KEY_BYTES];
+
+    informer_value(values, informer_key(r->meta.namespace_name, r->source, key));
+}
+
 const struct informer_kind kind_restores = {
     .resource = &kube_sqlite_restores,
     .project = restore_project,
     .item_free = restore_item_free,
+    .indexes = {[RESTORES_BY_SOURCE] = {"source", values_by_source}},
 };
 
 /* ---- pods ---- */
@@ -226,9 +245,6 @@ static void pod_item_free(void *item)
     free(p->replica);
     free(p->spec_hash);
     free(p->ip);
-    free(p->owner_kind);
-    free(p->owner_name);
-    free(p->owner_uid);
     free(p->trouble);
     free(p);
 }
@@ -298,18 +314,6 @@ static int pod_containers_read(struct jsonval object, struct pod_item *p, struct
                : trouble_read(status, p, err);
 }
 
-static int pod_owner_read(struct jsonval object, struct pod_item *p, struct error *err)
-{
-    struct workload_owner owner;
-
-    if (!workload_owner_read(object, &owner))
-        return 0;
-    p->owner_kind = str_dup(owner.kind, err);
-    p->owner_name = str_dup(owner.name, err);
-    p->owner_uid = str_dup(owner.uid, err);
-    return p->owner_kind && p->owner_name && p->owner_uid ? 0 : -1;
-}
-
 static int pod_read(struct jsonval object, struct pod_item *p, struct error *err)
 {
     struct jsonval meta = jsonval_get(object, "metadata");
@@ -325,21 +329,13 @@ static int pod_read(struct jsonval object, struct pod_item *p, struct error *err
         text_dup(jsonval_way(object, "status.podIP"), &p->ip, err) < 0 ||
         jsonval_str_or(jsonval_way(object, "status.phase"), "", &phase, err) < 0)
         return -1;
-    if (p->replica && !p->replica[0]) { /* the webhook has written whose it is, where it could */
-        free(TAKE(p->replica));
-        if (text_dup(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_RESOLVED),
-                     &p->replica, err) < 0)
-            return -1;
-        if (!p->replica && !(p->replica = str_dup("", err)))
-            return -1;
-    }
     if (!p->namespace_name || !p->name || !p->replica)
         return jsonval_error(meta, err, ERR_CORRUPT, "a pod without namespace, name or label");
     p->is_ending = jsonval_exists(jsonval_get(meta, "deletionTimestamp"));
     if (time_read(jsonval_get(meta, "deletionTimestamp"), &p->ends_by_ns, err) < 0)
         return -1;
     p->is_finished = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-    return pod_owner_read(object, p, err) < 0 ? -1 : pod_containers_read(object, p, err);
+    return pod_containers_read(object, p, err);
 }
 
 static int pod_project(struct jsonval object, void **out_item, struct error *err)

@@ -33,8 +33,9 @@ struct replica_item {
 extern const struct informer_kind kind_replicas;
 
 enum {
-    REPLICAS_BY_BUCKET, /* "namespace/bucket": those with a destination there */
-    REPLICAS_BY_PREFIX, /* where a database goes, as replica_store_key() says it */
+    REPLICAS_BY_BUCKET,  /* "namespace/bucket": those with a destination there */
+    REPLICAS_BY_PREFIX,  /* where a database goes, as replica_store_key() says it */
+    REPLICAS_BY_RESTORE, /* "namespace/restore": those that are locked by it (status.restore) */
 };
 
 /*
@@ -65,19 +66,20 @@ struct restore_item {
 
 extern const struct informer_kind kind_restores;
 
+enum {
+    RESTORES_BY_SOURCE, /* "namespace/replica" */
+};
+
 /* ---- pods that ask for a sidecar ---- */
 
 struct pod_item {
     char *namespace_name;
     char *name;
     char *uid;
-    char *replica;    /* value of the label, or the namespace's default; "": it names none */
-    char *spec_hash;  /* annotation walferry.dev/spec-hash; NULL: not injected */
-    char *ip;         /* NULL: none yet */
-    char *owner_kind; /* what controls it: "ReplicaSet", ...; NULL: nothing */
-    char *owner_name;
-    char *owner_uid;
-    char *trouble; /* why restore or sidecar do not run: "BackOff: ..."; NULL: they do */
+    char *replica;   /* value of the label */
+    char *spec_hash; /* annotation walferry.dev/spec-hash; NULL: not injected */
+    char *ip;        /* NULL: none yet */
+    char *trouble;   /* why restore or sidecar do not run: "BackOff: ..."; NULL: they do */
     uint64_t metrics_port;
     bool has_sidecar;
     bool is_sidecar_started;

@@ -12,18 +12,17 @@
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
- *   verify.c        the CronJob that restores for real; rollout.c: pods made anew
  *   reconcile_metrics.c  conditions and lag for Prometheus
  *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
- *   restore.c       SqliteRestore: what is to be done; restore_job.c, restore_result.c
+ *   restore.c       SqliteRestore: what is to be done; restore_job.c, restore_result.c; in place:
+ *                   restore_in_place.c (steps), restore_lock.c, restore_fence.c
  *   config_map.h    how a configuration reaches pods
  *   job_result.h    what a Job of ours found
  *   view.c          what a pass has seen, put together for judge()
  *
  * One pass over a SqliteReplica:
  *
- *     ConfigMap (if its text changed) -> CronJob -> rollout (if asked for)
- *         -> /status of every pod, in parallel -> judge -> status
+ *     ConfigMap (if its text changed) -> /status of every pod, in parallel -> judge -> status
  *
  * The status is written at most every 15 seconds, unless a condition changes its status, and not at
  * all while nothing changes: an idle resource costs the API server nothing.
@@ -39,7 +38,7 @@ extern const struct reconciler reconciler_replica;
 /* SqliteBucket: probed by a Job. */
 extern const struct reconciler reconciler_bucket;
 
-/* SqliteRestore: one restore, by a Job. */
+/* SqliteRestore: one restore, by a Job; in place with the workloads stopped around it. */
 extern const struct reconciler reconciler_restore;
 
 #endif

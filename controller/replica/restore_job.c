@@ -1,6 +1,6 @@
 /*
  * The Job of a SqliteRestore: `walferry restore` into the claim, or into an empty folder that goes
- * with the Job.
+ * with the Job; in place it is `walferry rewind`, with such a folder to work in.
  */
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +36,21 @@ static const struct api_database *database_of(const struct api_restore *r,
     return NULL;
 }
 
+int restore_job_check(const struct api_restore *r, const struct api_replica *source,
+                      struct error *err)
+{
+    if (!database_of(r, source, err))
+        return -1;
+    for (size_t i = 0; i < source->destination_count; i++) {
+        if (!r->pod_name && api_prefix_is_per_pod(source->destinations[i].prefix_template)) {
+            return error_set(err, ERR_USAGE, 0,
+                             "SqliteReplica %s has a prefix for each pod: podName says whose.",
+                             source->meta.name);
+        }
+    }
+    return 0;
+}
+
 static void on_job(void *arg, const struct kube_answer *answer)
 {
     struct restore_pass *p = arg;
@@ -61,11 +76,15 @@ static void args_make(struct inject_job *job, const struct api_restore *r,
     static const char *const integrity[] = {[API_INTEGRITY_NONE] = "none",
                                             [API_INTEGRITY_QUICK] = "quick",
                                             [API_INTEGRITY_FULL] = "full"};
+    bool is_in_place = r->mode == API_RESTORE_IN_PLACE;
 
-    arg_add(job, "restore", NULL);
+    arg_add(job, is_in_place ? "rewind" : "restore", NULL);
     arg_add(job, "-config", API_CONFIG_FOLDER "/" API_CONFIG_KEY);
     arg_add(job, "-json", NULL);
-    arg_add(job, "-o", output);
+    if (is_in_place)
+        arg_add(job, "-work-folder", INJECT_JOB_FOLDER);
+    else
+        arg_add(job, "-o", output);
     arg_add(job, "-integrity-check", integrity[r->integrity]);
     if (r->target_time)
         arg_add(job, "-timestamp", r->target_time);
@@ -119,7 +138,8 @@ int restore_job_begin(struct restore_pass *p, const struct restore_item *item,
     bool is_to_claim = r->mode == API_RESTORE_TO_CLAIM;
     char name[KUBE_NAME_BYTES_MAX + 1];
 
-    if (!db || api_replica_config_map(source->replica, &config_map, err) < 0 ||
+    if (!db || restore_job_check(r, source->replica, err) < 0 ||
+        api_replica_config_map(source->replica, &config_map, err) < 0 ||
         buf_printf(&output, err, INJECT_JOB_FOLDER "/%s", is_to_claim ? r->path : "verify.db") < 0)
         return -1;
     struct inject_job job = {

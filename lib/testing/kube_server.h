@@ -29,8 +29,10 @@ enum kube_break {
 };
 
 struct kube_faults {
-    /* The first fail_count requests whose "METHOD /path?query" contains fail_part. */
+    /* The first fail_count requests whose "METHOD /path?query" contains fail_part, after fail_skip
+     * of them. */
     unsigned fail_count;
+    unsigned fail_skip;
     const char *fail_part;
     int fail_status;          /* 0: the connection is closed instead; -1: no answer, ever */
     const char *fail_body;    /* JSON; NULL: "" */

@@ -296,6 +296,10 @@ static bool fails(struct kube_http *r, bool *out_is_open)
     (void)pthread_mutex_lock(&s->mu);
     struct kube_faults f = s->faults;
     bool is_hit = f.fail_count > 0 && f.fail_part && strstr(line, f.fail_part);
+    if (is_hit && f.fail_skip > 0) {
+        s->faults.fail_skip--;
+        is_hit = false;
+    }
     if (is_hit)
         s->faults.fail_count--;
     (void)pthread_mutex_unlock(&s->mu);

@@ -78,18 +78,18 @@ matchExpressions:
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
   verbs: [get, list, watch, create, patch, delete]
-# Whose pods a Scale or an autoscaler is about, and who makes outdated pods anew.
-- apiGroups: [apps]
-  resources: [deployments, statefulsets, replicasets]
-  verbs: [get]
-{{- if .Values.rollout.enabled }}
-- apiGroups: [apps]
-  resources: [deployments, statefulsets]
-  verbs: [patch]
-{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if .Values.restore.inPlace.enabled }}
+# A SqliteRestore in place stops the workloads that use the replica, and starts them again.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [list]
+- apiGroups: [apps]
+  resources: [deployments/scale, statefulsets/scale]
+  verbs: [patch]
+{{- end }}
 {{- end }}
 
 {{/* The authority is written by the operator (self), by cert-manager, or here from the Secret. */}}
