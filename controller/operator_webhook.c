@@ -84,9 +84,12 @@ static int webhook_begin(struct operator_webhook *w, struct error *err)
 {
     const struct operator_options *opt = w->process->opt;
 
-    if (tls_identity_new(&w->identity, err) < 0 ||
-        webhook_source_new(w->process->client, opt->loop, w->process->informers, opt->log,
-                           &w->source, err) < 0)
+    const struct webhook_source_config source = {.client = w->process->client,
+                                                 .loop = opt->loop,
+                                                 .informers = w->process->informers,
+                                                 .recorder = w->process->recorder,
+                                                 .log = opt->log};
+    if (tls_identity_new(&w->identity, err) < 0 || webhook_source_new(&source, &w->source, err) < 0)
         return -1;
     const struct webhook_config config = {
         .address = opt->address,

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "controller/replica/kinds.h"
+#include "controller/webhook/review.h"
+#include "controller/webhook_lookup.h"
 
 #define KEPT_NS (30 * NS_PER_SEC)
 
@@ -48,6 +50,8 @@ struct webhook_source_state {
     struct kube_client *client;
     struct loop *loop;
     const struct log *log;
+    struct recorder *recorder;
+    struct webhook_lookups lookups;
     struct informer *replicas;
     struct informer *buckets;
     struct informer *pods;
@@ -350,20 +354,56 @@ static const char *prefix_rival(void *ctx, const struct api_replica *replica,
     return NULL;
 }
 
+/* ---- single objects ---- */
+
+static void workload_look(void *ctx, const char *namespace_name, const char *kind, const char *name,
+                          webhook_workload_fn *done, void *arg)
+{
+    struct webhook_source_state *s = ctx;
+
+    webhook_lookup_workload(&s->lookups, namespace_name, kind, name, done, arg);
+}
+
+static void namespace_look(void *ctx, const char *namespace_name, webhook_namespace_fn *done,
+                           void *arg)
+{
+    struct webhook_source_state *s = ctx;
+
+    webhook_lookup_namespace(&s->lookups, namespace_name, done, arg);
+}
+
+/* The event is about what makes the pod: the pod itself has no uid yet, and perhaps no name. */
+static void on_skipped(void *ctx, const struct review *review, const char *replica, const char *why)
+{
+    struct webhook_source_state *s = ctx;
+    struct workload_owner owner = {.name = review->name};
+    bool is_owned = workload_owner_read(review->object, &owner);
+    const struct kube_resource *resource = is_owned ? workload_resource(owner.kind) : &kube_pods;
+    const struct recorder_object object = {.resource = resource ? resource : &kube_pods,
+                                           .namespace_name = review->namespace_name,
+                                           .name = resource ? owner.name : review->name,
+                                           .uid = resource ? owner.uid : NULL};
+
+    recorder_event(s->recorder, &object, true, "InjectionSkipped", "Inject",
+                   "No sidecar of SqliteReplica \"%s\": %s", replica, why);
+}
+
 /* ---- life ---- */
 
-int webhook_source_new(struct kube_client *client, struct loop *loop,
-                       struct informer_set *informers, const struct log *log,
+int webhook_source_new(const struct webhook_source_config *config,
                        struct webhook_source_state **out, struct error *err)
 {
     struct webhook_source_state *s = mem_new(1, sizeof(*s), err);
 
     if (!s)
         return -1;
-    s->client = client;
-    s->loop = loop;
-    s->log = log;
-    loop_timer_init(&s->refused_timer, loop, refused_tell, s);
+    struct informer_set *informers = config->informers;
+    s->client = config->client;
+    s->loop = config->loop;
+    s->log = config->log;
+    s->recorder = config->recorder;
+    s->lookups.client = config->client;
+    loop_timer_init(&s->refused_timer, s->loop, refused_tell, s);
     if (informer_set_get(informers, &kind_replicas, &s->replicas, err) < 0 ||
         informer_set_get(informers, &kind_buckets, &s->buckets, err) < 0 ||
         informer_set_get(informers, &kind_pods, &s->pods, err) < 0) {
@@ -382,6 +422,7 @@ void webhook_source_free(struct webhook_source_state *s)
         return;
     (void)error_set(&canceled, ERR_CANCELED, 0, "the webhook ends");
     loop_timer_stop(&s->refused_timer);
+    webhook_lookups_cancel(&s->lookups);
     waiters_tell(TAKE(s->refused), &canceled);
     while (s->looks) {
         struct look *l = s->looks;
@@ -401,6 +442,9 @@ struct webhook_source webhook_source_of(struct webhook_source_state *s)
         .is_synced = is_synced,
         .look = look,
         .refresh = refresh,
+        .workload_look = workload_look,
+        .namespace_look = namespace_look,
+        .on_skipped = on_skipped,
         .prefix_rival = prefix_rival,
     };
 }

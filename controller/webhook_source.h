@@ -7,6 +7,7 @@
 #define WALFERRY_CONTROLLER_WEBHOOK_SOURCE_H
 
 #include "controller/informer/informer_set.h"
+#include "controller/kube/recorder.h"
 #include "controller/webhook/webhook.h"
 
 enum {
@@ -16,9 +17,17 @@ enum {
 
 struct webhook_source_state;
 
-/* Asks the set for the informers it needs, before they are started. log is borrowed. ERR_LIMIT, ERR_NO_MEMORY. */
-MUST_USE int webhook_source_new(struct kube_client *client, struct loop *loop,
-                                struct informer_set *informers, const struct log *log,
+/* All borrowed for the life of the source. */
+struct webhook_source_config {
+    struct kube_client *client;
+    struct loop *loop;
+    struct informer_set *informers;
+    struct recorder *recorder;
+    const struct log *log;
+};
+
+/* Asks the set for the informers it needs, before they are started. ERR_LIMIT, ERR_NO_MEMORY. */
+MUST_USE int webhook_source_new(const struct webhook_source_config *config,
                                 struct webhook_source_state **out, struct error *err);
 
 /* No webhook may ask any more. NULL ok. */

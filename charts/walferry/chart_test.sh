@@ -12,7 +12,8 @@ tap_need helm python3
 chart=$root/charts/walferry
 everything=metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true
 everything=$everything,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true
-everything=$everything,networkPolicy.enabled=true,restore.inPlace.enabled=true
+everything=$everything,networkPolicy.enabled=true,rollout.enabled=true
+everything=$everything,restore.inPlace.enabled=true
 
 render() {
     helm template walferry "$chart" --namespace walferry "$@" 2>"$work/helm.err" ||
@@ -101,6 +102,21 @@ for d in yaml.safe_load_all(open(sys.argv[1])):
 END
 }
 tap_run with_a_list_of_namespaces_nothing_is_read_elsewhere narrow
+
+workloads() {
+    local enabled
+    for enabled in false true; do
+        render --set "rollout.enabled=$enabled" >"$work/rendered"
+        python3 - "$work/rendered" "$enabled" <<'END' || fail "rollout.enabled=$enabled"
+import sys
+import yaml
+verbs = {v for d in yaml.safe_load_all(open(sys.argv[1])) if d and d["kind"] == "ClusterRole"
+         for rule in d["rules"] if "deployments" in rule["resources"] for v in rule["verbs"]}
+assert verbs == ({"get", "patch"} if sys.argv[2] == "true" else {"get"}), verbs
+END
+    done
+}
+tap_run workloads_are_changed_only_where_the_chart_says_so workloads
 
 dashboards() {
     render --set metrics.dashboards.enabled=true --show-only templates/dashboards.yaml >"$work/rendered"

@@ -34,7 +34,8 @@
 #define API_VERSION    "v1alpha1"
 #define API_GROUP_PATH "/apis/walferry.dev/v1alpha1"
 
-/* The label by which a pod asks for a sidecar; its value is the name of a SqliteReplica. */
+/* The label by which a pod asks for a sidecar; its value is the name of a SqliteReplica, or empty:
+ * that of API_ANNOTATION_DEFAULT. */
 #define API_LABEL_REPLICA "walferry.dev/replica"
 
 /* Read from pods. */
@@ -43,9 +44,15 @@
 #define API_ANNOTATION_TARGET_TIME "walferry.dev/restore-target-time" /* RFC 3339 */
 #define API_ANNOTATION_LOG_LEVEL   "walferry.dev/sidecar-log-level"
 
+/* Read from namespaces. */
+#define API_ANNOTATION_DEFAULT     "walferry.dev/default-replica" /* for labels without a name */
+#define API_ANNOTATION_ENFORCEMENT "walferry.dev/enforcement"     /* "Warn": nothing is denied */
+
 /* Written to pods. */
-#define API_ANNOTATION_INJECTED  "walferry.dev/injected"  /* JSON: version, hash, containers */
-#define API_ANNOTATION_SPEC_HASH "walferry.dev/spec-hash" /* inject_spec_hash() */
+#define API_ANNOTATION_INJECTED "walferry.dev/injected" /* JSON: version, hash, containers */
+#define API_ANNOTATION_SPEC_HASH                                                                   \
+    "walferry.dev/spec-hash" /* inject_spec_hash(); also to templates */
+#define API_ANNOTATION_RESOLVED "walferry.dev/resolved-replica" /* whose, if the label is empty */
 
 /* Names of what is injected. */
 #define API_CONTAINER_RESTORE "walferry-restore"

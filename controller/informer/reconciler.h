@@ -26,6 +26,8 @@ struct reconcile_context {
     const char *sidecar_image;  /* what sidecars and Jobs of ours run; NULL: not said */
     const char *pull_policy;    /* of it; NULL: Kubernetes decides */
     bool allow_host_path;       /* databases on hostPath volumes are injected */
+    uint64_t interval_ns;       /* between looks at a resource that goes on; 0: the reconciler's own
+                                   value. For tests */
 };
 
 struct reconciler {

@@ -54,6 +54,19 @@ void inject_warn(struct inject_result *out, const char *fmt, ...)
     va_end(ap);
 }
 
+void inject_soften(struct inject_result *result)
+{
+    size_t kept = result->warning_count < INJECT_WARNINGS_MAX ? result->warning_count
+                                                              : INJECT_WARNINGS_MAX - 1;
+
+    memmove(&result->warnings[1], &result->warnings[0], kept * INJECT_WARNING_BYTES);
+    (void)snprintf(result->warnings[0], INJECT_WARNING_BYTES, "%s", buf_str(&result->denial));
+    result->warning_count = kept + 1;
+    result->is_denied = false;
+    buf_clear(&result->denial);
+    buf_clear(&result->patch);
+}
+
 int inject_object(const struct inject_request *request, struct inject_result *out, const char *fmt,
                   ...)
 {
@@ -63,7 +76,7 @@ int inject_object(const struct inject_request *request, struct inject_result *ou
     va_start(ap, fmt);
     text_of(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (request->replica->enforces_single_writer)
+    if (request->replica->enforces_single_writer && !request->only_warns)
         return inject_deny(out, "%s (spec.singleWriter.enforcement: Warn lets it pass)", text);
     inject_warn(out, "%s", text);
     return 0;
@@ -199,6 +212,11 @@ static int annotations_add(const struct inject_request *request, const struct po
         return -1;
     if (annotation_add(patch, API_ANNOTATION_INJECTED, buf_str(&injected), err) < 0 ||
         annotation_add(patch, API_ANNOTATION_SPEC_HASH, hash, err) < 0)
+        return -1;
+    /* The label stays: selectors may have it. */
+    const char *name = inject_replica_name(request->object, "Pod");
+    if (name && strcmp(name, request->replica->meta.name) != 0 &&
+        annotation_add(patch, API_ANNOTATION_RESOLVED, request->replica->meta.name, err) < 0)
         return -1;
     return prometheus_add(request, pod, patch, err);
 }

@@ -67,6 +67,7 @@ struct inject_request {
     const struct inject_peer *peers; /* other pods of the resource; NULL: not known */
     size_t peer_count;
     const struct inject_options *options;
+    bool only_warns; /* as enforcement: Warn of the resource, whatever it says */
 };
 
 /* INJECT_RESULT_INIT, filled by one call, destroyed by inject_result_destroy(). */
@@ -85,6 +86,9 @@ void inject_result_destroy(struct inject_result *result);
 
 /* Denies: Kubernetes shows the text to whoever created the object. Returns 1. */
 int inject_deny(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Makes a warning of a denial, the first one: the object passes, and a pod stays as it is. */
+void inject_soften(struct inject_result *result);
 
 /* Warns; more than INJECT_WARNINGS_MAX are left out. */
 void inject_warn(struct inject_result *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -116,7 +120,7 @@ MUST_USE int inject_scale(const struct inject_request *request, const char *targ
 
 /*
  * The name of the SqliteReplica that the pods of this object ask for, by the label in its metadata
- * (a pod) or in its pod template; NULL: none. Borrowed from the object.
+ * (a pod) or in its pod template; NULL: none; "": the namespace's default. Borrowed from the object.
  */
 const char *inject_replica_name(struct jsonval object, const char *kind);
 

@@ -43,7 +43,7 @@ const char *inject_replica_name(struct jsonval object, const char *kind)
 
     if (jsonval_str_or(label, NULL, &name, &ignored) < 0)
         return NULL;
-    return name && name[0] ? name : NULL;
+    return name;
 }
 
 /* ---- rules ---- */

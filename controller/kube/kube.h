@@ -9,6 +9,7 @@
  *   client.h       one request: get, list, create, update, apply, patch, delete
  *   splitter.h     streams cut into JSON documents: events of a watch, items of a list
  *   watch.h        what a collection holds, followed for ever
+ *   workload.h     what makes pods: kinds by name, owners
  *   lease.h        leader election
  *   recorder.h     events for `kubectl describe`
  *
@@ -31,5 +32,6 @@
 #include "controller/kube/splitter.h"
 #include "controller/kube/status.h"
 #include "controller/kube/watch.h"
+#include "controller/kube/workload.h"
 
 #endif

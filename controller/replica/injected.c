@@ -6,10 +6,10 @@
 
 #include "controller/replica/judge.h"
 
-static bool is_current(const struct replica_view *view, const struct pod_item *pod)
+bool judge_is_outdated(const struct pod_item *pod, const char *spec_hash)
 {
-    return pod->has_sidecar && view->spec_hash && pod->spec_hash &&
-           strcmp(pod->spec_hash, view->spec_hash) == 0;
+    return pod->has_sidecar &&
+           (!spec_hash || !pod->spec_hash || strcmp(pod->spec_hash, spec_hash) != 0);
 }
 
 void judge_injected(const struct replica_view *view, struct replica_outcome *out)
@@ -25,7 +25,7 @@ void judge_injected(const struct replica_view *view, struct replica_outcome *out
         out->injected_pods += pod->has_sidecar;
         if (!pod->has_sidecar) {
             bare = pod;
-        } else if (!is_current(view, pod)) {
+        } else if (judge_is_outdated(pod, view->spec_hash)) {
             outdated = pod;
             outdated_count++;
         }
@@ -41,9 +41,9 @@ void judge_injected(const struct replica_view *view, struct replica_outcome *out
                       bare->name);
     } else if (outdated) {
         condition_put(set, CONDITION_INJECTED, CONDITION_FALSE, "PodsOutdated",
-                      "%zu of %zu pods, %s among them, were injected by an earlier spec: they wait "
-                      "for a rollout.",
-                      outdated_count, view->pod_total, outdated->name);
+                      "%zu of %zu pods, %s among them, were injected by an earlier spec: %s",
+                      outdated_count, view->pod_total, outdated->name,
+                      view->rollout ? view->rollout : "they wait for a rollout.");
     } else {
         condition_put(set, CONDITION_INJECTED, CONDITION_TRUE, "Injected",
                       "All pods have the sidecar.");

@@ -40,6 +40,7 @@ struct replica_view {
     const char *prefix_rival; /* "namespace/name" that writes to the same prefix; NULL: none */
     struct verification verified;
     bool is_verification_running;
+    const char *rollout; /* what rollout: Auto did for outdated pods; NULL: nobody asked for it */
     uint64_t verification_due_ns; /* when the schedule asked for one last; 0: never */
     uint64_t now_ns;
 };
@@ -80,6 +81,8 @@ void judge_injected(const struct replica_view *view, struct replica_outcome *out
 void judge_replicating(const struct replica_view *view, struct replica_outcome *out);
 /* SingleWriter; reads the rows, so it comes after judge_replicating(). */
 void judge_single_writer(const struct replica_view *view, struct replica_outcome *out);
+/* Whether a pod was injected by another spec than the view's. */
+bool judge_is_outdated(const struct pod_item *pod, const char *spec_hash);
 /* RestoreVerified; absent when nobody asked for verification. */
 void judge_verified(const struct replica_view *view, struct replica_outcome *out);
 

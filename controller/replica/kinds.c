@@ -245,6 +245,9 @@ static void pod_item_free(void *item)
     free(p->replica);
     free(p->spec_hash);
     free(p->ip);
+    free(p->owner_kind);
+    free(p->owner_name);
+    free(p->owner_uid);
     free(p->trouble);
     free(p);
 }
@@ -314,6 +317,18 @@ static int pod_containers_read(struct jsonval object, struct pod_item *p, struct
                : trouble_read(status, p, err);
 }
 
+static int pod_owner_read(struct jsonval object, struct pod_item *p, struct error *err)
+{
+    struct workload_owner owner;
+
+    if (!workload_owner_read(object, &owner))
+        return 0;
+    p->owner_kind = str_dup(owner.kind, err);
+    p->owner_name = str_dup(owner.name, err);
+    p->owner_uid = str_dup(owner.uid, err);
+    return p->owner_kind && p->owner_name && p->owner_uid ? 0 : -1;
+}
+
 static int pod_read(struct jsonval object, struct pod_item *p, struct error *err)
 {
     struct jsonval meta = jsonval_get(object, "metadata");
@@ -329,13 +344,21 @@ static int pod_read(struct jsonval object, struct pod_item *p, struct error *err
         text_dup(jsonval_way(object, "status.podIP"), &p->ip, err) < 0 ||
         jsonval_str_or(jsonval_way(object, "status.phase"), "", &phase, err) < 0)
         return -1;
+    if (p->replica && !p->replica[0]) { /* the webhook has written whose it is, where it could */
+        free(TAKE(p->replica));
+        if (text_dup(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_RESOLVED),
+                     &p->replica, err) < 0)
+            return -1;
+        if (!p->replica && !(p->replica = str_dup("", err)))
+            return -1;
+    }
     if (!p->namespace_name || !p->name || !p->replica)
         return jsonval_error(meta, err, ERR_CORRUPT, "a pod without namespace, name or label");
     p->is_ending = jsonval_exists(jsonval_get(meta, "deletionTimestamp"));
     if (time_read(jsonval_get(meta, "deletionTimestamp"), &p->ends_by_ns, err) < 0)
         return -1;
     p->is_finished = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-    return pod_containers_read(object, p, err);
+    return pod_owner_read(object, p, err) < 0 ? -1 : pod_containers_read(object, p, err);
 }
 
 static int pod_project(struct jsonval object, void **out_item, struct error *err)

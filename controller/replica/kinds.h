@@ -76,10 +76,13 @@ struct pod_item {
     char *namespace_name;
     char *name;
     char *uid;
-    char *replica;   /* value of the label */
-    char *spec_hash; /* annotation walferry.dev/spec-hash; NULL: not injected */
-    char *ip;        /* NULL: none yet */
-    char *trouble;   /* why restore or sidecar do not run: "BackOff: ..."; NULL: they do */
+    char *replica;    /* value of the label, or the namespace's default; "": it names none */
+    char *spec_hash;  /* annotation walferry.dev/spec-hash; NULL: not injected */
+    char *ip;         /* NULL: none yet */
+    char *owner_kind; /* what controls it: "ReplicaSet", ...; NULL: nothing */
+    char *owner_name;
+    char *owner_uid;
+    char *trouble; /* why restore or sidecar do not run: "BackOff: ..."; NULL: they do */
     uint64_t metrics_port;
     bool has_sidecar;
     bool is_sidecar_started;

@@ -3,8 +3,9 @@
  *
  *   1. config   the ConfigMap that the sidecars read, if its text is another than last time
  *   2. verify   the CronJob that restores for real, and what its last Job found (verify.c)
- *   3. scrape   /status of every pod that has a running sidecar, in parallel
- *   4. status   judge what was seen, record events, apply the status if it says something new
+ *   3. rollout  of pods that an earlier spec has injected, where the resource asks (rollout.c)
+ *   4. scrape   /status of every pod that has a running sidecar, in parallel
+ *   5. status   judge what was seen, record events, apply the status if it says something new
  *
  * Nothing borrowed from a cache survives a turn of the loop: each step looks again, and pods are
  * recognised by their uid. A resource that is gone ends its pass at the next step.
@@ -22,7 +23,8 @@ static void pass_end(struct pass *p, enum queue_outcome outcome)
 {
     for (size_t i = 0; i < p->sight_count; i++)
         free(p->sights[i].seen);
-    queue_finish(p->r->queue, p->key, outcome, RECONCILE_INTERVAL_S * NS_PER_SEC);
+    rollout_free(p->rollout);
+    queue_finish(p->r->queue, p->key, outcome, reconcile_interval_ns(p->r));
     free(p->key);
     free(p);
 }
@@ -140,7 +142,12 @@ void pass_begin(struct reconcile *r, const char *key)
         verify_begin(p);
 }
 
-/* ---- 3. scrape ---- */
+void pass_after_verify(struct pass *p)
+{
+    rollout_begin(p);
+}
+
+/* ---- 4. scrape ---- */
 
 static void on_scrape(void *arg, struct observed *observed, const struct error *err)
 {
@@ -171,7 +178,7 @@ static void pod_scrape(void *arg, const char *key UNUSED, const void *item)
         p->pending_count++;
 }
 
-void pass_after_verify(struct pass *p)
+void pass_after_rollout(struct pass *p)
 {
     if (!pass_item(p))
         return;
@@ -180,7 +187,7 @@ void pass_after_verify(struct pass *p)
         status_begin(p);
 }
 
-/* ---- 4. status ---- */
+/* ---- 5. status ---- */
 
 static void on_status(void *arg, const struct kube_answer *answer)
 {
@@ -215,7 +222,7 @@ static bool status_is_due(const struct pass *p, const struct memory *m, bool has
     if (p->crc == m->status_crc)
         return false;
     return has_flipped || m->status_written_ns == 0 ||
-           now_ns - m->status_written_ns >= RECONCILE_INTERVAL_S * NS_PER_SEC;
+           now_ns - m->status_written_ns >= reconcile_interval_ns(p->r);
 }
 
 static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_way,

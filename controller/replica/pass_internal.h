@@ -26,6 +26,7 @@ struct pass {
     struct verification verified;      /* how the last one ended; as in the cache, or newer */
     uint64_t job_created_ns, job_finished_ns; /* of the Job whose result is being read */
     bool has_job_failed;
+    struct rollout *rollout; /* under way, and what it came to; NULL: nobody asked for one */
     struct sight sights[JUDGE_PODS_MAX];
     size_t sight_count;
     size_t pending_count; /* scrapes under way */
@@ -48,6 +49,17 @@ struct writing {
  */
 void verify_begin(struct pass *p);
 void pass_after_verify(struct pass *p);
+
+/*
+ * Step 3 of a pass: rollout: Auto, for pods that an earlier spec has injected. Leads to
+ * pass_after_rollout(). rollout.c
+ */
+void rollout_begin(struct pass *p);
+void pass_after_rollout(struct pass *p);
+
+/* What it came to, a sentence for the condition Injected; NULL: nobody asked for it. */
+const char *rollout_text(const struct rollout *r);
+void rollout_free(struct rollout *r);
 
 /* Logs, and ends the pass to be tried again. */
 void pass_fail(struct pass *p, const char *what, const struct error *err);

@@ -15,6 +15,11 @@ struct inject_options reconcile_inject_options(const struct reconcile_context *c
                                    .allow_host_path = context->allow_host_path};
 }
 
+uint64_t reconcile_interval_ns(const struct reconcile *r)
+{
+    return r->context.interval_ns ? r->context.interval_ns : RECONCILE_INTERVAL_S * NS_PER_SEC;
+}
+
 /* ---- memory ---- */
 
 static int memory_compare(const void *a, const void *b)
@@ -27,6 +32,7 @@ static void memory_free(void *memory)
     struct memory *m = memory;
 
     free(m->key);
+    free(m->rollout_text);
     free(m);
 }
 
@@ -136,6 +142,19 @@ size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *re
             out[count++] = item;
     }
     return count;
+}
+
+int reconcile_spec_hash(const struct reconcile *r, const struct api_replica *replica,
+                        char out[static INJECT_HASH_BYTES], struct error *err)
+{
+    const struct inject_options options = reconcile_inject_options(&r->context);
+    const struct bucket_item *found[BUCKETS_MAX];
+    const struct api_bucket *buckets[BUCKETS_MAX];
+    size_t count = reconcile_buckets(r, replica, found);
+
+    for (size_t i = 0; i < count; i++)
+        buckets[i] = found[i]->bucket;
+    return inject_spec_hash(replica, buckets, count, &options, out, err);
 }
 
 /* ---- life ---- */

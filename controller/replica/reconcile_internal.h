@@ -24,6 +24,9 @@ struct memory {
     uint64_t cron_crc; /* of the CronJob; 0: none was written */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
+    uint64_t rollout_crc;       /* of hash and owners that a rollout was begun for; 0: none */
+    uint64_t rollout_due_ns;    /* monotonic: when it is looked at again */
+    char *rollout_text;         /* what it came to; NULL: nothing */
     bool has_lag;
     uint64_t lag_seconds; /* as judged last */
     struct {
@@ -49,6 +52,9 @@ struct reconcile {
 /* What injection is told, as the webhook has it: so both make the same hash of a spec. */
 struct inject_options reconcile_inject_options(const struct reconcile_context *context);
 
+/* RECONCILE_INTERVAL_S, or what a test wants. */
+uint64_t reconcile_interval_ns(const struct reconcile *r);
+
 /* The memory of a key, made when there is none. NULL: ERR_NO_MEMORY. */
 struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err);
 void reconcile_forget(struct reconcile *r, const char *key);
@@ -64,6 +70,13 @@ void pass_begin(struct reconcile *r, const char *key);
  */
 size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
                          const struct bucket_item *out[static BUCKETS_MAX]);
+
+/*
+ * The hash that pods of the resource should carry. ERR_NOT_FOUND: a SqliteBucket is missing;
+ * ERR_LIMIT, ERR_NO_MEMORY.
+ */
+MUST_USE int reconcile_spec_hash(const struct reconcile *r, const struct api_replica *replica,
+                                 char out[static INJECT_HASH_BYTES], struct error *err);
 
 /* ---- verify.c ---- */
 

@@ -92,7 +92,6 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
                struct error *err)
 {
     struct view_builder builder = {.pass = p, .view = &w->view};
-    const struct inject_options options = reconcile_inject_options(&p->r->context);
 
     w->view.item = item;
     w->view.now_ns = env_wall_ns(loop_env(p->r->context.loop));
@@ -102,10 +101,10 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
     buckets_view(&w->view, w->found, w->bucket_count);
     informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_view_add, &builder);
     verification_view(p, &item->replica->meta, &w->view);
+    w->view.rollout = rollout_text(p->rollout);
     if (p->config_err.code != ERR_NONE)
         w->view.config_error = p->config_err.text;
-    else if (inject_spec_hash(item->replica, w->buckets, w->bucket_count, &options, w->spec_hash,
-                              err) == 0)
+    else if (reconcile_spec_hash(p->r, item->replica, w->spec_hash, err) == 0)
         w->view.spec_hash = w->spec_hash;
     else
         return -1;

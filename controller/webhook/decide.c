@@ -63,18 +63,15 @@ static const char *target_of(const struct review *r, const char **out_kind)
     return *out_kind ? r->name : NULL;
 }
 
-static const char *name_of_target(const struct review *r, const struct webhook_source *source)
+const char *decide_target(const struct review *review, enum decide_path path, const char **out_kind)
 {
-    const char *kind = NULL;
-    const char *target = target_of(r, &kind);
+    bool is_write = review->operation == REVIEW_CREATE || review->operation == REVIEW_UPDATE;
+    bool names_one = is_scale(review) || is_autoscaler(review);
 
-    if (!target || !source->workload_replica)
-        return NULL;
-    return source->workload_replica(source->ctx, r->namespace_name, kind, target);
+    return path == DECIDE_VALIDATE && is_write && names_one ? target_of(review, out_kind) : NULL;
 }
 
-const char *decide_replica_name(const struct review *review, enum decide_path path,
-                                const struct webhook_source *source)
+const char *decide_replica_name(const struct review *review, enum decide_path path)
 {
     bool is_write = review->operation == REVIEW_CREATE || review->operation == REVIEW_UPDATE;
 
@@ -83,10 +80,8 @@ const char *decide_replica_name(const struct review *review, enum decide_path pa
                           review->operation == REVIEW_CREATE;
         return is_new_pod ? inject_replica_name(review->object, "Pod") : NULL;
     }
-    if (!is_write)
+    if (!is_write || is_scale(review) || is_autoscaler(review))
         return NULL;
-    if (is_scale(review) || is_autoscaler(review))
-        return name_of_target(review, source);
     if (review->subresource[0] || strcmp(review->kind, "SqliteReplica") == 0)
         return NULL;
     return inject_replica_name(review->object, review->kind);
@@ -151,11 +146,8 @@ static int decide_workload(const struct inject_request *request, const struct re
 {
     if (inject_workload(request, result, err) < 0)
         return -1;
-    if (result->is_denied && was_denied_before(request, r)) {
-        inject_warn(result, "%.200s", buf_str(&result->denial));
-        buf_clear(&result->denial);
-        result->is_denied = false;
-    }
+    if (result->is_denied && was_denied_before(request, r))
+        inject_soften(result);
     return 0;
 }
 
@@ -187,6 +179,33 @@ static int decide_resource(const struct review *r, const struct webhook_source *
     return 0;
 }
 
+/* The number of pods that a Scale or an autoscaler allows. */
+static uint64_t count_of(struct jsonval object)
+{
+    struct error ignored = ERROR_INIT;
+    uint64_t count = 0;
+    struct jsonval v = jsonval_way(object, "spec.replicas");
+
+    if (jsonval_is_null(v))
+        v = jsonval_way(object, "spec.maxReplicas");
+    return jsonval_u64_or(v, 0, &count, &ignored) == 0 ? count : 0;
+}
+
+/* Fewer pods than there were are a way out, whoever asks for them. */
+static int decide_scale(const struct inject_request *request, const struct review *r,
+                        struct inject_result *result, struct error *err)
+{
+    const char *kind = NULL;
+    const char *target = target_of(r, &kind);
+
+    if (inject_scale(request, kind, target, result, err) < 0)
+        return -1;
+    if (result->is_denied && r->operation == REVIEW_UPDATE &&
+        count_of(r->old_object) >= count_of(r->object))
+        inject_soften(result);
+    return 0;
+}
+
 int decide(const struct decide_case *c, struct inject_result *result, struct error *err)
 {
     const struct review *r = c->review;
@@ -207,13 +226,11 @@ int decide(const struct decide_case *c, struct inject_result *result, struct err
                                            .bucket_count = c->subject->bucket_count,
                                            .peers = c->subject->peers,
                                            .peer_count = c->subject->peer_count,
-                                           .options = c->options};
+                                           .options = c->options,
+                                           .only_warns = c->only_warns};
     if (c->path == DECIDE_MUTATE)
         return inject_pod(&request, result, err);
-    if (is_scale(r) || is_autoscaler(r)) {
-        const char *kind = NULL;
-        const char *target = target_of(r, &kind);
-        return inject_scale(&request, kind, target, result, err);
-    }
+    if (is_scale(r) || is_autoscaler(r))
+        return decide_scale(&request, r, result, err);
     return decide_workload(&request, r, result, err);
 }

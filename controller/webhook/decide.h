@@ -1,6 +1,6 @@
 /*
- * What to answer to a review, given what is known about the SqliteReplica. Pure, but for the two
- * questions of struct webhook_source that name a workload's resource and a prefix's rival.
+ * What to answer to a review, given what is known about the SqliteReplica. Pure, but for the
+ * question of struct webhook_source that names a prefix's rival.
  */
 #ifndef WALFERRY_CONTROLLER_WEBHOOK_DECIDE_H
 #define WALFERRY_CONTROLLER_WEBHOOK_DECIDE_H
@@ -11,14 +11,23 @@
 enum decide_path {
     DECIDE_MUTATE,
     DECIDE_VALIDATE,
+    DECIDE_PATHS,
 };
 
 /*
- * The SqliteReplica that has to be known before this review can be answered; NULL: none, it is
- * allowed as it is (or decides about itself). Borrowed from the review or the source.
+ * The workload whose pods' label counts, for a review that names only that one (Scale,
+ * HorizontalPodAutoscaler): its name, and its kind. NULL: the review is not of this sort. Borrowed
+ * from the review.
  */
-const char *decide_replica_name(const struct review *review, enum decide_path path,
-                                const struct webhook_source *source);
+const char *decide_target(const struct review *review, enum decide_path path,
+                          const char **out_kind);
+
+/*
+ * The SqliteReplica that has to be known before this review can be answered; NULL: none, it is
+ * allowed as it is (or decides about itself); "": the namespace's default. Of a review with a
+ * decide_target() that has to be asked. Borrowed from the review.
+ */
+const char *decide_replica_name(const struct review *review, enum decide_path path);
 
 /* Whether what the cache knows is enough, or one uncached look is due. */
 bool decide_knows_enough(const struct webhook_subject *subject);
@@ -27,10 +36,11 @@ bool decide_knows_enough(const struct webhook_subject *subject);
 struct decide_case {
     const struct review *review;
     enum decide_path path;
-    const char *name;                      /* what decide_replica_name() answered, NULL included */
+    const char *name;                      /* of the resource, as above; never "" */
     const struct webhook_subject *subject; /* not looked at without a name */
     const struct webhook_source *source;
     const struct inject_options *options;
+    bool only_warns; /* the namespace asks for it */
 };
 
 /*

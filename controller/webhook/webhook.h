@@ -3,6 +3,7 @@
  *
  *   webhook.h    this file: the server, and what it asks the informer
  *   review.h     AdmissionReview v1 in and out
+ *   admission.c  a request from its arrival to its answer, and what it waits for
  *   decide.c     a request and what is known about its SqliteReplica -> allowed, denied, patched
  *   authority.h  the operator's own certificates: what is due next, and the Secret that holds them
  *   files.h      certificates that somebody else keeps in files (cert-manager, your own Secret)
@@ -19,6 +20,11 @@
  * there, one uncached look follows, because kubectl apply of a SqliteReplica and its Deployment in
  * one go is faster than any watch; after that the pod is denied. Pods without the label are never
  * looked at, whatever state the operator is in.
+ *
+ * A label without a name asks for the default of the namespace (annotation
+ * walferry.dev/default-replica). A namespace may want warnings instead of denials (annotation
+ * walferry.dev/enforcement: Warn): what would make two writers is then injected with a warning, and
+ * what cannot be injected passes as it is. Namespaces are looked at only for these two, uncached.
  *
  * Threads: all on the loop thread.
  */
@@ -49,6 +55,21 @@ struct webhook_subject {
 /* Called once, on the loop, never inside refresh(). err->code ERR_NONE: the cache is up to date. */
 typedef void webhook_refreshed_fn(void *arg, const struct error *err);
 
+/* What the annotations of a namespace ask for. */
+struct webhook_namespace {
+    bool only_warns;           /* walferry.dev/enforcement: Warn */
+    char default_replica[254]; /* walferry.dev/default-replica; "" : none */
+};
+
+/* As webhook_refreshed_fn; wish is valid during the call, and empty where err is set. */
+typedef void webhook_namespace_fn(void *arg, const struct webhook_namespace *wish,
+                                  const struct error *err);
+
+/* Likewise; replica as of inject_replica_name(), also NULL for a workload that is not there. */
+typedef void webhook_workload_fn(void *arg, const char *replica, const struct error *err);
+
+struct review;
+
 /* What the webhook asks; functions that are NULL know nothing. */
 struct webhook_source {
     void *ctx;
@@ -65,11 +86,20 @@ struct webhook_source {
                     webhook_refreshed_fn *done, void *arg);
 
     /*
-     * The SqliteReplica that the pods of a workload ask for, for objects that name only the workload
-     * (Scale, HorizontalPodAutoscaler). NULL: none, or not known. Borrowed as a subject.
+     * Reads which SqliteReplica the pods of a workload ask for, for objects that name only the
+     * workload (Scale, HorizontalPodAutoscaler). A kind that is not known is as one that is not
+     * there.
      */
-    const char *(*workload_replica)(void *ctx, const char *namespace_name, const char *kind,
-                                    const char *name);
+    void (*workload_look)(void *ctx, const char *namespace_name, const char *kind, const char *name,
+                          webhook_workload_fn *done, void *arg);
+
+    /* Reads a namespace's annotations. */
+    void (*namespace_look)(void *ctx, const char *namespace_name, webhook_namespace_fn *done,
+                           void *arg);
+
+    /* A pod that should have been injected was let pass, because the namespace wants no denials. */
+    void (*on_skipped)(void *ctx, const struct review *review, const char *replica,
+                       const char *why);
 
     /*
      * Another SqliteReplica that leads to a prefix of this one: its name, and the prefix in

@@ -50,6 +50,12 @@ struct fixture {
     const char *rival;
     enum refresh_way way;
     unsigned refresh_count;
+    const char *workload_label; /* of Deployment web */
+    bool workload_fails;
+    struct webhook_namespace wish;
+    bool namespace_fails;
+    unsigned namespace_count;
+    char skipped[512];
     webhook_refreshed_fn *refreshed;
     void *refreshed_arg;
     struct loop_timer refresh_timer;
@@ -97,10 +103,38 @@ static void source_refresh(void *ctx, const char *namespace_name UNUSED, const c
         loop_timer_start(&f->refresh_timer, NS_PER_MS);
 }
 
-static const char *source_workload_replica(void *ctx UNUSED, const char *namespace_name UNUSED,
-                                           const char *kind, const char *name)
+static void source_workload_look(void *ctx, const char *namespace_name, const char *kind,
+                                 const char *name, webhook_workload_fn *done, void *arg)
 {
-    return strcmp(kind, "Deployment") == 0 && strcmp(name, "web") == 0 ? "app" : NULL;
+    struct fixture *f = ctx;
+    struct error err = ERROR_INIT;
+
+    assert_string_equal(namespace_name, "prod");
+    if (f->workload_fails)
+        (void)error_set(&err, ERR_UNAVAILABLE, 0, "GET deployments: connection refused");
+    bool is_there = strcmp(kind, "Deployment") == 0 && strcmp(name, "web") == 0;
+    done(arg, is_there ? f->workload_label : NULL, &err);
+}
+
+static void source_namespace_look(void *ctx, const char *namespace_name, webhook_namespace_fn *done,
+                                  void *arg)
+{
+    struct fixture *f = ctx;
+    struct error err = ERROR_INIT;
+
+    assert_string_equal(namespace_name, "prod");
+    f->namespace_count++;
+    if (f->namespace_fails)
+        (void)error_set(&err, ERR_UNAVAILABLE, 0, "GET namespaces: connection refused");
+    done(arg, &f->wish, &err);
+}
+
+static void source_on_skipped(void *ctx, const struct review *review UNUSED, const char *replica,
+                              const char *why)
+{
+    struct fixture *f = ctx;
+
+    (void)snprintf(f->skipped, sizeof(f->skipped), "%s: %s", replica, why);
 }
 
 static const char *source_rival(void *ctx, const struct api_replica *replica UNUSED,
@@ -148,7 +182,7 @@ static void fixture_make(struct fixture *f)
 {
     struct error err = ERROR_INIT;
 
-    *f = (struct fixture){.is_synced = true, .is_cached = true};
+    *f = (struct fixture){.is_synced = true, .is_cached = true, .workload_label = "app"};
     f->log = (struct log){.env = env_real(), .fd = 2, .level = LOG_LEVEL_ERROR};
     test_folder_make(f->folder);
     identity_make(f);
@@ -163,7 +197,9 @@ static void fixture_make(struct fixture *f)
                    .is_synced = source_is_synced,
                    .look = source_look,
                    .refresh = source_refresh,
-                   .workload_replica = source_workload_replica,
+                   .workload_look = source_workload_look,
+                   .namespace_look = source_namespace_look,
+                   .on_skipped = source_on_skipped,
                    .prefix_rival = source_rival},
         .log = &f->log,
     };
@@ -350,7 +386,7 @@ static void test_a_pod_whose_resource_is_missing_is_denied_with_a_way_out(void *
            "remove the label");
     f.way = REFRESH_FAILS;
     denied(&f, "/mutate", "Pod", CREATE(POD(LABEL)),
-           "SqliteReplica \"app\" could not be looked up: GET sqlitereplicas: connection refused");
+           "whether SqliteReplica \"app\" exists: GET sqlitereplicas: connection refused");
     f.problem = "spec.databases: it is missing";
     denied(&f, "/mutate", "Pod", CREATE(POD(LABEL)), "\"prod\": spec.databases: it is missing");
     assert_int_equal(f.refresh_count, 2);
@@ -401,6 +437,10 @@ static void test_workloads_are_judged_where_they_are_written(void **state UNUSED
 
 static void test_scales_and_autoscalers_are_those_of_their_workload(void **state UNUSED)
 {
+#define SCALE(replicas)                                                                            \
+    "\"operation\":\"UPDATE\",\"name\":\"web\",\"subResource\":\"scale\",\"resource\":{"           \
+    "\"resource\":\"deployments\"},\"object\":{\"spec\":{\"replicas\":" replicas                   \
+    "}},\"oldObject\":{\"spec\":{\"replicas\":1}}"
     struct fixture f;
     fixture_make(&f);
 
@@ -416,6 +456,60 @@ static void test_scales_and_autoscalers_are_those_of_their_workload(void **state
            CREATE("{\"spec\":{\"scaleTargetRef\":{\"kind\":\"Deployment\",\"name\":\"web\"},"
                   "\"maxReplicas\":4}}"),
            "4 pods of this Deployment");
+    /* Fewer than there were: a way out. */
+    allowed(&f, "/validate", "Scale",
+            "\"operation\":\"UPDATE\",\"name\":\"web\",\"subResource\":\"scale\",\"resource\":{"
+            "\"resource\":\"deployments\"},\"object\":{\"spec\":{\"replicas\":2}},"
+            "\"oldObject\":{\"spec\":{\"replicas\":3}}",
+            "2 pods of this Deployment");
+    f.workload_label = NULL;
+    allowed(&f, "/validate", "Scale", SCALE("3"), "");
+    f.workload_fails = true;
+    allowed(&f, "/validate", "Scale", SCALE("3"), "whose pods Deployment \"web\" has");
+    fixture_drop(&f);
+}
+
+static void test_a_label_without_a_name_is_the_default_of_the_namespace(void **state UNUSED)
+{
+#define NAMELESS "\"walferry.dev/replica\":\"\""
+    struct fixture f;
+    fixture_make(&f);
+
+    denied(&f, "/mutate", "Pod", CREATE(POD(NAMELESS)),
+           "namespace \"prod\" has no annotation walferry.dev/default-replica");
+    allowed(&f, "/validate", "Deployment",
+            CREATE("{\"spec\":{\"template\":{\"metadata\":{\"labels\":{" NAMELESS "}}}}}"),
+            "has no annotation");
+    (void)snprintf(f.wish.default_replica, sizeof(f.wish.default_replica), "app");
+    patched(&f, CREATE(POD(NAMELESS)), POD(NAMELESS));
+    f.workload_label = "";
+    denied(&f, "/validate", "Scale", SCALE("3"), "3 pods of this Deployment");
+    assert_int_equal(f.namespace_count, 4);
+    f.namespace_fails = true;
+    denied(&f, "/mutate", "Pod", CREATE(POD(NAMELESS)),
+           "what the annotations of namespace \"prod\" say: GET namespaces: connection refused");
+    assert_int_equal(f.refresh_count, 0);
+    fixture_drop(&f);
+}
+
+static void test_a_namespace_can_want_warnings_instead_of_denials(void **state UNUSED)
+{
+    struct fixture f;
+    fixture_make(&f);
+
+    f.wish.only_warns = true;
+    patched(&f, CREATE(POD(LABEL)), POD(LABEL));
+    assert_int_equal(f.namespace_count, 0); /* nothing is denied: nobody asks */
+    allowed(&f, "/validate", "Scale", SCALE("3"), "3 pods of this Deployment");
+    f.is_cached = false;
+    f.way = REFRESH_FINDS_NOTHING;
+    allowed(&f, "/mutate", "Pod", CREATE(POD(LABEL)), "there is no SqliteReplica \"app\"");
+    assert_non_null(strstr(f.skipped, "app: there is no SqliteReplica"));
+    f.skipped[0] = 0;
+    allowed(&f, "/mutate", "Pod", "\"dryRun\":true," CREATE(POD(LABEL)), "there is no");
+    assert_string_equal(f.skipped, "");
+    f.namespace_fails = true;
+    denied(&f, "/mutate", "Pod", CREATE(POD(LABEL)), "there is no SqliteReplica \"app\"");
     fixture_drop(&f);
 }
 
@@ -535,6 +629,8 @@ int main(void)
         TEST(test_a_look_up_that_takes_too_long_is_denied_in_time),
         TEST(test_workloads_are_judged_where_they_are_written),
         TEST(test_scales_and_autoscalers_are_those_of_their_workload),
+        TEST(test_a_label_without_a_name_is_the_default_of_the_namespace),
+        TEST(test_a_namespace_can_want_warnings_instead_of_denials),
         TEST(test_a_resource_with_a_rival_for_its_prefix_is_denied),
         TEST(test_what_is_no_review_is_answered_400_and_harms_nothing),
         TEST(test_a_pod_that_is_none_is_denied_and_a_workload_passes),

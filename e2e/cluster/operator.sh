@@ -11,10 +11,11 @@ controller=$root/build/$variant/bin/walferry-controller
 release=walferry
 controller_pid=
 
-# The chart without its Deployment: the Service leads to the process on the cluster's own address.
+# install_chart [ARGUMENT...] of helm: the chart without its Deployment; the Service leads to the
+# process on the cluster's own address.
 install_chart() {
     kube get namespace $release >/dev/null 2>&1 || kube create namespace $release >/dev/null
-    helm template $release "$root/charts/walferry" --namespace $release 2>/dev/null |
+    helm template $release "$root/charts/walferry" --namespace $release "$@" 2>/dev/null |
         python3 -c 'import sys, yaml
 for d in yaml.safe_load_all(sys.stdin):
     if not d or d["kind"] in ("Deployment", "Pod", "PodDisruptionBudget"):
@@ -85,12 +86,13 @@ operator_leave() {
     kube delete mutatingwebhookconfiguration,validatingwebhookconfiguration $release >/dev/null
 }
 
-replica() { # NAME
+replica() { # NAME [LINE OF THE SPEC]
     apply <<END
 apiVersion: walferry.dev/v1alpha1
 kind: SqliteReplica
 metadata: {name: $1}
 spec:
+  ${2:-}
   databases: [{name: main, path: /data/app.db}]
   destination: {s3: {bucket: backups, endpoint: "http://10.88.0.1:7070", credentialsSecretRef: {name: s3-keys}}}
 END

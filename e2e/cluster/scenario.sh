@@ -168,6 +168,30 @@ has_rows() {
 # sidecar_status NAME: the JSON of its sidecar.
 sidecar_status() { in_cluster run curl -sf --max-time 5 "http://$(app_ip "$1"):9090/status"; }
 
+# sidecar_value NAME EXPRESSION: of its first destination `d`, in Python.
+sidecar_value() {
+    sidecar_status "$1" | python3 -c 'import json, sys
+d = json.load(sys.stdin)["databases"][0]["destinations"][0]
+print(eval(sys.argv[1]))' "$2"
+}
+
+# container_of NAME CONTAINER: "ID RESTARTS" of a container of its pod; the same while it was not restarted.
+container_of() {
+    get pod "$(app_pod "$1")" "{range .status.initContainerStatuses[?(@.name==\"$2\")]}{.containerID} {.restartCount}{end}{range .status.containerStatuses[?(@.name==\"$2\")]}{.containerID} {.restartCount}{end}"
+}
+
+# bucket_rows NAME: "COUNT LAST" of what a restore from the bucket gives, without anything of Kubernetes.
+bucket_rows() {
+    rm -f "$work"/bucket.db*
+    s3_endpoint=$s3_service
+    config_write "$work/bucket.yml" /data/app.db "$(replica_s3 "$namespace/$1/main" | sed 's/^bucket: .*/bucket: backups/')"
+    in_cluster run "$walferry" restore -config "$work/bucket.yml" -o "$work/bucket.db" /data/app.db >/dev/null &&
+        sqlite3 -batch -separator ' ' "$work/bucket.db" 'SELECT count(*), coalesce(max(id), 0) FROM row'
+}
+
+# bucket_has NAME COUNT: so many rows, without holes.
+bucket_has() { [ "$(bucket_rows "$1" 2>/dev/null)" = "$2 $2" ]; }
+
 # is_shipped NAME: the sidecar has nothing that the store lacks.
 is_shipped() {
     sidecar_status "$1" | python3 -c 'import json, sys

@@ -33,7 +33,7 @@ refusals() {
     replica_with "$databases" 'destination: {gcs: {bucket: b}}' | refused 'gcs'
     replica_with "$databases" "$s3" 'restore: {targetTime: "2026-01-01T00:00:00Z", targetTxid: "0000000000000001"}' |
         refused 'exclu'
-    replica_with "$databases" "$s3" 'rollout: Auto' | refused 'Auto'
+    replica_with "$databases" "$s3" 'rollout: Sometimes' | refused 'rollout'
     replica_with "$databases" "$s3" 'retention: {window: 1m}' | refused 'window'
     replica_with "$databases" "$s3" | apply
     # Where it goes cannot change.

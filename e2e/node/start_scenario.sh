@@ -96,4 +96,28 @@ stale_volume() {
 }
 tap_run a_stale_volume_is_brought_forward_before_the_application_starts stale_volume
 
+# Whoever switches the restore off, and comes up empty, writes a history of his own: not into the old one.
+unrelated() {
+    local last
+    shop_make unrelated
+    last=$(rows_commit shop 10)
+    wait_until "everything is shipped" is_shipped shop
+    app_delete
+    kube_ns patch sqlr shop --type merge -p '{"spec":{"restore":{"policy":"Never"}}}' >/dev/null
+    app_make shop
+    wait_until "the resource refuses its database" refuses_while_writing
+    wait_until "an event says so" has_event SqliteReplica LineageRefused "$(app_pod shop)"
+    app_delete
+    kube_ns patch sqlr shop --type merge -p '{"spec":{"restore":{"policy":"IfMissing"}}}' >/dev/null
+    app_make shop
+    wait_until "the pod is ready" app_is_ready shop
+    must_have_rows shop "$last"
+}
+# There is a database only once somebody writes.
+refuses_while_writing() {
+    rows_commit shop 1 >/dev/null
+    condition_is sqlr shop Replicating False LineageRefused
+}
+tap_run a_pod_that_came_up_empty_never_buries_a_good_backup unrelated
+
 tap_end
