@@ -311,15 +311,6 @@ static void on_scaled(void *arg, const struct kube_answer *answer)
         restore_pass_fail(p, "scale", &err);
 }
 
-static const struct kube_resource *resource_of(const struct api_workload *w)
-{
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (strcmp(kinds[i]->kind, w->kind) == 0)
-            return kinds[i];
-    }
-    return NULL;
-}
-
 static int scale_start(struct restore_pass *p, const struct restore_item *item,
                        const struct api_workload *w, struct error *err)
 {
@@ -328,7 +319,7 @@ static int scale_start(struct restore_pass *p, const struct restore_item *item,
     (void)snprintf(body, sizeof(body), "{\"spec\":{\"replicas\":%" PRIu64 "}}",
                    p->is_resuming ? w->replicas : 0);
     const struct kube_call call = {.verb = KUBE_MERGE_PATCH,
-                                   .resource = resource_of(w),
+                                   .resource = workload_resource(w->kind),
                                    .namespace_name = item->restore->meta.namespace_name,
                                    .name = w->name,
                                    .subresource = "scale",
@@ -343,7 +334,7 @@ static int scale_next(struct restore_pass *p, const struct restore_item *item, s
 
     for (; p->workload_idx < r->status.workload_count; p->workload_idx++) {
         const struct api_workload *w = &r->status.workloads[p->workload_idx];
-        if (resource_of(w) && w->replicas > 0)
+        if (workload_resource(w->kind) && w->replicas > 0)
             return scale_start(p, item, w, err);
     }
     return p->is_resuming ? complete_write(p, item, err) : pods_list(p, item, err);
