@@ -147,8 +147,10 @@ static void peer_add(void *arg, const char *key UNUSED, const void *item)
     const struct pod_item *pod = item;
 
     if (s->peer_count < WEBHOOK_SOURCE_PEERS_MAX) {
+        bool is_over = has_had_its_time(s, pod);
         s->peers[s->peer_count++] = (struct inject_peer){.name = pod->name,
-                                                         .is_ending = has_had_its_time(s, pod),
+                                                         .is_leaving = pod->is_ending && !is_over,
+                                                         .is_ending = is_over,
                                                          .is_finished = pod->is_finished};
     }
 }

@@ -282,6 +282,13 @@ static int peers_check(const struct inject_request *request, const struct pod_vi
                         peer->name);
             continue;
         }
+        if (peer->is_leaving) {
+            return inject_object(request, result,
+                                 "pod \"%s\" of SqliteReplica \"%s\" is ending and may still "
+                                 "write: its successor is let in once it has gone, nothing needs "
+                                 "to be done",
+                                 peer->name, request->replica->meta.name);
+        }
         return inject_object(request, result,
                              "pod \"%s\" runs with the same SqliteReplica \"%s\", and both would "
                              "write to one prefix: one replica and strategy Recreate, or a "

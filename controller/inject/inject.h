@@ -53,6 +53,7 @@ struct inject_options {
 /* Another pod that has the label of the same SqliteReplica, as the cache has it. */
 struct inject_peer {
     const char *name;
+    bool is_leaving;  /* deleted; until its grace period is over it may write */
     bool is_ending;   /* deleted, and its grace period is over: it writes no more */
     bool is_finished; /* phase Succeeded or Failed */
 };

@@ -56,6 +56,7 @@ static void scene_read(struct scene *s, const char *path)
         struct inject_peer *peer = &s->peers[s->request.peer_count++];
         assert_true(s->request.peer_count <= ARRAY_LEN(s->peers));
         assert_ok(jsonval_str(jsonval_get(v, "name"), &peer->name, &err), &err);
+        assert_ok(jsonval_bool_or(jsonval_get(v, "leaving"), false, &peer->is_leaving, &err), &err);
         assert_ok(jsonval_bool_or(jsonval_get(v, "ending"), false, &peer->is_ending, &err), &err);
         assert_ok(jsonval_bool_or(jsonval_get(v, "finished"), false, &peer->is_finished, &err),
                   &err);

@@ -151,13 +151,25 @@ static bool is_free(const struct lease *l)
 
 /* ---- waiting ---- */
 
-/* Candidates look at random moments, so that two do not race each time; a leader keeps its pace. */
+/* How long the record that was seen is good for; 0: the lease is free. */
+static uint64_t left_ns(const struct lease *l)
+{
+    return is_free(l) ? 0 : l->record_ns + l->record_duration_ns - now_ns(l);
+}
+
+/* Candidates look at random moments, so that two do not race each time, and never sleep through the
+ * one at which the lease runs out. A leader keeps its pace. */
 static void wait_for_next(struct lease *l)
 {
+    const struct env *env = loop_env(l->loop);
     uint64_t wait = l->config.retry_ns;
 
-    if (!l->is_leading)
-        wait += env_random_below(loop_env(l->loop), wait / 5 * 6 + 1);
+    if (!l->is_leading) {
+        uint64_t left = left_ns(l);
+        wait += env_random_below(env, wait / 5 * 6 + 1);
+        if (left > 0 && left < wait)
+            wait = left + env_random_below(env, l->config.retry_ns / 10 + 1);
+    }
     loop_timer_start(&l->next, wait);
 }
 

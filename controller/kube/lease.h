@@ -2,7 +2,8 @@
  * Leader election: of all replicas of a program, one leads. Who does is written into a Lease
  * (coordination.k8s.io/v1), as client-go does it, so `kubectl get lease` and other tools read it.
  *
- *   candidate  looks each 2 s (times 1 to 2.2, random). The lease is free when nobody holds it or
+ *   candidate  looks each 2 s (times 1 to 2.2, random), and when the record that it saw runs out: a
+ *              leader that was killed is replaced after 15 to 20 s. The lease is free when nobody holds it or
  *              when its record has not changed for 15 s as *we* saw it (clocks of others are never
  *              compared). Free: PUT with its resource version, so one of two wins
  *   leader     renews each 2 s by PUT. 10 s without a success, or a 409 and another's name in it:
