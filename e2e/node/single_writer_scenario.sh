@@ -48,7 +48,12 @@ rollouts() {
         -p '{"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":"50%"}}}}'
     must_refuse 'set replicas: 1' kube_ns patch deployment shop -p '{"spec":{"replicas":2}}'
     must_refuse 'set replicas: 1' kube_ns scale deployment shop --replicas=2
-    must_refuse 'set replicas: 1' kube_ns autoscale deployment shop --name shop --min=1 --max=3
+    refused 'set replicas: 1' <<'END'
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: shop}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: shop}, minReplicas: 1, maxReplicas: 3}
+END
     refused 'StatefulSet with {{podName}}' <<'END'
 apiVersion: apps/v1
 kind: DaemonSet
