@@ -18,6 +18,7 @@ enum {
 };
 
 static const uint64_t call_deadline_ns_default = 30 * NS_PER_SEC;
+static const uint64_t stream_silence_ns_max = 30 * NS_PER_DAY; /* nothing is logged for ever */
 static const double rate_default = 50;
 static const double burst_default = 100;
 
@@ -142,6 +143,7 @@ static int shown_make(const struct kube_call *call, struct buf *out, struct erro
 /* A call under way: what done needs. */
 struct pending {
     kube_done_fn *done;
+    int (*on_text)(void *arg, struct slice piece, struct error *err);
     void *arg;
     char *shown;
     bool wants_text;
@@ -179,6 +181,13 @@ static void pending_on_reply(void *arg, const struct kube_reply *reply)
     pending_free(p);
 }
 
+static int pending_on_text(void *arg, struct slice piece, struct error *err)
+{
+    const struct pending *p = arg;
+
+    return p->on_text(p->arg, piece, err);
+}
+
 static int pending_start(struct kube_client *c, const struct kube_call *call, struct pending *p,
                          struct kube_request **out, struct error *err)
 {
@@ -186,6 +195,7 @@ static int pending_start(struct kube_client *c, const struct kube_call *call, st
     CLEANUP(buf_destroy) struct buf options = BUF_INIT(4096);
 
     ASSERT(call->body.n <= KUBE_BODY_BYTES_MAX);
+    ASSERT(!call->on_text || call->wants_text);
     if (path_make(c, call, &path, err) < 0 ||
         (call->verb == KUBE_DELETE && delete_body(call, &options, err) < 0))
         return error_wrap(err, "%s", p->shown);
@@ -197,9 +207,13 @@ static int pending_start(struct kube_client *c, const struct kube_call *call, st
         .accept = accept_of(call),
         .content_type = verbs[call->verb].content_type,
         .body = call->verb == KUBE_DELETE ? buf_slice(&options) : call->body,
-        .deadline_ns = call->deadline_ns ? call->deadline_ns : call_deadline_ns_default,
+        .deadline_ns =
+            call->deadline_ns || call->on_text ? call->deadline_ns : call_deadline_ns_default,
+        .stall_ns = call->on_text ? stream_silence_ns_max : 0,
         .answer_bytes_max = call->answer_bytes_max ? call->answer_bytes_max : KUBE_ANSWER_BYTES_MAX,
+        .is_stream = call->on_text != NULL,
         .is_urgent = call->is_urgent,
+        .on_data = call->on_text ? pending_on_text : NULL,
         .done = pending_on_reply,
         .arg = p,
         .drop = pending_drop,
@@ -220,6 +234,7 @@ int kube_start(struct kube_client *c, const struct kube_call *call, kube_done_fn
     if (!p)
         return -1;
     *p = (struct pending){.done = done,
+                          .on_text = call->on_text,
                           .arg = arg,
                           .shown = str_dup(buf_str(&shown), err),
                           .wants_text = call->wants_text};

@@ -104,6 +104,12 @@ struct kube_call {
     bool is_urgent;            /* does not wait for its turn: leases, admission */
     uint64_t answer_bytes_max; /* 0: KUBE_ANSWER_BYTES_MAX */
     bool wants_text;           /* the answer is not JSON (logs, /readyz): see answer->text */
+    /*
+     * With wants_text: the text piece by piece, as it comes, instead of answer->text; arg is that
+     * of done, and -1 with err ends the call. On the connection of the watches; deadline_ns 0: as
+     * long as it takes.
+     */
+    int (*on_text)(void *arg, struct slice piece, struct error *err);
 };
 
 /* Valid during done. */

@@ -98,8 +98,15 @@ static int flags_propose(struct answer *a, const struct command *c, struct error
 
 static int value_propose(struct answer *a, const struct flag *f, struct error *err)
 {
-    if (strcmp(flag_name(f), "namespace") == 0)
-        return names_propose(a, &kube_namespaces, err);
+    static const struct {
+        const char *flag;
+        const struct kube_resource *resource;
+    } rows[] = {{"namespace", &kube_namespaces}, {"to-claim", &kube_claims}, {"pod", &kube_pods}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(flag_name(f), rows[i].flag) == 0)
+            return names_propose(a, rows[i].resource, err);
+    }
     return f->value && strchr(f->value, '|') ? choice_propose(a, f->value, err) : 0;
 }
 

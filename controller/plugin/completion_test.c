@@ -9,7 +9,7 @@ static void test_completion_proposes_what_the_program_takes(void **state UNUSED)
         const char *line, *out;
     } rows[] = {
         {"__complete st", "status\tShow how replication is going\n:4\n"},
-        {"__complete re", "resume\tShip again after a pause\n:4\n"},
+        {"__complete resu", "resume\tShip again after a pause\n:4\n"},
         {"__complete help la", "lag\tShow how far each database is behind\n:4\n"},
         {"__complete status ", "shop\n:4\n"},
         {"__complete status -n prod ", "erp\nerp-2\n:4\n"},
@@ -21,6 +21,8 @@ static void test_completion_proposes_what_the_program_takes(void **state UNUSED)
         {"__complete status --wa",
          "--watch\tgo on with a line for each change, until interrupted\n:4\n"},
         {"__complete status -o ", "table\nwide\njson\n:4\n"},
+        {"__complete restore shop --to-claim ", "inspection\n:4\n"},
+        {"__complete logs shop --pod shop-", "shop-0\n:4\n"},
         {"__complete status --output=j", "--output=json\n:4\n"},
         {"__complete status --output = j", "json\n:4\n"},
         {"__complete status --output =", "table\nwide\njson\n:4\n"},
@@ -36,6 +38,8 @@ static void test_completion_proposes_what_the_program_takes(void **state UNUSED)
     scene_replica(&s, "prod", "erp");
     scene_replica(&s, "prod", "erp-2");
     kube_server_put(s.server, "/api/v1/namespaces/prod", "{}");
+    kube_server_put(s.server, "/api/v1/namespaces/shop/persistentvolumeclaims/inspection", "{}");
+    kube_server_put(s.server, "/api/v1/namespaces/shop/pods/shop-0", "{}");
     kube_server_put(s.server, "/api/v1/namespaces/shop", "{}");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         scene_expect(&s, rows[i].line, 0, rows[i].out, "");

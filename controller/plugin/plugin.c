@@ -13,8 +13,17 @@ struct shared_args {
 };
 
 static const struct command *const commands[] = {
-    &command_status,     &command_lag,     &command_pause, &command_resume,
-    &command_completion, &command_version, NULL,
+    &command_status,
+    &command_lag,
+    &command_snapshots,
+    &command_restore,
+    &command_verify,
+    &command_pause,
+    &command_resume,
+    &command_logs,
+    &command_completion,
+    &command_version,
+    NULL,
 };
 
 static const char man_head[] =
@@ -75,7 +84,8 @@ const struct program kubectl_walferry = {
     .opening = "kubectl walferry shows and steers SqliteReplica resources.\n"
                "\n"
                "  kubectl walferry status -A             # how it is going\n"
-               "  kubectl walferry pause shop            # stop shipping for a while\n",
+               "  kubectl walferry restore shop --at 15m --to-claim inspection\n"
+               "  kubectl walferry logs shop -f\n",
     .closing = "\nExit status: 0 all is well, 1 a problem was found, 2 usage, 3 the API server\n"
                "was not reached, 4 no such resource, 5 not done in time.\n",
     .command = commands,

@@ -8,8 +8,12 @@
 
 extern const struct command command_status;
 extern const struct command command_lag;
+extern const struct command command_snapshots;
+extern const struct command command_restore;
+extern const struct command command_verify;
 extern const struct command command_pause;
 extern const struct command command_resume;
+extern const struct command command_logs;
 extern const struct command command_completion;
 extern const struct command command_version;
 

@@ -269,6 +269,13 @@ void kube_server_stop(struct kube_server *s)
     for (size_t i = 0; i < s->request_count; i++)
         free(s->requests[i]);
     free(s->requests);
+    for (size_t i = 0; i < s->page_count; i++) {
+        free(s->pages[i].method);
+        free(s->pages[i].path);
+        free(s->pages[i].part);
+        free(s->pages[i].text);
+    }
+    free(s->pages);
     free(s->last_head);
     (void)pthread_cond_destroy(&s->changed);
     (void)pthread_mutex_destroy(&s->mu);
@@ -354,6 +361,19 @@ unsigned kube_server_count(struct kube_server *s, const char *collection)
         count += kube_store_matches(&target, &s->store.objects[i].target, NULL, NULL) ? 1 : 0;
     (void)pthread_mutex_unlock(&s->mu);
     return count;
+}
+
+void kube_server_page(struct kube_server *s, const char *method, const char *path, const char *part,
+                      int status, const char *text)
+{
+    (void)pthread_mutex_lock(&s->mu);
+    s->pages = kube_grow(s->pages, (s->page_count + 1) * sizeof(*s->pages));
+    s->pages[s->page_count++] = (struct kube_page){.method = strdup(method),
+                                                   .path = strdup(path),
+                                                   .part = part ? strdup(part) : NULL,
+                                                   .text = strdup(text),
+                                                   .status = status};
+    (void)pthread_mutex_unlock(&s->mu);
 }
 
 void kube_server_compact(struct kube_server *s)

@@ -80,6 +80,14 @@ char *kube_server_get(struct kube_server *s, const char *path);
 /* Number of objects of a collection. */
 unsigned kube_server_count(struct kube_server *s, const char *collection);
 
+/*
+ * From now on requests of this method and path (without its query) whose body has part (NULL: any)
+ * are answered by text: what is no object, as logs, reviews and pages behind a proxy. Later pages
+ * win. All texts are copied.
+ */
+void kube_server_page(struct kube_server *s, const char *method, const char *path, const char *part,
+                      int status, const char *text);
+
 /* Forgets all history, as etcd's compaction: whoever comes back with an old version gets 410. */
 void kube_server_compact(struct kube_server *s);
 /* Closes all connections, as a restart does; objects stay. */

@@ -323,13 +323,36 @@ static bool fails(struct kube_http *r, bool *out_is_open)
     return false;
 }
 
+/* The text of the page for r, copied; NULL: there is none. */
+static char *page_of(struct kube_http *r, int *out_status)
+{
+    struct kube_server *s = r->connection->server;
+    char *text = NULL;
+
+    (void)pthread_mutex_lock(&s->mu);
+    for (size_t i = s->page_count; i-- > 0 && !text;) {
+        const struct kube_page *p = &s->pages[i];
+        if (strcmp(p->method, r->method) == 0 && strcmp(p->path, r->path) == 0 &&
+            (!p->part || strstr(r->body, p->part))) {
+            text = strdup(p->text);
+            *out_status = p->status;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->mu);
+    return text;
+}
+
 bool kube_api_answer(struct kube_http *r)
 {
     bool is_open;
     char watch[8];
+    int status = 0;
 
     if (fails(r, &is_open))
         return is_open;
+    CLEANUP(mem_free) char *page = page_of(r, &status);
+    if (page)
+        return kube_answer_text(r, status, NULL, page);
     if (strcmp(r->path, "/readyz") == 0)
         return kube_answer_text(r, 200, NULL, "ok");
     if (strcmp(r->path, "/version") == 0)

@@ -24,6 +24,12 @@ struct kube_connection {
     SSL *ssl; /* NULL: plain */
 };
 
+/* An answer by script, see kube_server_page(). */
+struct kube_page {
+    char *method, *path, *part, *text;
+    int status;
+};
+
 struct kube_server {
     int fd;
     unsigned port;
@@ -42,6 +48,8 @@ struct kube_server {
     struct kube_store store;
     struct kube_faults faults;
     bool has_said_too_large;
+    struct kube_page *pages;
+    size_t page_count;
     char **requests; /* "METHOD /path?query" */
     size_t request_count;
     char *last_head;

@@ -1,0 +1,147 @@
+/*
+ * kubectl walferry logs and snapshots: what pods are asked through the API server.
+ */
+#include "controller/plugin/plugin_scene.h"
+
+#define PODS "/api/v1/namespaces/shop/pods/"
+
+static void pod_put(struct plugin_scene *s, const char *name, const char *label,
+                    const char *init_containers)
+{
+    char path[128], json[1024];
+
+    (void)snprintf(path, sizeof(path), PODS "%s", name);
+    (void)snprintf(json, sizeof(json),
+                   "{\"metadata\":{\"labels\":{%s}},\"spec\":{\"initContainers\":[%s],"
+                   "\"containers\":[{\"name\":\"app\"}]},\"status\":{\"phase\":\"Running\"}}",
+                   label, init_containers);
+    kube_server_put(s->server, path, json);
+}
+
+static const char sidecar[] =
+    "{\"name\":\"walferry-restore\"},{\"name\":\"walferry\",\"ports\":[{\"containerPort\":9091}]}";
+
+static void test_logs_are_those_of_the_sidecars_by_pod(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    kube_server_page(s.server, "GET", PODS "shop-0/log", NULL, 200, "one\ntwo\nthree without end");
+    scene_expect(&s, "logs shop", 0, "one\ntwo\nthree without end\n", "");
+    scene_expect(&s, "logs shop -f", 0, "one\ntwo\nthree without end\n", "");
+    pod_put(&s, "shop-1", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    pod_put(&s, "shop-2", "\"walferry.dev/replica\":\"shop\"", "");
+    pod_put(&s, "erp-0", "\"walferry.dev/replica\":\"erp\"", sidecar);
+    kube_server_page(s.server, "GET", PODS "shop-1/log", NULL, 200, "four\n");
+    scene_expect(&s, "logs shop", 0,
+                 "[pod/shop-0/walferry] one\n[pod/shop-0/walferry] two\n"
+                 "[pod/shop-0/walferry] three without end\n[pod/shop-1/walferry] four\n",
+                 "Warning: pod shop-2 has no container walferry\n");
+    scene_expect(&s, "logs shop --pod shop-1", 0, "four\n", "");
+    assert_int_equal(kube_server_requests(s.server, "erp-0/log"), 0);
+    scene_drop(&s);
+}
+
+static void test_logs_ask_for_what_the_flags_say(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    pod_put(&s, "job-x",
+            "\"walferry.dev/owner\":\"shop\",\"app.kubernetes.io/managed-by\":"
+            "\"walferry\"",
+            "");
+    kube_server_page(s.server, "GET", PODS "shop-0/log", NULL, 200, "x\n");
+    kube_server_page(s.server, "GET", PODS "job-x/log", NULL, 200, "verified\n");
+    scene_expect(&s, "logs shop -c walferry-restore -p --timestamps --tail 5 --since 90s --prefix",
+                 0, "[pod/shop-0/walferry-restore] x\n", "");
+    assert_int_equal(kube_server_requests(s.server,
+                                          "container=walferry-restore&previous=true&timestamps="
+                                          "true&tailLines=5&sinceSeconds=90"),
+                     1);
+    scene_expect(&s, "logs shop --jobs", 0, "verified\n", "");
+    assert_int_equal(kube_server_requests(s.server, "job-x/log?container=app"), 1);
+    scene_drop(&s);
+}
+
+static void test_logs_that_cannot_be_shown_say_why(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    scene_refused(&s, "logs shop", 4, "no pod of shop/shop has a log to show",
+                  "by the label walferry.dev/replica");
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", "");
+    scene_refused(&s, "logs shop", 4, "no pod of shop/shop has a log to show", "roll it out");
+    pod_put(&s, "shop-1", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    kube_server_page(
+        s.server, "GET", PODS "shop-1/log", NULL, 400,
+        "{\"kind\":\"Status\",\"message\":\"container is waiting to start\",\"reason\":"
+        "\"BadRequest\",\"code\":400}");
+    scene_refused(&s, "logs shop", 1, "Error: pod shop-1: ", "container is waiting to start");
+    scene_refused(&s, "logs shop -c a/b", 4, "no container a/b", "");
+    scene_drop(&s);
+}
+
+/* ---- snapshots ---- */
+
+static const char sidecar_status[] =
+    "{\"databases\":[{\"name\":\"main\",\"destinations\":[{\"name\":\"primary\",\"restore_window\":"
+    "{\"oldest\":\"2026-11-14T12:00:00Z\",\"newest\":\"2026-11-21T11:59:58Z\"},\"snapshot\":{"
+    "\"txid\":\"00000000000000f0\",\"at\":\"2026-11-21T03:00:00Z\"},\"bytes\":5242880,\"objects\":"
+    "321,\"levels\":[{\"level\":0,\"objects\":300},{\"level\":9,\"objects\":8}]}]}]}";
+
+static void test_snapshots_are_what_the_sidecars_know(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    scene_expect(&s, "snapshots", 0, "", "No resources found in shop namespace.\n");
+    scene_replica(&s, "shop", "shop");
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    kube_server_page(s.server, "GET", PODS "shop-0:9091/proxy/status", NULL, 200, sidecar_status);
+    scene_expect(&s, "snapshots shop", 0,
+                 "NAME   POD      DATABASE   DESTINATION   SNAPSHOTS   LAST   TXID               "
+                 "EARLIEST   LATEST   STORED   OBJECTS\n"
+                 "shop   shop-0   main       primary       8           9h     00000000000000f0   "
+                 "7d         2s       5.0MiB   321\n",
+                 "");
+    assert_int_equal(scene_run(&s, "snapshots -A -o json"), 0);
+    assert_non_null(strstr(s.out, "\"snapshots\": 8,\n      \"lastSnapshotTime\": "
+                                  "\"2026-11-21T03:00:00Z\",\n      \"lastSnapshotTxid\": "
+                                  "\"00000000000000f0\""));
+    scene_drop(&s);
+}
+
+static void test_snapshots_fall_back_on_the_report_of_the_operator(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    scene_replica(&s, "shop", "shop");
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    kube_server_page(s.server, "GET", PODS "shop-0:9091/proxy/status", NULL, 403,
+                     "{\"kind\":\"Status\",\"message\":\"pods is forbidden\",\"code\":403}");
+    scene_expect(&s, "snapshots", 0,
+                 "NAME   POD      DATABASE   DESTINATION   SNAPSHOTS   LAST   TXID     EARLIEST   "
+                 "LATEST   STORED   OBJECTS\n"
+                 "shop   <none>   <none>     primary       ?           9h     <none>   7d         "
+                 "5s       5.0MiB   321\n",
+                 "Warning: pod shop-0 cannot be asked: get "
+                 "/api/v1/namespaces/shop/pods/shop-0:9091/proxy/status: 403 pods is forbidden\n");
+    scene_drop(&s);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_logs_are_those_of_the_sidecars_by_pod),
+        TEST(test_logs_ask_for_what_the_flags_say),
+        TEST(test_logs_that_cannot_be_shown_say_why),
+        TEST(test_snapshots_are_what_the_sidecars_know),
+        TEST(test_snapshots_fall_back_on_the_report_of_the_operator),
+    };
+    return TEST_MAIN(tests);
+}
