@@ -65,7 +65,7 @@ store_requests() {
 }
 
 store_bytes() {
-    find "$store_data/bench" -ignore_readdir_race -type f -printf '%s\n' | awk '{n += $1} END {printf "%d\n", n}'
+    find "$store_data/bench" -ignore_readdir_race -type f -printf '%s\n' | awk '{n += $1} END {printf "%.0f\n", n}'
 }
 
 store_objects() {
@@ -86,6 +86,9 @@ subject_program() {
 subject_config() {
     local interval=$1 path
     shift
+    for path in "$@"; do # what another work left there belongs to another bucket
+        rm -rf "$(dirname "$path")/.$(basename "$path")-$subject"
+    done
     {
         echo "dbs:"
         for path in "$@"; do
@@ -127,7 +130,7 @@ subject_is_quiet() {
 # ---- figures -----------------------------------------------------------------------------------
 
 cpu_ns() {
-    cat /proc/"$1"/task/*/schedstat | awk '{n += $1} END {printf "%d\n", n}'
+    cat /proc/"$1"/task/*/schedstat | awk '{n += $1} END {printf "%.0f\n", n}'
 }
 
 memory_kb() {
