@@ -31,6 +31,13 @@ enum {
     CHECKPOINT_TRIES = 20,
     END_TRIES = 200, /* of a rollback without memory */
     END_PAUSE_US = 5000,
+    /*
+     * A commit that makes the log longer waits until the file system's journal is written, and on
+     * ext4 that waits for data of new blocks of any file. What a checkpoint leaves to be flushed at
+     * once is therefore what a commit may have to wait for. More than a usual checkpoint writes
+     * (1000 pages of 4 KiB), and more than is copied under the write lock.
+     */
+    CHECKPOINT_SYNC_BYTES = 4 * 1024 * 1024,
 };
 
 struct connection {
@@ -289,6 +296,7 @@ int connection_checkpoint(struct connection *c, uint32_t *out_log_frames, uint32
         }
         connection_end(c);
     }
+    lock_vfs_sync_each(c->file, CHECKPOINT_SYNC_BYTES);
     if (checkpoint_try(c, &log, &backfilled, err) < 0) {
         return -1;
     }

@@ -64,7 +64,8 @@ bool connection_is_reading(const struct connection *c);
 int connection_slot(const struct connection *c);
 
 /*
- * A PASSIVE checkpoint: nobody waits for it. Makes the connection read once if it never did.
+ * A PASSIVE checkpoint: nobody waits for it, also not for the disk (the database is synced in small
+ * pieces while it is written). Makes the connection read once if it never did.
  * *out_log_frames and *out_backfilled as SQLite reports them.
  * ERR_BUSY: somebody else is checkpointing. ERR_IO, ERR_NO_SPACE, ERR_CORRUPT, ...
  */

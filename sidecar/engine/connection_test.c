@@ -107,6 +107,41 @@ test_a_checkpoint_passes_over_a_moment_of_busy_but_not_over_another_one(void **s
     place_remove(&p);
 }
 
+/* How many syncs a checkpoint of the log takes: each of them fails once, which undoes nothing. */
+static unsigned syncs_of_checkpoint(struct connection *c)
+{
+    struct error err = ERROR_INIT;
+    uint32_t log_frames;
+    uint32_t backfilled;
+
+    for (unsigned skip = 0;; skip++) {
+        lock_vfs_inject(LOCK_VFS_SYNC, skip, 1, SQLITE_IOERR_FSYNC);
+        int rc = connection_checkpoint(c, &log_frames, &backfilled, &err);
+        bool has_failed = lock_vfs_injected_count() > 0;
+        lock_vfs_inject(LOCK_VFS_SYNC, 0, 0, 0);
+        if (!has_failed) {
+            assert_ok(rc, &err);
+            assert_int_equal(backfilled, log_frames);
+            return skip;
+        }
+        assert_error(rc, &err, ERR_IO, "checkpoint");
+    }
+}
+
+static void test_a_checkpoint_leaves_little_to_flush_at_once(void **state UNUSED)
+{
+    struct place p;
+    place_make(&p);
+    app_ok(&p.app, "sql 0 PRAGMA wal_autocheckpoint=0");
+    struct connection *c = open_one(&p);
+    app_ok(&p.app, "sql 0 INSERT INTO t(body) VALUES (randomblob(3000000))");
+    assert_int_equal(syncs_of_checkpoint(c), 2); /* the log, then the database */
+    app_ok(&p.app, "sql 0 INSERT INTO t(body) VALUES (randomblob(13000000))");
+    assert_int_equal(syncs_of_checkpoint(c), 2 + 3); /* and after each 4 MiB */
+    connection_close(c);
+    place_remove(&p);
+}
+
 static void test_the_write_lock_is_taken_without_waiting_and_writes_nothing(void **state UNUSED)
 {
     struct place p;
@@ -270,6 +305,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(test_slot_0_means_that_everything_is_backfilled),
         TEST(test_a_checkpoint_passes_over_a_moment_of_busy_but_not_over_another_one),
+        TEST(test_a_checkpoint_leaves_little_to_flush_at_once),
         TEST(test_the_write_lock_is_taken_without_waiting_and_writes_nothing),
         TEST(test_reading_goes_around_sqlite_but_through_its_handles),
         TEST(test_an_idle_connection_takes_three_descriptors),

@@ -14,6 +14,9 @@
  * 1 checkpoint, 2 recover, 3..7 readers 0..4). A bit is set when the call succeeds and cleared when
  * it unlocks. SQLite holds at most one reader slot shared per connection.
  *
+ * A file can be told to sync itself after so many written bytes: a checkpoint of a long log then
+ * never leaves more than that in the page cache for one flush (lock_vfs_sync_each()).
+ *
  * Leaves out: memory-mapped pages need no wrapping beyond the forward (mmap_size is 0 for us).
  */
 #include "sidecar/engine/lock_vfs.h"
@@ -27,8 +30,10 @@ enum {
 struct lock_file {
     sqlite3_file base;
     sqlite3_file *real;
-    unsigned shared;    /* bit i: lock byte 120 + i is held shared */
-    unsigned exclusive; /* bit i: held exclusively */
+    unsigned shared;          /* bit i: lock byte 120 + i is held shared */
+    unsigned exclusive;       /* bit i: held exclusively */
+    uint64_t sync_each_bytes; /* 0: only when SQLite wants it */
+    uint64_t unsynced_bytes;
 };
 
 static sqlite3_vfs lock_vfs;
@@ -100,6 +105,12 @@ bool lock_vfs_holds_writer(const sqlite3_file *file)
     return (f->exclusive & (1U << LOCK_WRITER)) != 0;
 }
 
+void lock_vfs_sync_each(sqlite3_file *file, uint64_t bytes)
+{
+    file_of(file)->sync_each_bytes = bytes;
+    file_of(file)->unsynced_bytes = 0;
+}
+
 /* ---- the methods of a file, in the order of sqlite3_io_methods ---- */
 
 static int file_close(sqlite3_file *file)
@@ -113,22 +124,32 @@ static int file_read(sqlite3_file *file, void *p, int n, sqlite3_int64 offset)
     return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xRead(real_of(file), p, n, offset);
 }
 
+static int file_sync(sqlite3_file *file, int flags)
+{
+    int rc = fault_of(LOCK_VFS_SYNC);
+    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xSync(real_of(file), flags);
+}
+
 static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 offset)
 {
+    struct lock_file *f = file_of(file);
     int rc = fault_of(LOCK_VFS_WRITE);
-    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xWrite(real_of(file), p, n, offset);
+
+    if (rc == SQLITE_OK) {
+        rc = f->real->pMethods->xWrite(f->real, p, n, offset);
+    }
+    f->unsynced_bytes += (uint64_t)n;
+    if (rc != SQLITE_OK || f->sync_each_bytes == 0 || f->unsynced_bytes < f->sync_each_bytes) {
+        return rc;
+    }
+    f->unsynced_bytes = 0;
+    return file_sync(file, SQLITE_SYNC_NORMAL);
 }
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     int rc = fault_of(LOCK_VFS_TRUNCATE);
     return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xTruncate(real_of(file), size);
-}
-
-static int file_sync(sqlite3_file *file, int flags)
-{
-    int rc = fault_of(LOCK_VFS_SYNC);
-    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xSync(real_of(file), flags);
 }
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *out_size)

@@ -41,6 +41,12 @@ int lock_vfs_slot(const sqlite3_file *file);
 /* Whether the connection of this file holds the write lock of the log. */
 bool lock_vfs_holds_writer(const sqlite3_file *file);
 
+/*
+ * From now on the file is synced each time so many bytes were written to it (0: never by itself);
+ * what was written before does not count. A sync that fails is the failure of the write it follows.
+ */
+void lock_vfs_sync_each(sqlite3_file *file, uint64_t bytes);
+
 /* Operations that can be made to fail. */
 enum lock_vfs_op {
     LOCK_VFS_READ,
