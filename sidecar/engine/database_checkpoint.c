@@ -5,7 +5,11 @@
 #include "lib/sqlite/wal_format.h"
 #include "sidecar/engine/database_internal.h"
 
-static const uint64_t shrink_pause_ns = 1 * NS_PER_MS; /* between two cuts: for the writers */
+/*
+ * Between two cuts, for the writers: one that met a cut sleeps in SQLite's busy handler (1, 2, 5, 10,
+ * 15 ms ...), and must not wake up in the next cut.
+ */
+static const uint64_t shrink_pause_ns = 20 * NS_PER_MS;
 static const uint64_t shrink_busy_ns = 20 * NS_PER_MS; /* a writer had the lock; doubled */
 static const uint64_t shrink_busy_ceiling_ns = 5 * NS_PER_SEC;
 /* Doubled while readers hold back, HELD_BACK_DOUBLINGS times: 2 s, since their end tells nobody. */

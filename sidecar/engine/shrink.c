@@ -25,7 +25,7 @@
 
 enum {
     CUT_BYTES_FIRST = 4 * 1024 * 1024,
-    CUT_BYTES_MIN = 1024 * 1024,
+    CUT_BYTES_MIN = 2 * 1024 * 1024,
     CUT_BYTES_MAX = 64 * 1024 * 1024,
 };
 
