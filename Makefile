@@ -76,7 +76,7 @@ TEST_BIN    := $(TEST_SRC:%.c=$(OUT)/test/%)
 FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
-.PHONY: all help deps peers demo test test-build fuzz-build compare bench bench-instructions fuzz asan tsan lint \
+.PHONY: all help deps peers demo test test-build fuzz-build compare bench bench-controller bench-instructions fuzz asan tsan lint \
         format chaos nth sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -200,12 +200,15 @@ bench: all $(E2E_BIN) ## Measure walferry and Litestream side by side, and the o
 	$(Q)$(OUT)/bench/admission
 	$(Q)bench/run
 
+bench-controller: all $(E2E_BIN) ## Measure the controller with 5,000 resources and pods (real API server, kwok)
+	$(Q)REPORT=bench/controller.md bench/operator/run
+
 IMAGE_ARCH ?= amd64
 images: ## Build the images into build/images/ (IMAGE_ARCH=arm64 cross-compiles)
 	$(Q)images/build --arch $(IMAGE_ARCH)
 
 CLUSTER ?= build/cluster
-e2e-control-plane: all ## Scenarios against a real API server (built from Go modules)
+e2e-control-plane: all $(E2E_BIN) ## Scenarios against a real API server (built from Go modules)
 	$(Q)e2e/cluster/run control-plane
 e2e: all $(E2E_BIN) ## Scenarios on a real Kubernetes node, with the images of this tree
 	$(Q)e2e/cluster/run node

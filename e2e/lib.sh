@@ -347,8 +347,9 @@ tap_skip() {
 }
 
 # tap_run NAME FUNCTION [ARGUMENT...]: runs it in a process and a scratch folder of its own, where a
-# command that fails ends it. Status 0 is ok, 77 a skip whose reason is the last line. How long it
-# took goes into the file TEST_TIMES, if that is set: "MILLISECONDS ok|FAIL|skip NAME".
+# command that fails ends it. Status 0 is ok, 77 a skip whose reason is the last line. Lines that
+# begin with "measured: " are shown in any case. How long it took goes into the file TEST_TIMES, if
+# that is set: "MILLISECONDS ok|FAIL|skip NAME".
 tap_run() {
     local name=$1 log result began_ms
     shift
@@ -368,7 +369,10 @@ tap_run() {
     result=$?
     tap_after "$name" $result >>"$log" 2>&1
     case $result in
-    0) tap_ok "$name" ;;
+    0)
+        tap_ok "$name"
+        sed -n 's/^measured: /# /p' "$log"
+        ;;
     77) tap_skip "$name" "$(tail -n 1 "$log")" ;;
     *)
         tap_not_ok "$name"

@@ -54,7 +54,8 @@ static void on_released(void *arg)
     c->is_released = true;
 }
 
-static void candidate_make(struct kube_scene *s, struct candidate *c, const char *identity)
+static void candidate_make_patient(struct kube_scene *s, struct candidate *c, const char *identity,
+                                   uint64_t retry_ns)
 {
     struct error err = ERROR_INIT;
 
@@ -65,7 +66,7 @@ static void candidate_make(struct kube_scene *s, struct candidate *c, const char
                                                  .identity = identity,
                                                  .duration_ns = NS_PER_SEC,
                                                  .renew_deadline_ns = 600 * NS_PER_MS,
-                                                 .retry_ns = 30 * NS_PER_MS,
+                                                 .retry_ns = retry_ns,
                                                  .on_leading = on_leading,
                                                  .on_lost = on_lost,
                                                  .on_leader = on_leader,
@@ -73,6 +74,11 @@ static void candidate_make(struct kube_scene *s, struct candidate *c, const char
                                                  .arg = c},
                           &c->lease, &err),
               &err);
+}
+
+static void candidate_make(struct kube_scene *s, struct candidate *c, const char *identity)
+{
+    candidate_make_patient(s, c, identity, 30 * NS_PER_MS);
 }
 
 static bool leads(void *arg)
@@ -210,6 +216,23 @@ static void test_lease_of_a_dead_leader_is_taken_over_after_its_duration(void **
     kube_scene_drop(&s);
 }
 
+static void test_lease_is_looked_at_when_it_runs_out(void **state UNUSED)
+{
+    struct kube_scene s;
+    struct candidate first;
+    struct candidate second;
+
+    kube_scene_make(&s, false);
+    candidate_make(&s, &first, "one");
+    assert_true(kube_scene_until(&s, leads, &first));
+    lease_free(first.lease);
+    /* One look now; the next by its pace would be after a minute or two. */
+    candidate_make_patient(&s, &second, "two", NS_PER_MIN);
+    assert_true(kube_scene_until(&s, leads, &second));
+    lease_free(second.lease);
+    kube_scene_drop(&s);
+}
+
 static void test_lease_is_lost_when_another_has_written_it(void **state UNUSED)
 {
     struct kube_scene s;
@@ -291,6 +314,7 @@ int main(void)
         TEST(test_lease_has_one_leader_who_renews),
         TEST(test_lease_passes_at_once_when_it_is_given_back),
         TEST(test_lease_of_a_dead_leader_is_taken_over_after_its_duration),
+        TEST(test_lease_is_looked_at_when_it_runs_out),
         TEST(test_lease_is_lost_when_another_has_written_it),
         TEST(test_lease_survives_a_write_whose_answer_was_lost),
         TEST(test_lease_is_lost_when_the_server_is_away_too_long),

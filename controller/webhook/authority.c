@@ -5,6 +5,10 @@
  *
  *          timer          got            written or unchanged       each target
  *   IDLE ---------> READ -----> (WRITE) ---------------------> GET (APPLY) ... ---> IDLE
+ *
+ * A certificate of another authority than the one that is trusted waits: what is served goes on
+ * being served until a whole round has seen every target trust the new one. So also a deleted
+ * Secret costs no admission: a new authority is made, the old one stays trusted beside it.
  */
 #include "controller/webhook/authority.h"
 
@@ -28,6 +32,7 @@ struct authority {
     struct rotation rotation;
     char *version;          /* of the Secret that was read; NULL: it is missing */
     struct buf served_cert; /* what the identity holds */
+    struct buf served_ca;   /* who has signed that */
     struct buf bundle;      /* of rotation */
     size_t target_idx;
     struct buf published; /* the bundle that every target trusted at the end of the last round */
@@ -69,19 +74,41 @@ static void request_start(struct authority *a, const struct kube_call *call, kub
 
 /* ---- serving ---- */
 
-/* Makes the identity serve what the rotation holds, if that is something else. */
+/* Whether every target has been seen with the bundle of what the Secret holds now. */
+static bool is_published(const struct authority *a)
+{
+    CLEANUP(buf_destroy) struct buf bundle = BUF_INIT(TLS_PEM_BYTES_MAX);
+    struct error ignored = ERROR_INIT;
+
+    return rotation_bundle(&a->rotation, &bundle, &ignored) == 0 && bundle.n > 0 &&
+           slice_eq(buf_slice(&bundle), buf_slice(&a->published));
+}
+
+/* Whether a handshake with what the rotation holds succeeds for everybody who trusts what is served
+ * now; if nothing (valid) is served, there is nothing to lose. */
+static bool may_serve(const struct authority *a)
+{
+    const struct tls_keypair *k = tls_identity_get(a->config.identity);
+
+    return !k || tls_keypair_not_after_ns(k) <= env_wall_ns(loop_env(a->loop)) ||
+           slice_eq(buf_slice(&a->served_ca), buf_slice(&a->rotation.ca.cert)) || is_published(a);
+}
+
+/* Makes the identity serve what the rotation holds, if that is something else and trusted. */
 static int serve(struct authority *a, struct error *err)
 {
     struct tls_keypair *k = NULL;
     char expires[TIME_TEXT_BYTES];
 
-    if (slice_eq(buf_slice(&a->served_cert), buf_slice(&a->rotation.server.cert)))
+    if (slice_eq(buf_slice(&a->served_cert), buf_slice(&a->rotation.server.cert)) || !may_serve(a))
         return 0;
     if (tls_keypair_parse(buf_slice(&a->rotation.server.cert), buf_slice(&a->rotation.server.key),
                           &k, err) < 0)
         return -1;
     buf_clear(&a->served_cert);
-    if (buf_append_slice(&a->served_cert, buf_slice(&a->rotation.server.cert), err) < 0) {
+    buf_clear(&a->served_ca);
+    if (buf_append_slice(&a->served_cert, buf_slice(&a->rotation.server.cert), err) < 0 ||
+        buf_append_slice(&a->served_ca, buf_slice(&a->rotation.ca.cert), err) < 0) {
         tls_keypair_free(k);
         return -1;
     }
@@ -167,16 +194,6 @@ static void secret_write(struct authority *a)
                   on_secret_written);
 }
 
-/* Whether every target has been seen with the bundle of what the Secret holds now. */
-static bool is_published(const struct authority *a)
-{
-    CLEANUP(buf_destroy) struct buf bundle = BUF_INIT(TLS_PEM_BYTES_MAX);
-    struct error ignored = ERROR_INIT;
-
-    return rotation_bundle(&a->rotation, &bundle, &ignored) == 0 && bundle.n > 0 &&
-           slice_eq(buf_slice(&bundle), buf_slice(&a->published));
-}
-
 /* Does what is due: 1 something was done, 0 nothing. */
 static int steps_do(struct authority *a, struct error *err)
 {
@@ -198,6 +215,13 @@ static int steps_do(struct authority *a, struct error *err)
         done = 1;
     }
     return done;
+}
+
+/* The Secret was deleted while we serve: all anew, but who trusts what is served may do so. */
+static int old_keep(struct authority *a, struct error *err)
+{
+    buf_clear(&a->rotation.old.cert);
+    return buf_append_slice(&a->rotation.old.cert, buf_slice(&a->served_ca), err);
 }
 
 static void rotation_reset(struct authority *a)
@@ -242,6 +266,8 @@ static void on_secret_read(void *arg, const struct kube_answer *answer)
     int done = secret_take(a, answer, &err);
     if (done == 0)
         done = steps_do(a, &err);
+    if (done > 0 && !a->version && old_keep(a, &err) < 0)
+        done = -1;
     if (done < 0)
         round_fail(a, &err);
     else if (done > 0)
@@ -398,6 +424,7 @@ int authority_start(struct loop *loop, const struct authority_config *config,
     a->config = *config;
     a->rotation = (struct rotation)ROTATION_INIT;
     a->served_cert = (struct buf)BUF_INIT(TLS_PEM_BYTES_MAX);
+    a->served_ca = (struct buf)BUF_INIT(TLS_PEM_BYTES_MAX);
     a->bundle = (struct buf)BUF_INIT(TLS_PEM_BYTES_MAX);
     a->published = (struct buf)BUF_INIT(TLS_PEM_BYTES_MAX);
     loop_timer_init(&a->timer, loop, round_begin, a);
@@ -415,6 +442,7 @@ void authority_free(struct authority *a)
         kube_cancel(a->request);
     rotation_reset(a);
     buf_destroy(&a->served_cert);
+    buf_destroy(&a->served_ca);
     buf_destroy(&a->bundle);
     buf_destroy(&a->published);
     free(a);

@@ -2,7 +2,7 @@
  * The operator's own certificates, kept in a Secret and told to the API server: a loop that looks
  * each few seconds, does what is due (rotation.h), and repairs what somebody has deleted.
  *
- *   1. get the Secret; what is in it is served
+ *   1. get the Secret; what is in it is served, as soon as every configuration was seen to trust it
  *   2. do what is due, and write the Secret: created if it was missing, else replaced in the version
  *      that was read. Whoever comes second reads again: every replica of the operator may do this
  *   3. get each webhook configuration; where a webhook's caBundle is another, apply ours

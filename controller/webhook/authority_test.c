@@ -204,6 +204,52 @@ static void test_what_is_deleted_or_reset_is_repaired(void **state UNUSED)
     kube_scene_drop(&s);
 }
 
+/* Whether everybody who trusts the bundle that the API server has been told accepts what is served. */
+static void assert_served_is_trusted(struct kube_scene *s, const struct replica *r)
+{
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    CLEANUP(buf_destroy) struct buf bundle = BUF_INIT(1 << 20);
+    CLEANUP(mem_free) char *text = kube_server_get(s->server, mutating_path);
+    const char *base64;
+    struct error err = ERROR_INIT;
+
+    assert_ok(jsonval_parse(&doc, "configuration", slice_of_str(text), &err), &err);
+    struct jsonval first = jsonval_first(jsonval_get(jsonval_root(&doc), "webhooks"));
+    assert_ok(jsonval_str(jsonval_way(first, "clientConfig.caBundle"), &base64, &err), &err);
+    assert_ok(base64_decode(slice_of_str(base64), &bundle, &err), &err);
+    assert_true(tls_keypair_is_signed_by(tls_identity_get(r->identity), buf_slice(&bundle)));
+}
+
+static void test_a_deleted_secret_costs_no_admission(void **state UNUSED)
+{
+    CLEANUP(rotation_destroy) struct rotation first = ROTATION_INIT;
+    CLEANUP(rotation_destroy) struct rotation second = ROTATION_INIT;
+    struct kube_scene s;
+    struct replica a, b;
+    kube_scene_make(&s, false);
+    kube_server_put(s.server, mutating_path, mutating);
+
+    replica_start(&s, &a);
+    replica_start(&s, &b);
+    turn_until(&s, both_are_ready, &(struct pair){&a, &b});
+    secret_read(&s, &first);
+    struct repair x = {&s, &a, tls_identity_get(a.identity)};
+    struct repair y = {&s, &b, tls_identity_get(b.identity)};
+    kube_server_delete(s.server, secret_path);
+    while (!secret_is_back(&x) || !secret_is_back(&y)) {
+        assert_true(loop_turn(s.loop));
+        assert_served_is_trusted(&s, &a);
+        assert_served_is_trusted(&s, &b);
+    }
+    secret_read(&s, &second);
+    assert_false(slice_eq(buf_slice(&first.ca.cert), buf_slice(&second.ca.cert)));
+    assert_true(slice_eq(buf_slice(&first.ca.cert), buf_slice(&second.old.cert)));
+    assert_true(tls_keypair_is_signed_by(tls_identity_get(a.identity), buf_slice(&second.ca.cert)));
+    replica_stop(&a);
+    replica_stop(&b);
+    kube_scene_drop(&s);
+}
+
 static void test_a_secret_of_nonsense_is_made_anew(void **state UNUSED)
 {
     struct kube_scene s;
@@ -308,6 +354,7 @@ int main(void)
         TEST(test_certificates_are_made_served_and_published),
         TEST(test_replicas_agree_on_one_authority),
         TEST(test_what_is_deleted_or_reset_is_repaired),
+        TEST(test_a_deleted_secret_costs_no_admission),
         TEST(test_a_secret_of_nonsense_is_made_anew),
         TEST(test_an_api_server_that_fails_is_asked_again),
         TEST(test_files_are_served_and_followed),

@@ -1,15 +1,16 @@
 # The operator as a process outside of pods, with the ServiceAccount that the chart makes: so the
 # chart's roles are all it has. Sourced after scenario.sh; needs helm.
 #
-#   operator_begin [FLAG...]   the chart, its account, one controller that is ready
-#   operator_end               ends it; `status` is its exit status
-#   operator_leave             removes the webhooks: the next script must not ask who nobody serves
-#   replica, pod_yaml          manifests
+#   operator_begin   the chart, its account, one controller that is ready; controller_flags are its own
+#   operator_end     ends it; `status` is its exit status
+#   operator_leave   removes the webhooks: the next script must not ask who nobody serves
+#   replica, pod_yaml    manifests
 # shellcheck shell=bash
 
 controller=$root/build/$variant/bin/walferry-controller
 release=walferry
 controller_pid=
+controller_flags=()
 
 # install_chart [ARGUMENT...] of helm: the chart without its Deployment; the Service leads to the
 # process on the cluster's own address.
@@ -58,7 +59,7 @@ controller_spawn() {
 }
 
 controller_start() {
-    controller_spawn "$work/controller.log" test "$@"
+    controller_spawn "$work/controller.log" test "${controller_flags[@]}"
     controller_pid=$pid
     wait_until "the controller is ready: $(cat "$work/controller.log")" is_ready
 }
@@ -77,7 +78,7 @@ metric() {
 operator_begin() {
     install_chart
     account_make
-    controller_start "$@"
+    controller_start
 }
 
 operator_end() { pid_stop "$controller_pid" TERM; }

@@ -26,6 +26,26 @@ kube() { in_cluster kubectl "$@"; }
 # kube_ns ...: in the namespace of this scene.
 kube_ns() { kube -n "$namespace" "$@"; }
 
+api_is_ready() { [ "$(kube get --raw /readyz 2>/dev/null)" = ok ]; }
+
+# api_server_restart SIGNAL
+api_server_restart() {
+    in_cluster stop apiserver "$1"
+    in_cluster start apiserver
+    wait_until "the API server is back" api_is_ready
+}
+
+# etcd_ask PATH JSON: by etcd's own API.
+etcd_ask() { in_cluster run curl -sf --max-time 30 -d "$2" "http://127.0.0.1:2379/v3$1"; }
+
+# etcd_compact: history up to now is forgotten; whoever asks for something older hears 410.
+etcd_compact() {
+    local revision
+    revision=$(etcd_ask /kv/range '{"key": "Lw=="}' |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["header"]["revision"])')
+    etcd_ask /kv/compaction "{\"revision\": $revision, \"physical\": true}" >/dev/null
+}
+
 # scene_begin NAME [LABEL=VALUE...]: a fresh namespace.
 scene_begin() {
     namespace=$1-$(date +%s%N | tail -c 7)

@@ -38,14 +38,6 @@ spec: {s3: {bucket: backups, region: eu-west-1}}
 END
 }
 
-api_is_ready() { [ "$(kube get --raw /readyz 2>/dev/null)" = ok ]; }
-
-api_server_restart() {
-    in_cluster stop apiserver
-    in_cluster start apiserver
-    wait_until "the API server is back" api_is_ready
-}
-
 caches_survive_restarts_of_the_api_server() {
     local round
     scene_begin restarts
@@ -55,7 +47,7 @@ caches_survive_restarts_of_the_api_server() {
     for round in 1 2 3; do
         bucket "bucket-$round"
         wait_until "$round buckets are cached" cached "$port" sqlitebuckets "$round"
-        api_server_restart
+        api_server_restart TERM
     done
     kube_ns delete sqlitebucket bucket-2 >/dev/null
     wait_until "a deletion is seen" cached "$port" sqlitebuckets 2

@@ -1,0 +1,157 @@
+/*
+ * Sidecars that are none: answers GET /status on every address of the host as an idle sidecar with
+ * one database does, so that pods whose address leads here look alive to the controller.
+ *
+ * usage: farm PORT
+ *
+ *   GET /status   the status; when busy, its TXID and times go on by each second
+ *   POST /busy    from now on each sidecar commits all the time
+ *   POST /idle    and no more (so it begins)
+ *   GET /count    how often /status was asked: a number
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/base.h"
+#include "lib/http/server.h"
+#include "lib/io/loop.h"
+#include "lib/json/json.h"
+
+enum {
+    STATUS_BYTES_MAX = 4096,
+};
+
+struct farm {
+    struct loop *loop;
+    uint64_t begin_ns; /* wall */
+    uint64_t now_ns;   /* what the sidecars say about the time: begin_ns, unless they are busy */
+    bool is_busy;
+    uint64_t count;
+};
+
+static void put_destination(const struct farm *f, struct json_writer *w)
+{
+    char txid[17];
+
+    (void)snprintf(txid, sizeof(txid), "%016" PRIx64, 1 + (f->now_ns - f->begin_ns) / NS_PER_SEC);
+    json_writer_object(w, NULL);
+    json_writer_str(w, "name", "primary");
+    json_writer_str(w, "state", "following");
+    json_writer_str(w, "fencing", "atomic");
+    json_writer_str(w, "acknowledged_txid", txid);
+    json_writer_str(w, "local_txid", txid);
+    json_writer_object(w, "lag");
+    json_writer_u64(w, "seconds", 0);
+    json_writer_u64(w, "bytes", 0);
+    json_writer_end(w);
+    json_writer_time(w, "last_success_at", f->now_ns);
+    json_writer_object(w, "restore_window");
+    json_writer_time(w, "oldest", f->begin_ns);
+    json_writer_time(w, "newest", f->now_ns);
+    json_writer_end(w);
+    json_writer_object(w, "snapshot");
+    json_writer_str(w, "txid", "0000000000000001");
+    json_writer_time(w, "at", f->begin_ns);
+    json_writer_end(w);
+    json_writer_u64(w, "bytes", 81920);
+    json_writer_u64(w, "objects", 4);
+    json_writer_end(w);
+}
+
+static int status_write(const struct farm *f, struct buf *out, struct error *err)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, JSON_COMPACT);
+    json_writer_object(&w, NULL);
+    json_writer_u64(&w, "schema", 1);
+    json_writer_array(&w, "databases");
+    json_writer_object(&w, NULL);
+    json_writer_str(&w, "path", "/data/app.db");
+    json_writer_str(&w, "name", "main");
+    json_writer_str(&w, "state", "following");
+    json_writer_u64(&w, "bytes", 81920);
+    json_writer_object(&w, "wal");
+    json_writer_u64(&w, "bytes", 0);
+    json_writer_end(&w);
+    json_writer_array(&w, "destinations");
+    put_destination(f, &w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    json_writer_end(&w);
+    return json_writer_finish(&w, err);
+}
+
+static void on_status(void *arg, struct http_server_request *request)
+{
+    struct farm *f = arg;
+    struct http_server_response response = {
+        .status = 200, .content_type = "application/json", .body = BUF_INIT(STATUS_BYTES_MAX)};
+    struct error err = ERROR_INIT;
+
+    f->count++;
+    if (f->is_busy)
+        f->now_ns = env_wall_ns(loop_env(f->loop));
+    if (status_write(f, &response.body, &err) < 0) {
+        buf_destroy(&response.body);
+        http_server_respond_text(request, 500, "%s", err.text);
+        return;
+    }
+    http_server_respond(request, &response);
+}
+
+static void on_busy(void *arg, struct http_server_request *request)
+{
+    ((struct farm *)arg)->is_busy = true;
+    http_server_respond_text(request, 200, "busy");
+}
+
+static void on_idle(void *arg, struct http_server_request *request)
+{
+    ((struct farm *)arg)->is_busy = false;
+    http_server_respond_text(request, 200, "idle");
+}
+
+static void on_count(void *arg, struct http_server_request *request)
+{
+    http_server_respond_text(request, 200, "%" PRIu64, ((struct farm *)arg)->count);
+}
+
+static int run(unsigned port, struct error *err)
+{
+    static const struct http_route routes[] = {
+        {"GET", "/status", on_status},
+        {"POST", "/busy", on_busy},
+        {"POST", "/idle", on_idle},
+        {"GET", "/count", on_count},
+    };
+    struct farm farm = {.begin_ns = env_wall_ns(env_real()), .now_ns = env_wall_ns(env_real())};
+    struct http_server_config config = {.listener_count = 1, .connections_max = 1024};
+    struct http_server *server = NULL;
+
+    config.listeners[0] = (struct http_listener){
+        .port = port, .routes = routes, .route_count = ARRAY_LEN(routes), .arg = &farm};
+    if (loop_new(env_real(), 1, &farm.loop, err) < 0 ||
+        http_server_new(farm.loop, &config, &server, err) < 0)
+        return -1;
+    loop_run(farm.loop); /* until it is killed */
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    unsigned long port = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
+
+    if (port == 0 || port > 65535) {
+        (void)fprintf(stderr, "usage: farm PORT\n");
+        return 2;
+    }
+    if (run((unsigned)port, &err) < 0) {
+        (void)fprintf(stderr, "farm: %s\n", err.text);
+        return 1;
+    }
+    return 0;
+}
