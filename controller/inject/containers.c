@@ -19,7 +19,7 @@
 #include "controller/inject/needs.h"
 
 enum {
-    ENV_NAMES_MAX = 64, /* variables that a subPathExpr may name, of all mounts */
+    HUNG_GRACE_SECONDS = 5,
 };
 
 /* ---- shared by the containers ---- */
@@ -256,8 +256,9 @@ static int restores_write(const struct inject_request *request, const struct inj
     return 0;
 }
 
-static void put_probe(struct json_writer *w, const char *key, const char *path,
-                      unsigned period_seconds, unsigned failure_threshold)
+/* The caller ends the object. */
+static void probe_begin(struct json_writer *w, const char *key, const char *path,
+                        unsigned period_seconds, unsigned failure_threshold)
 {
     json_writer_object(w, key);
     json_writer_object(w, "httpGet");
@@ -267,19 +268,28 @@ static void put_probe(struct json_writer *w, const char *key, const char *path,
     json_writer_u64(w, "periodSeconds", period_seconds);
     json_writer_u64(w, "timeoutSeconds", 5);
     json_writer_u64(w, "failureThreshold", failure_threshold);
+}
+
+static void put_probe(struct json_writer *w, const char *key, const char *path,
+                      unsigned period_seconds, unsigned failure_threshold)
+{
+    probe_begin(w, key, path, period_seconds, failure_threshold);
     json_writer_end(w);
 }
 
 /*
  * startupz holds the application back; an hour of failures (a bucket that is away, nothing local
  * that proves the database) restarts the sidecar, not the pod. healthz only tells a loop that does
- * not turn. The preStop hook runs when the termination of the pod begins, while the application
- * still works: from then on each commit is shipped at once.
+ * not turn: what hangs ships nothing more, so it does not get the pod's time to end. The preStop
+ * hook runs when the termination of the pod begins, while the application still works: from then on
+ * each commit is shipped at once.
  */
 static void put_life(struct json_writer *w, const struct api_replica *r)
 {
     put_probe(w, "startupProbe", "/startupz", 1, 3600);
-    put_probe(w, "livenessProbe", "/healthz", 10, 6);
+    probe_begin(w, "livenessProbe", "/healthz", 10, 6);
+    json_writer_u64(w, "terminationGracePeriodSeconds", HUNG_GRACE_SECONDS);
+    json_writer_end(w);
     if (r->lag.gates_readiness)
         put_probe(w, "readinessProbe", "/readyz", 5, 2);
     json_writer_object(w, "lifecycle");
