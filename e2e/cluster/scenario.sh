@@ -63,6 +63,10 @@ tap_after() { # NAME STATUS
             kube delete namespace "$made" --wait=false >/dev/null 2>&1
         done <"$scenes"
     else
+        # Without these nothing can be asked, and no scene after this one would have a chance.
+        in_cluster start apiserver
+        in_cluster start kubelet
+        poll_until 60 kube get --raw /readyz >/dev/null 2>&1
         in_cluster report "$report"
         echo "logs, events and descriptions: ${report#"$root"/}"
     fi
