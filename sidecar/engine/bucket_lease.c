@@ -49,8 +49,10 @@ struct bucket_lease {
 
     /* What LOOK found. */
     uint64_t newest;
-    uint64_t older[OLDER_MAX];
+    uint64_t older[OLDER_MAX]; /* these go, ours of the past among them */
     size_t older_count;
+    char names[OLDER_MAX][LEASE_KEY_BYTES]; /* of a delete under way, and the table of them */
+    const char *keys[OLDER_MAX];
     uint64_t seen_number; /* another's, and since when it is the newest. Monotonic */
     uint64_t seen_since_ns;
     char holder[LEASE_HOLDER_BYTES + 32];
@@ -104,15 +106,34 @@ static void deleted_on_done(void *arg, const struct storage_result *result UNUSE
     lease_free(l); /* if it is still there, the next writer waits for it to expire */
 }
 
-static void end(struct bucket_lease *l)
+static int older_delete_start(struct bucket_lease *l, storage_done_fn *done)
 {
-    char key[STORAGE_KEY_BYTES_MAX];
-    const char *const keys[] = {lease_key_format(l->number, key)};
-    const struct storage_delete args = {.keys = keys, .key_count = 1};
+    const struct storage_delete args = {.keys = l->keys, .key_count = l->older_count};
     struct error err = ERROR_INIT;
 
-    if (!l->is_given_up || l->number == 0 ||
-        storage_delete_start(l->args.storage, &args, deleted_on_done, l, &l->op, &err) < 0)
+    for (size_t i = 0; i < l->older_count; i++)
+        l->keys[i] = lease_key_format(l->older[i], l->names[i]);
+    return storage_delete_start(l->args.storage, &args, done, l, &l->op, &err);
+}
+
+/* More than OLDER_MAX: the next LOOK finds them. */
+static void older_add(struct bucket_lease *l, uint64_t number)
+{
+    size_t i = 0;
+
+    while (i < l->older_count && l->older[i] != number)
+        i++;
+    if (number && i == l->older_count && i < OLDER_MAX)
+        l->older[l->older_count++] = number;
+}
+
+/* Ours goes, with those before it: the next writer would wait for whichever is left. */
+static void end(struct bucket_lease *l)
+{
+    if (l->older_count == OLDER_MAX)
+        l->older_count--; /* ours first */
+    older_add(l, l->number);
+    if (!l->is_given_up || l->number == 0 || older_delete_start(l, deleted_on_done) < 0)
         lease_free(l);
 }
 
@@ -162,11 +183,14 @@ static void begin_failed(struct bucket_lease *l, const struct error *err)
 
 /* ---- held ---- */
 
-static void cleaned_on_done(void *arg, const struct storage_result *result UNUSED)
+static void cleaned_on_done(void *arg, const struct storage_result *result)
 {
     struct bucket_lease *l = arg;
-    const struct error none = ERROR_INIT; /* what could not be deleted is found by the next LOOK */
+    const struct error none =
+        ERROR_INIT; /* what could not be deleted is tried again with the next */
 
+    if (result->err->code == ERR_NONE)
+        l->older_count = 0;
     if (goes_on(l, &none))
         loop_timer_start(&l->timer, renew_ns);
 }
@@ -174,29 +198,13 @@ static void cleaned_on_done(void *arg, const struct storage_result *result UNUSE
 /* What is older than ours goes. */
 static void clean(struct bucket_lease *l)
 {
-    char names[OLDER_MAX][STORAGE_KEY_BYTES_MAX];
-    const char *keys[OLDER_MAX];
-    struct error err = ERROR_INIT;
-
-    for (size_t i = 0; i < l->older_count; i++)
-        keys[i] = lease_key_format(l->older[i], names[i]);
-    const struct storage_delete args = {.keys = keys, .key_count = l->older_count};
-    l->older_count = 0;
-    if (args.key_count == 0 ||
-        storage_delete_start(l->args.storage, &args, cleaned_on_done, l, &l->op, &err) < 0)
+    if (l->older_count == 0 || older_delete_start(l, cleaned_on_done) < 0)
         loop_timer_start(&l->timer, renew_ns);
-}
-
-static void older_add(struct bucket_lease *l, uint64_t number)
-{
-    if (number && l->older_count < OLDER_MAX)
-        l->older[l->older_count++] = number;
 }
 
 static void take(struct bucket_lease *l, uint64_t number)
 {
-    if (l->number && l->older_count == 0)
-        older_add(l, l->number);
+    older_add(l, l->number);
     l->number = number;
     l->held_boot_ns = l->asked_boot_ns;
     l->holder[0] = '\0';
@@ -240,7 +248,7 @@ static int record_make(struct bucket_lease *l, struct error *err)
 
 static void create(struct bucket_lease *l, uint64_t number)
 {
-    char key[STORAGE_KEY_BYTES_MAX];
+    char key[LEASE_KEY_BYTES];
     struct error err = ERROR_INIT;
     const struct storage_put put = {
         .key = lease_key_format(number, key),
@@ -333,7 +341,7 @@ static void listed_on_done(void *arg, const struct storage_result *result)
 {
     struct bucket_lease *l = arg;
     struct error err = ERROR_INIT;
-    char key[STORAGE_KEY_BYTES_MAX];
+    char key[LEASE_KEY_BYTES];
 
     if (!goes_on(l, result->err))
         return;

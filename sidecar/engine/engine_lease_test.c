@@ -186,6 +186,22 @@ static void test_lease_that_ran_out_while_the_store_was_away_is_renewed_before_t
     scene_end(&s);
 }
 
+/* A stop comes while the number before the last is being deleted: the next writer need not wait. */
+static void test_lease_given_up_just_after_its_renewal_leaves_nothing(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest[0].lease = true;
+    scene_begin(&s);
+    flaky_set(&s.flaky[0], STORAGE_OP_DELETE,
+              &(struct flaky_rule){.fault = FLAKY_HOLD, .key_part = "lease/"});
+    PASS_UNTIL(&s, flaky_held_count(&s.flaky[0]) > 0);
+    flaky_set(&s.flaky[0], STORAGE_OP_DELETE, NULL);
+    assert_int_equal(scene_stop(&s), 0);
+    scene_shell("test -z \"$(ls %s/bucket-0-0/lease)\"", s.folder);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
@@ -194,6 +210,7 @@ int main(int argc, char **argv)
         TEST(test_second_writer_goes_on_when_the_first_ends),
         TEST(test_writer_whose_lease_was_taken_over_attaches_again),
         TEST(test_lease_that_ran_out_while_the_store_was_away_is_renewed_before_the_next_object),
+        TEST(test_lease_given_up_just_after_its_renewal_leaves_nothing),
     };
     return TEST_MAIN(tests);
 }

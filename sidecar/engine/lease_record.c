@@ -68,9 +68,9 @@ int lease_record_parse(struct slice text, struct lease_record *out, struct error
     return 0;
 }
 
-const char *lease_key_format(uint64_t number, char out[static STORAGE_KEY_BYTES_MAX])
+const char *lease_key_format(uint64_t number, char out[static LEASE_KEY_BYTES])
 {
-    (void)snprintf(out, STORAGE_KEY_BYTES_MAX, LEASE_PREFIX "%016" PRIx64, number);
+    (void)snprintf(out, LEASE_KEY_BYTES, LEASE_PREFIX "%016" PRIx64, number);
     return out;
 }
 

@@ -21,6 +21,7 @@
 #define LEASE_PREFIX "lease/"
 
 enum {
+    LEASE_KEY_BYTES = 24,          /* of a key, with terminator */
     LEASE_HOLDER_BYTES = 65,       /* with terminator; longer names are cut */
     LEASE_RECORD_BYTES_MAX = 1024, /* of the whole record */
 };
@@ -39,7 +40,7 @@ MUST_USE int lease_record_write(const struct lease_record *record, struct buf *o
 MUST_USE int lease_record_parse(struct slice text, struct lease_record *out, struct error *err);
 
 /* The key of a number, from 1: "lease/<16 hex digits>". Returns out. */
-const char *lease_key_format(uint64_t number, char out[static STORAGE_KEY_BYTES_MAX]);
+const char *lease_key_format(uint64_t number, char out[static LEASE_KEY_BYTES]);
 
 /* False for a name that is no lease. */
 bool lease_key_parse(const char *key, uint64_t *out_number);

@@ -78,7 +78,7 @@ static void test_names_are_numbers_after_which_another_can_follow(void **state U
         "leases/0000000000000001",
         "0000/0000000000000001-0000000000000001.ltx",
     };
-    char key[STORAGE_KEY_BYTES_MAX];
+    char key[LEASE_KEY_BYTES];
     uint64_t number = 0;
 
     for (uint64_t n = 1; n < 1ULL << 60; n *= 37) {
