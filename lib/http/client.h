@@ -88,7 +88,8 @@ struct http_request {
     struct slice body_slice;
     bool has_body;           /* also an empty one: sends Content-Length: 0 */
     uint64_t body_bytes_max; /* of an answer kept in response->body; 0: 1 MiB */
-    uint64_t deadline_ns;    /* whole exchange, from now; 0: none */
+    uint64_t deadline_ns;    /* whole exchange, from now; 0: none. After a sleep of the machine that
+                                goes beyond it nothing more is sent */
     uint64_t stall_ns;       /* ends with ERR_TIMEOUT after so long without a byte; 0: 30 s */
     /*
      * Receives the body of a 2xx answer instead of response->body; may be NULL. Answering -1 with

@@ -6,6 +6,7 @@
 
 #include "lib/http/client.h"
 #include "lib/testing/http_fixture.h"
+#include "lib/testing/sleepy_env.h"
 #include "lib/testing/test.h"
 
 /* ---- time and cancel ---- */
@@ -23,6 +24,31 @@ static void test_silence_ends_at_the_deadline(void **state UNUSED)
     assert_null(strstr(o.err.text, "secret"));
     assert_int_equal(o.status, 0);
     http_fixture_drop(&f);
+}
+
+/* Begun in time, the connection made after the machine had slept: the request is not for then. */
+static void test_a_request_is_not_sent_after_a_sleep_beyond_its_deadline(void **state UNUSED)
+{
+    static const struct {
+        uint64_t slept_ns;
+        enum error_code code;
+    } rows[] = {{9 * NS_PER_SEC, ERR_NONE}, {2 * NS_PER_MIN, ERR_TIMEOUT}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_fixture f;
+        http_fixture_make(&f, NULL);
+        struct http_outcome o = {.f = &f};
+        (void)http_outcome_begin(&o, &(struct http_request){.method = "GET",
+                                                            .url = http_fixture_url(&f, "/hello"),
+                                                            .deadline_ns = NS_PER_MIN});
+        sleepy_sleep(rows[i].slept_ns);
+        assert_true(loop_run_until(f.loop, &o.is_done));
+        assert_int_equal(o.err.code, rows[i].code);
+        assert_int_equal(f.peer.requests, rows[i].code == ERR_NONE);
+        if (rows[i].code != ERR_NONE)
+            assert_error(-1, &o.err, ERR_TIMEOUT, "/hello: not sent within 1m");
+        http_fixture_drop(&f);
+    }
 }
 
 static void test_an_answer_that_stops_coming_is_a_stall(void **state UNUSED)
@@ -278,6 +304,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_silence_ends_at_the_deadline),
+        TEST(test_a_request_is_not_sent_after_a_sleep_beyond_its_deadline),
         TEST(test_an_answer_that_stops_coming_is_a_stall),
         TEST(test_a_slow_answer_is_no_stall),
         TEST(test_the_deadline_holds_also_while_waiting_for_a_connection),

@@ -49,6 +49,20 @@ static void on_deadline(void *arg)
     exchange_on_timeout(x);
 }
 
+/* The machine slept over the deadline: what was not sent by then must not be sent any more, whoever
+ * asked for it knows nothing of the world of now. The timer above does not count sleep. */
+static bool has_slept_too_long(struct http_exchange *x)
+{
+    char text[TIME_TEXT_BYTES];
+
+    if (x->deadline_ns == 0 ||
+        env_boot_ns(loop_env(x->deadline.loop)) - x->began_boot_ns < x->deadline_ns)
+        return false;
+    (void)error_set(&x->err, ERR_TIMEOUT, 0, "not sent within %s",
+                    duration_format(x->deadline_ns, text)); /* becomes the outcome */
+    return true;
+}
+
 static void on_stall(void *arg)
 {
     struct http_exchange *x = arg;
@@ -76,7 +90,7 @@ static int on_request(void *arg, char *to_ip UNUSED, char *from_ip UNUSED, int t
     stall_restart(x);
     if (x->has_socket)
         exchange_on_connection(x);
-    return CURL_PREREQFUNC_OK;
+    return has_slept_too_long(x) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose UNUSED)
@@ -96,7 +110,7 @@ static size_t on_body_wanted(char *p, size_t size, size_t count, void *arg)
     uint64_t left = x->body_bytes - x->body_at;
     size_t n = size * count;
 
-    if (x->state != EXCHANGE_RUNNING)
+    if (x->state != EXCHANGE_RUNNING || has_slept_too_long(x))
         return CURL_READFUNC_ABORT;
     if (n > left)
         n = (size_t)left;
@@ -470,6 +484,7 @@ static int exchange_prepare(struct http_exchange *x, struct loop *loop,
                                                                     : HTTP_ERROR_BODY_BYTES_MAX;
     x->header_text.max = EXCHANGE_HEADER_BYTES_MAX;
     x->deadline_ns = req->deadline_ns;
+    x->began_boot_ns = env_boot_ns(loop_env(loop));
     x->stall_ns = req->stall_ns ? req->stall_ns : stall_ns_default;
     x->on_data = req->on_data;
     (void)url_redact(request_url_shown(req), x->shown_url); /* answers its argument */

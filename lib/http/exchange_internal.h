@@ -59,6 +59,7 @@ struct http_exchange {
     bool has_head; /* the empty line behind the headers has come */
 
     uint64_t deadline_ns;
+    uint64_t began_boot_ns;
     uint64_t stall_ns;
     struct loop_timer deadline;
     struct loop_timer stall;

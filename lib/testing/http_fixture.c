@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/testing/sleepy_env.h"
 #include "lib/testing/test.h"
 
 void http_fixture_make(struct http_fixture *f, const struct http_client_config *config)
@@ -15,7 +16,7 @@ void http_fixture_make(struct http_fixture *f, const struct http_client_config *
 
     *f = (struct http_fixture){.loop = NULL};
     http_peer_start(&f->peer);
-    assert_ok(loop_new(env_real(), 1, &f->loop, &err), &err);
+    assert_ok(loop_new(sleepy_env(), 1, &f->loop, &err), &err);
     assert_ok(http_client_new(f->loop, config ? config : &defaults, &f->client, &err), &err);
 }
 

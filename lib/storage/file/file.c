@@ -347,7 +347,7 @@ static int file_put(struct storage *st, const struct storage_put *args, storage_
         .can_create = st->caps.can_create,
     };
     if (args->deadline_ns == 0 ||
-        !checked_add_u64(env_monotonic_ns(store->env), args->deadline_ns, &op->put.deadline_ns))
+        !checked_add_u64(env_boot_ns(store->env), args->deadline_ns, &op->put.deadline_ns))
         op->put.deadline_ns = UINT64_MAX;
     file_path_parent(op->path, folder);
     op->put.is_folder_known = folder_is_known(store, folder);

@@ -37,7 +37,7 @@ static int put_go_on(struct file_op *op)
 {
     if (job_is_canceled(&op->job))
         return error_set(&op->err, ERR_CANCELED, 0, "canceled");
-    if (env_monotonic_ns(op->store->env) >= op->put.deadline_ns)
+    if (env_boot_ns(op->store->env) >= op->put.deadline_ns)
         return error_set(&op->err, ERR_TIMEOUT, 0, "deadline passed while writing");
     return 0;
 }

@@ -103,7 +103,7 @@ void s3_op_request_gone(struct s3_op *op)
 
 void s3_op_set_deadline(struct s3_op *op, uint64_t deadline_ns)
 {
-    uint64_t now_ns = env_monotonic_ns(loop_env(op->store->st.loop));
+    uint64_t now_ns = env_boot_ns(loop_env(op->store->st.loop));
 
     if (deadline_ns > 0 && !checked_add_u64(now_ns, deadline_ns, &op->deadline_ns))
         op->deadline_ns = 0; /* further away than the clock reaches */
@@ -111,7 +111,7 @@ void s3_op_set_deadline(struct s3_op *op, uint64_t deadline_ns)
 
 uint64_t s3_op_remaining_ns(const struct s3_op *op)
 {
-    uint64_t now_ns = env_monotonic_ns(loop_env(op->store->st.loop));
+    uint64_t now_ns = env_boot_ns(loop_env(op->store->st.loop));
 
     if (op->deadline_ns == 0)
         return 0;

@@ -66,7 +66,8 @@ struct s3_request {
     struct http_exchange *exchange;
     struct retry retry;
     struct loop_timer timer;
-    uint64_t deadline_ns;    /* monotonic; 0: none, or counted without progress */
+    uint64_t deadline_ns;    /* of the clock that goes on in sleep; 0: none, or counted without
+                                progress */
     struct range_read range; /* of a read; its given counts what on_data got */
     uint64_t mark_bytes;     /* given when the series of tries began */
     char etag[REQUEST_ETAG_BYTES];
@@ -169,7 +170,7 @@ static void on_http_done(void *arg, const struct http_response *response);
 
 static uint64_t request_remaining_ns(const struct s3_request *r)
 {
-    uint64_t now_ns = env_monotonic_ns(request_env(r));
+    uint64_t now_ns = env_boot_ns(request_env(r));
 
     if (r->deadline_ns == 0)
         return 0;
@@ -178,7 +179,17 @@ static uint64_t request_remaining_ns(const struct s3_request *r)
 
 static bool request_is_late(const struct s3_request *r)
 {
-    return r->deadline_ns > 0 && env_monotonic_ns(request_env(r)) >= r->deadline_ns;
+    return r->deadline_ns > 0 && env_boot_ns(request_env(r)) >= r->deadline_ns;
+}
+
+/* Also after a sleep of the machine, which the back-off does not count: nothing is sent on the word of
+ * whoever asked for it before. */
+static void request_end_late(struct s3_request *r, const char *why)
+{
+    struct error err = ERROR_INIT;
+
+    (void)error_set(&err, ERR_TIMEOUT, 0, "no time left: %s", why); /* becomes the outcome */
+    request_fail(r, &err);
 }
 
 static int attempt_start(const struct attempt *a, struct s3_request *r, struct error *err)
@@ -227,7 +238,9 @@ static void request_send(struct s3_request *r, const struct s3_credentials *cred
         .payload_hash = r->hash,
         .credentials = credentials};
 
-    if (attempt_make(&a, r->store, &spec, &err) < 0 || attempt_start(&a, r, &err) < 0)
+    if (request_is_late(r))
+        request_end_late(r, "the deadline passed before it could be sent");
+    else if (attempt_make(&a, r->store, &spec, &err) < 0 || attempt_start(&a, r, &err) < 0)
         request_fail(r, &err);
 }
 
@@ -266,11 +279,7 @@ static void credentials_ask(struct s3_request *r)
 
 static void gate_fail(struct s3_request *r)
 {
-    struct error err = ERROR_INIT;
-
-    (void)error_set(&err, ERR_TIMEOUT, 0, "no time left: other requests to %s came first",
-                    r->store->target.host); /* becomes the outcome */
-    request_fail(r, &err);
+    request_end_late(r, "other requests to the host came first");
 }
 
 /* Inside the gate: the credentials may have gone bad while we waited before it. */
@@ -626,8 +635,10 @@ int s3_request_start(struct s3_op *op, const struct s3_request_spec *spec, struc
     if (request_copy(r, spec, err) < 0 || request_hash_set(r, err) < 0)
         return -1;
     retry_init(&r->retry, r->store->retry, request_env(r), spec->deadline_ns);
-    if (spec->deadline_ns > 0 && !spec->on_data)
-        r->deadline_ns = r->retry.deadline_ns;
+    if (spec->on_data ||
+        !checked_add_u64(env_boot_ns(request_env(r)), spec->deadline_ns, &r->deadline_ns) ||
+        spec->deadline_ns == 0)
+        r->deadline_ns = 0;
     loop_timer_init(&r->timer, r->store->st.loop, on_timer, r);
     loop_timer_start(&r->timer, 0);
     r->next = op->requests;

@@ -11,6 +11,7 @@
 #include "lib/storage/s3/s3.h"
 #include "lib/storage/s3/s3_script.h"
 #include "lib/storage/storage_wait.h"
+#include "lib/testing/sleepy_env.h"
 #include "lib/testing/test.h"
 
 #define ERROR_BODY(code) "<Error><Code>" code "</Code><Message>why</Message></Error>"
@@ -81,7 +82,7 @@ static inline int group_begin(void **state UNUSED)
 {
     struct error err = ERROR_INIT;
 
-    return loop_new(env_real(), 2, &loop, &err);
+    return loop_new(sleepy_env(), 2, &loop, &err);
 }
 
 static inline int group_end(void **state UNUSED)

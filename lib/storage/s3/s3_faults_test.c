@@ -82,6 +82,46 @@ static void test_a_conflict_of_conditions_is_tried_again(void **state UNUSED)
     script_end(&script, st, 2);
 }
 
+/* The machine sleeps while the driver waits for its second try. */
+static void test_a_create_is_not_tried_again_after_a_sleep_beyond_its_deadline(void **state UNUSED)
+{
+    struct script_step steps[] = {
+        {.status = "503 Slow Down", .body = ERROR_BODY("SlowDown")},
+        {.status = "200 OK"},
+    };
+    static const struct {
+        const char *name;
+        uint64_t slept_ns;
+        unsigned requests;
+        enum error_code code;
+    } rows[] = {{"a nap", NS_PER_SEC, 2, ERR_GAP}, {"a night", 8 * NS_PER_HOUR, 1, ERR_TIMEOUT}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct script script;
+        struct error err = ERROR_INIT;
+        struct error ended = ERROR_INIT;
+        CLEANUP(blob_destroy) struct blob body = BLOB_INIT;
+        const struct storage_put put = {
+            .key = "k", .body = &body, .mode = STORAGE_PUT_CREATE, .deadline_ns = NS_PER_MIN};
+
+        test_row(rows[i].name);
+        for (size_t k = 0; k < ARRAY_LEN(steps); k++)
+            atomic_store(&steps[k].has_taken, false);
+        script_start(&script, steps, ARRAY_LEN(steps));
+        struct storage *st = storage_on(&script);
+        assert_ok(blob_of_slice(env_real(), slice_of_str("x"), &body, &err), &err);
+        assert_ok(storage_put_start(st, &put, on_ended, &ended, NULL, &err), &err);
+        while (storage_counters(st)->op[STORAGE_OP_PUT].errors == 0)
+            (void)uv_run(loop_uv(loop), UV_RUN_ONCE);
+        sleepy_sleep(rows[i].slept_ns);
+        assert_true(wait_ended(&ended));
+        assert_int_equal(ended.code, rows[i].code);
+        if (ended.code == ERR_TIMEOUT)
+            assert_non_null(strstr(ended.text, "PUT s3://b/p/k: no time left"));
+        script_end(&script, st, rows[i].requests);
+    }
+}
+
 /* One request, one refusal: status, document, headers -> code, text, hint. */
 static const struct refusal_row {
     const char *name, *status, *headers, *body;
@@ -543,6 +583,7 @@ int main(void)
         TEST(test_tries_end_and_tell_their_number_and_causes),
         TEST(test_a_lost_answer_of_a_create_ends_in_exists),
         TEST(test_a_conflict_of_conditions_is_tried_again),
+        TEST(test_a_create_is_not_tried_again_after_a_sleep_beyond_its_deadline),
         TEST(test_refusals_are_explained_and_not_repeated),
         TEST(test_a_listing_follows_tokens_and_passes_on_only_what_is_ours),
         TEST(test_listings_that_cannot_be_trusted_are_errors),

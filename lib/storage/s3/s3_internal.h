@@ -69,7 +69,7 @@ struct s3_op {
     struct loop_timer timer;        /* ends an operation that has no request under way */
     bool is_ending;                 /* err is the outcome; only requests are waited for */
     struct error err;
-    uint64_t deadline_ns; /* monotonic; 0: none */
+    uint64_t deadline_ns; /* by the clock that goes on in sleep; 0: none */
     uint64_t bytes;
     unsigned tries;
     struct storage_object object;

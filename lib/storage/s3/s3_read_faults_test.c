@@ -4,6 +4,22 @@
  */
 #include "lib/storage/s3/s3_faults_scene.h"
 
+/* Reads n bytes (0: all) from offset through a server with this script, all of whose steps are
+ * taken. */
+static void assert_reads(struct script_step *steps, unsigned count, uint64_t offset, uint64_t n,
+                         const char *wanted)
+{
+    struct script script;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
+
+    script_start(&script, steps, count);
+    struct storage *st = storage_on(&script);
+    assert_ok(storage_get_wait(st, "k", offset, n, &got, &err), &err);
+    assert_string_equal(buf_str(&got), wanted);
+    script_end(&script, st, count);
+}
+
 static void test_a_read_goes_on_where_it_was_cut(void **state UNUSED)
 {
     struct script_step steps[] = {
@@ -13,7 +29,7 @@ static void test_a_read_goes_on_where_it_was_cut(void **state UNUSED)
          .body = "01234",
          .announced = 10,
          .has_reset = true},
-        {.expect = "range: bytes=5-",
+        {.expect = "range: bytes=5-\r\nif-match: \"e1\"",
          .status = "206 Partial Content",
          .headers = "ETag: \"e1\"\r\nContent-Range: bytes 5-9/10\r\n",
          .body = "567",
@@ -23,16 +39,8 @@ static void test_a_read_goes_on_where_it_was_cut(void **state UNUSED)
          .headers = "ETag: \"e1\"\r\nContent-Range: bytes 8-9/10\r\n",
          .body = "89"},
     };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
 
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 0, 0, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "0123456789");
-    assert_non_null(strstr(script.requests[1], "if-match: \"e1\""));
-    script_end(&script, st, 3);
+    assert_reads(steps, ARRAY_LEN(steps), 0, 0, "0123456789");
 }
 
 static void test_an_answer_that_stops_before_the_end_is_continued(void **state UNUSED)
@@ -47,15 +55,8 @@ static void test_an_answer_that_stops_before_the_end_is_continued(void **state U
          .headers = "Content-Range: bytes 5-7/8\r\n",
          .body = "567"},
     };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
 
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 2, 0, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "234567");
-    script_end(&script, st, 2);
+    assert_reads(steps, ARRAY_LEN(steps), 2, 0, "234567");
 }
 
 static void test_progress_renews_the_tries_of_a_read(void **state UNUSED)
@@ -66,9 +67,6 @@ static void test_progress_renews_the_tries_of_a_read(void **state UNUSED)
                                     .body = "0",
                                     .announced = 7}};
     static char expects[7][32], headers[7][64], bodies[7][2];
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
 
     /* Six cuts, a byte each: more than the four tries of a series. */
     for (size_t i = 1; i < 7; i++) {
@@ -81,11 +79,7 @@ static void test_progress_renews_the_tries_of_a_read(void **state UNUSED)
                                         .body = bodies[i],
                                         .announced = 7 - i};
     }
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 0, 7, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "0123456");
-    script_end(&script, st, 7);
+    assert_reads(steps, ARRAY_LEN(steps), 0, 7, "0123456");
 }
 
 static void test_an_object_replaced_while_it_is_read_is_corrupt(void **state UNUSED)
@@ -115,15 +109,8 @@ static void test_an_answer_cut_among_its_headers_is_asked_for_again(void **state
          .headers = "ETag: \"e1\"\r\nContent-Range: bytes 2-5/10\r\n",
          .body = "2345"},
     };
-    struct script script;
-    struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf got = BUF_INIT(100);
 
-    script_start(&script, steps, ARRAY_LEN(steps));
-    struct storage *st = storage_on(&script);
-    assert_ok(storage_get_wait(st, "k", 2, 4, &got, &err), &err);
-    assert_string_equal(buf_str(&got), "2345");
-    script_end(&script, st, 2);
+    assert_reads(steps, ARRAY_LEN(steps), 2, 4, "2345");
 }
 
 static void test_an_error_document_is_not_taken_for_the_object(void **state UNUSED)
