@@ -152,7 +152,10 @@ static void probe_on_done(void *arg, const struct storage_probe_report *report)
 
     a->probe = NULL;
     bool is_unusable = !report->step[STORAGE_PROBE_CREATE].is_ok;
-    if (a->is_canceled || (is_unusable && err.code != ERR_NONE)) {
+    /* A second create without an answer shows nothing: a store that was down just then is not a weak
+     * one. */
+    bool is_known = report->can_create || report->why_no_create.code != ERR_NONE;
+    if (a->is_canceled || ((is_unusable || !is_known) && err.code != ERR_NONE)) {
         if (err.code == ERR_NONE)
             (void)error_set(&err, ERR_CANCELED, 0, "stopped");
         attach_fail(a, "destination cannot be written", &err);

@@ -215,6 +215,10 @@ bool pod_is_following(struct pod *pod, const char **out_state)
     if (!pod->engine || engine_status(pod->engine, &status, &err) < 0)
         return false;
     for (size_t i = 0; i < status.dbs[0].destination_count; i++) {
+        const struct status_destination *d = &status.dbs[0].destinations[i];
+        if (d->is_can_create_known && !d->can_create)
+            play_fail(pod->play, "%s: %s is taken for a store that cannot fence", pod->name,
+                      d->name);
         *out_state = status_destination_state_name(status.dbs[0].destinations[i].state);
         if (!status.dbs[0].destinations[i].is_attached ||
             status.dbs[0].destinations[i].state == STATUS_DESTINATION_FENCED ||
