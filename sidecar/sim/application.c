@@ -18,6 +18,7 @@
 
 enum {
     DB_BYTES_MAX = 160 * 1024, /* a larger one shrinks before it grows again */
+    BODY_BYTES_MAX = 4096,
 };
 
 static struct sim *sim_of(const struct pod *pod)
@@ -38,44 +39,100 @@ static int run(sqlite3 *db, const char *fmt, ...)
     return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
+/* The statement of a connection with this text, prepared once; reset, and nothing bound to it.
+ * NULL: SQLite cannot prepare it now. The connection's end finalizes it: connection_end(). */
+static sqlite3_stmt *statement(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = sqlite3_next_stmt(db, NULL);
+
+    while (s && strcmp(sqlite3_sql(s), sql) != 0)
+        s = sqlite3_next_stmt(db, s);
+    if (!s && sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL) != SQLITE_OK)
+        return NULL;
+    return s;
+}
+
+/* Runs a statement of statement() to its end; what is bound stays bound. NULL ok. */
+static int finish(sqlite3_stmt *s)
+{
+    int rc = s ? sqlite3_step(s) : SQLITE_ERROR;
+
+    while (rc == SQLITE_ROW)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_DONE)
+        rc = SQLITE_OK;
+    (void)sqlite3_reset(s); /* repeats the result of the step */
+    return rc;
+}
+
+/* One without parameters. */
+static int run_again(sqlite3 *db, const char *sql)
+{
+    return finish(statement(db, sql));
+}
+
+/* A number that a statement answers in its first row, below 0 if it does not; left reset. */
+static int64_t number_of(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = statement(db, sql);
+    int64_t n = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
+
+    (void)sqlite3_reset(s); /* repeats the result of the step */
+    return n;
+}
+
+static void connection_end(sqlite3 *db)
+{
+    for (sqlite3_stmt *s = db ? sqlite3_next_stmt(db, NULL) : NULL; s;
+         s = sqlite3_next_stmt(db, NULL))
+        (void)sqlite3_finalize(s); /* repeats a result of the past */
+    (void)sqlite3_close(db);       /* without statements it cannot fail */
+}
+
 /* ---- what the database is now ---- */
 
-/* sqlite3_serialize() would make a page of an empty database. */
-static bool has_pages(sqlite3 *db)
+/* The database file as a new reader would see it; to be freed. NULL: nothing changed since the last
+ * image, or there is none to be had now (locked, or a fault). */
+static uint8_t *image_take(struct app *app, size_t *out_n)
 {
-    sqlite3_stmt *s = NULL;
-    bool has = sqlite3_prepare_v2(db, "PRAGMA page_count", -1, &s, NULL) == SQLITE_OK &&
-               sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int64(s, 0) > 0;
+    sqlite3_int64 n = 0;
+    int64_t version = number_of(app->observer, "PRAGMA data_version");
 
-    (void)sqlite3_finalize(s); /* repeats the result of the step */
-    return has;
+    /* sqlite3_serialize() would make a page of an empty database. */
+    if (version < 0 || version == app->version_seen ||
+        number_of(app->observer, "PRAGMA page_count") <= 0)
+        return NULL;
+    uint8_t *image = sqlite3_serialize(app->observer, "main", &n, 0);
+    if (!image || n == 0) {
+        sqlite3_free(image);
+        return NULL;
+    }
+    app->version_seen = version;
+    *out_n = (size_t)n;
+    return image;
 }
 
 void application_observe(struct pod *pod)
 {
     struct model *m = &pod->play->model;
-    sqlite3_int64 n = 0;
+    size_t n = 0;
 
     if (!pod->app.observer)
         return;
     struct sim_process *before = sim_enter(pod->play->judge);
-    uint8_t *image =
-        has_pages(pod->app.observer) ? sqlite3_serialize(pod->app.observer, "main", &n, 0) : NULL;
+    uint8_t *image = image_take(&pod->app, &n);
     sim_leave(sim_of(pod), before);
-    if (!image || n == 0) {
-        sqlite3_free(image);
-        return; /* locked, or a fault: the next look tells */
-    }
-    uint64_t hash = model_hash(image, (size_t)n);
-    pod->bytes = (uint64_t)n;
+    if (!image)
+        return; /* the next look tells */
+    uint64_t hash = model_hash(image, n);
+    pod->bytes = n;
     sqlite3_free(image);
     if (pod->head != NOBODY && m->commits[pod->head].hash == hash)
         return;
     int known = model_find(m, hash);
     if (known == NOBODY) {
         known = model_add(m, hash, pod->head);
-        sim_trace(sim_of(pod), "%s commit %d: %" PRId64 " bytes, %016" PRIx64, pod->name, known,
-                  (int64_t)n, hash);
+        sim_trace(sim_of(pod), "%s commit %d: %zu bytes, %016" PRIx64, pod->name, known, n, hash);
     } else {
         sim_trace(sim_of(pod), "%s is at commit %d again, it was at %d", pod->name, known,
                   pod->head);
@@ -93,42 +150,63 @@ void application_observe(struct pod *pod)
 
 static int mark(struct pod *pod)
 {
-    return run(pod->app.writer, "REPLACE INTO mark VALUES(1, %" PRId64 ", %" PRId64 ")",
-               (int64_t)sim_luck(sim_of(pod), UINT64_C(1) << 62),
-               (int64_t)sim_luck(sim_of(pod), UINT64_C(1) << 62));
+    sqlite3_stmt *s = statement(pod->app.writer, "REPLACE INTO mark VALUES(1, ?1, ?2)");
+
+    for (int i = 1; s && i <= 2; i++)
+        (void)sqlite3_bind_int64(s, i, (int64_t)sim_luck(sim_of(pod), UINT64_C(1) << 62));
+    return finish(s);
 }
 
-/* Rows of random size; a body is numbers that follow from its own. */
+/* A body of random size, the same letter all over, as parameter 2. */
+static void body_bind(struct pod *pod, sqlite3_stmt *s, char letter)
+{
+    char body[BODY_BYTES_MAX];
+    size_t n = sim_luck(sim_of(pod), pod->play->config.body_bytes_max) + 1;
+
+    ASSERT(n <= sizeof(body));
+    memset(body, letter, n);
+    (void)sqlite3_bind_text(s, 2, body, (int)n, SQLITE_TRANSIENT); /* no memory: NULL will do */
+}
+
 static int insert(struct pod *pod, uint64_t rows)
 {
     struct sim *sim = sim_of(pod);
-    int rc = SQLITE_OK;
+    sqlite3_stmt *s = statement(pod->app.writer, "INSERT INTO t(n, body) VALUES(?1, ?2)");
+    int rc = s ? SQLITE_OK : SQLITE_ERROR;
 
     while (rc == SQLITE_OK && rows-- > 0) {
-        rc = run(pod->app.writer,
-                 "INSERT INTO t(n, body) VALUES(%" PRIu64 ", printf('%%.*c', %" PRIu64 ", '%c'))",
-                 sim_luck(sim, 1U << 30), sim_luck(sim, pod->play->config.body_bytes_max) + 1,
-                 (int)('a' + sim_luck(sim, 26)));
+        (void)sqlite3_bind_int64(s, 1, (int64_t)sim_luck(sim, 1U << 30));
+        body_bind(pod, s, (char)('a' + sim_luck(sim, 26)));
+        rc = finish(s);
     }
     return rc;
+}
+
+/* A change of some rows; sql has a stripe as ?1, and maybe a body as ?2. */
+static int change_stripe(struct pod *pod, const char *sql)
+{
+    sqlite3_stmt *s = statement(pod->app.writer, sql);
+
+    if (!s)
+        return SQLITE_ERROR;
+    (void)sqlite3_bind_int64(s, 1, 2 + (int64_t)sim_luck(sim_of(pod), 7));
+    if (sqlite3_bind_parameter_count(s) > 1)
+        body_bind(pod, s, 'u');
+    return finish(s);
 }
 
 static int change(struct pod *pod)
 {
     struct sim *sim = sim_of(pod);
-    uint64_t stripe = 2 + sim_luck(sim, 7);
     bool is_large = pod->bytes > DB_BYTES_MAX;
 
     switch (is_large ? 2 : sim_luck(sim, 8)) {
     case 0:
-        return run(pod->app.writer, "DELETE FROM t WHERE id %% %" PRIu64 " = 1", stripe);
+        return change_stripe(pod, "DELETE FROM t WHERE id % ?1 = 1");
     case 1:
-        return run(pod->app.writer,
-                   "UPDATE t SET body = printf('%%.*c', %" PRIu64 ", 'u') WHERE id %% %" PRIu64
-                   " = 0",
-                   sim_luck(sim, pod->play->config.body_bytes_max) + 1, stripe);
+        return change_stripe(pod, "UPDATE t SET body = ?2 WHERE id % ?1 = 0");
     case 2:
-        return run(pod->app.writer, "DELETE FROM t WHERE id > (SELECT max(id) FROM t) / 2");
+        return run_again(pod->app.writer, "DELETE FROM t WHERE id > (SELECT max(id) FROM t) / 2");
     case 3:
         return insert(pod, sim_luck(sim, UINT64_C(4) * pod->play->config.row_max) + 1);
     default:
@@ -139,7 +217,7 @@ static int change(struct pod *pod)
 static void rollback(struct pod *pod)
 {
     if (!sqlite3_get_autocommit(pod->app.writer))
-        (void)run(pod->app.writer, "ROLLBACK"); /* may have been rolled back already */
+        (void)run_again(pod->app.writer, "ROLLBACK"); /* may have been rolled back already */
     pod->app.is_writing = false;
 }
 
@@ -147,7 +225,7 @@ static void transaction_end(struct pod *pod)
 {
     bool is_rolled_back = sim_luck(sim_of(pod), 4) == 0;
 
-    if (is_rolled_back || run(pod->app.writer, "COMMIT") != SQLITE_OK)
+    if (is_rolled_back || run_again(pod->app.writer, "COMMIT") != SQLITE_OK)
         rollback(pod);
     pod->app.is_writing = false;
     application_observe(pod);
@@ -160,7 +238,7 @@ static void transact(struct pod *pod)
         transaction_end(pod);
         return;
     }
-    if (run(pod->app.writer, "BEGIN IMMEDIATE") != SQLITE_OK)
+    if (run_again(pod->app.writer, "BEGIN IMMEDIATE") != SQLITE_OK)
         return;
     if (mark(pod) != SQLITE_OK || change(pod) != SQLITE_OK) {
         rollback(pod);
@@ -247,8 +325,8 @@ bool application_commit(struct pod *pod)
     rollback(pod);
     if (pod->app.is_reading)
         read_for_long(pod);
-    if (run(pod->app.writer, "BEGIN IMMEDIATE") == SQLITE_OK && mark(pod) == SQLITE_OK)
-        (void)run(pod->app.writer, "COMMIT"); /* the observer tells */
+    if (run_again(pod->app.writer, "BEGIN IMMEDIATE") == SQLITE_OK && mark(pod) == SQLITE_OK)
+        (void)run_again(pod->app.writer, "COMMIT"); /* the observer tells */
     rollback(pod);
     application_observe(pod);
     sim_leave(sim_of(pod), before);
@@ -270,7 +348,7 @@ static sqlite3 *connection_make(const struct pod *pod, int flags)
 }
 
 /* Closing has no effect on the files. */
-static sqlite3 *observer_make(const struct pod *pod)
+static void observer_open(struct pod *pod)
 {
     int on = 1;
     struct sim_process *before = sim_enter(pod->play->judge);
@@ -280,16 +358,17 @@ static sqlite3 *observer_make(const struct pod *pod)
         assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), 0);
         assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &on), 0);
     }
+    pod->app.observer = db;
+    pod->app.version_seen = 0;
     sim_leave(&pod->play->sim, before);
-    return db;
 }
 
 static void connections_close(struct app *app)
 {
-    /* Without statements of ours closing cannot fail; a dead application's has no effect. */
-    (void)sqlite3_close(TAKE(app->observer));
-    (void)sqlite3_close(TAKE(app->second));
-    (void)sqlite3_close(TAKE(app->writer));
+    /* A dead application's end has no effect. */
+    connection_end(TAKE(app->observer));
+    connection_end(TAKE(app->second));
+    connection_end(TAKE(app->writer));
     app->is_writing = false;
     app->is_reading = false;
 }
@@ -318,7 +397,7 @@ static int create(struct pod *pod)
     if (rc == SQLITE_OK)
         rc = mark(pod);
     if (rc == SQLITE_OK)
-        rc = run(pod->app.writer, "COMMIT");
+        rc = run_again(pod->app.writer, "COMMIT");
     rollback(pod);
     application_observe(pod);
     return rc;
@@ -340,7 +419,8 @@ static int begin(struct pod *pod)
 
     app->writer = connection_make(pod, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     app->second = app->writer ? connection_make(pod, SQLITE_OPEN_READWRITE) : NULL;
-    app->observer = app->second ? observer_make(pod) : NULL;
+    if (app->second)
+        observer_open(pod);
     if (!app->observer)
         return SQLITE_CANTOPEN;
     application_observe(pod);
@@ -379,9 +459,9 @@ void application_look(struct pod *pod)
 {
     if (pod->app.p || access(pod->db_path, F_OK) != 0)
         return;
-    pod->app.observer = observer_make(pod);
+    observer_open(pod);
     application_observe(pod);
-    (void)sqlite3_close(TAKE(pod->app.observer)); /* has no effect on the files */
+    connection_end(TAKE(pod->app.observer)); /* has no effect on the files */
 }
 
 static void application_end(struct pod *pod)

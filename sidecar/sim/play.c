@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,7 +157,7 @@ void play_config_draw(struct play *play)
 {
     static const uint64_t ticks[] = {3 * NS_PER_MS, 50 * NS_PER_MS, NS_PER_SEC, 20 * NS_PER_SEC};
     static const uint32_t page_sizes[] = {512, 1024, 4096};
-    static const uint64_t monitors[] = {50 * NS_PER_MS, NS_PER_SEC, 10 * NS_PER_SEC};
+    static const uint64_t monitors[] = {250 * NS_PER_MS, NS_PER_SEC, 10 * NS_PER_SEC};
     struct sim *sim = &play->sim;
     struct play_config *c = &play->config;
 
@@ -174,8 +173,8 @@ void play_config_draw(struct play *play)
         .tick_ns_max = pick_ns(sim, ticks, ARRAY_LEN(ticks)),
         .is_journaled = sim_luck(sim, 2),
         .has_clock_jumps = sim_luck(sim, 4) == 0,
-        .ticks = 20 + (unsigned)sim_luck(sim, sim_luck(sim, 8) ? 100 : 600),
-        .steps = 20 + (unsigned)sim_luck(sim, 50),
+        .ticks = 10 + (unsigned)sim_luck(sim, sim_luck(sim, 16) ? 50 : 400),
+        .steps = 12 + (unsigned)sim_luck(sim, 30),
         .db = {.may_seal = sim_luck(sim, 4) > 0,
                .monitor_interval_ns = pick_ns(sim, monitors, ARRAY_LEN(monitors)),
                .checkpoint_interval_ns = sim_luck(sim, 2) ? 0 : NS_PER_MIN,
@@ -659,8 +658,7 @@ static void process_begin(void)
 {
     struct error err = ERROR_INIT;
 
-    /* Unused parts of SQLite's pages are what malloc had there: the same each time. */
-    IGNORE(mallopt(M_PERTURB, 0x5a)); /* a sanitizer has a pattern of its own */
+    memory_begin();
     assert_ok(follow_process_init(&err), &err);
     sim_vfs_register();
     assert_ok(lock_vfs_stand_on(SIM_VFS_NAME, &err), &err);

@@ -76,10 +76,11 @@ struct play;
 struct app {
     struct sim_process *p; /* NULL: it does not run */
     sqlite3 *writer;
-    sqlite3 *second;   /* long readers, and another writer */
-    sqlite3 *observer; /* reads the whole database for the model */
-    bool is_writing;   /* a transaction was left open on the writer */
-    bool is_reading;   /* a read transaction on the second */
+    sqlite3 *second;      /* long readers, and another writer */
+    sqlite3 *observer;    /* reads the whole database for the model */
+    int64_t version_seen; /* of the observer's last image; 0: there was none */
+    bool is_writing;      /* a transaction was left open on the writer */
+    bool is_reading;      /* a read transaction on the second */
     bool is_in_step;
 };
 
@@ -202,6 +203,11 @@ void play_fail(struct play *play, const char *fmt, ...) PRINTF_LIKE(2, 3) NO_RET
 /* Runs the world, and puts away who dies meanwhile. */
 void play_run(struct play *play, uint64_t duration_ns);
 void play_config_draw(struct play *play);
+
+/* ---- memory ---- */
+
+/* SQLite's memory is filled from now on. Before SQLite is used; more than once does not matter. */
+void memory_begin(void);
 
 /* ---- judge ---- */
 
