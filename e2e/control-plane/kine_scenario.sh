@@ -85,8 +85,8 @@ lost_disk() {
     status_port=$(port_free)
     config_write "$work/walferry.yml" "$work/disk/state.db" "$(replica_s3 kine)" \
         "addr: 127.0.0.1:$status_port"
+    replicate_start # first, as in a pod: kine begins with a checkpoint that waits for readers
     datastore_start
-    replicate_start
     apiserver_start
     other apply --server-side -f "$root/crds" >/dev/null
     wait_until "the definition is served" other get sqlr
@@ -115,8 +115,8 @@ END
 
     "$walferry" restore -config "$work/walferry.yml" "$work/disk/state.db"
     [ "$(sqlite3 -batch "$work/disk/state.db" 'PRAGMA integrity_check')" = ok ]
-    datastore_start
     replicate_start
+    datastore_start
     apiserver_start
     objects_list >"$work/after"
     diff <(grep -v '^Namespace kube\|^ConfigMap kube-system' "$work/before") \

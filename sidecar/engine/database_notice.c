@@ -8,6 +8,10 @@
  *
  * While a change is noticed and waits for sync-interval, the watch is off: a busy application
  * would wake us for every page. The task that notes the change puts it back, and looks.
+ *
+ * The poll also asks whether a checkpoint of the application waits for our reader (step_aside.c).
+ * Nothing tells of that, so it waits for a monitor-interval at most; a RESTART that waits for a
+ * second time is noticed at once.
  */
 #include <string.h>
 
@@ -15,6 +19,8 @@
 
 static const uint64_t relook_ns[] = {100 * NS_PER_US, 300 * NS_PER_US, 1 * NS_PER_MS,
                                      3 * NS_PER_MS,   10 * NS_PER_MS,  30 * NS_PER_MS};
+
+static const uint64_t aside_again_ns = 10 * NS_PER_MS;
 
 enum {
     /* Polls between two questions whether the path still names our file; rarer where the kernel
@@ -127,7 +133,10 @@ static int advance_checked(struct database *db, struct error *err)
                          "%s names another file now (or none): it was moved, deleted or replaced",
                          db->path);
     }
-    if (follower_advance(db->follower, database_note, db, &db->task_result, err) < 0)
+    int rc = db->is_stepping_aside
+                 ? follower_step_aside(db->follower, database_note, db, &db->task_result, err)
+                 : follower_advance(db->follower, database_note, db, &db->task_result, err);
+    if (rc < 0)
         return -1;
     if (db->task_result == ADVANCE_UNPROVEN)
         database_mark_unproven(db);
@@ -147,6 +156,9 @@ static void advance_done(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, advance_task);
 
+    if (db->is_stepping_aside && !db->is_closing)
+        loop_timer_start(&db->aside_timer, aside_again_ns);
+    db->is_stepping_aside = false;
     if (db->task_err.code != ERR_NONE) {
         database_task_failed(db, "log cannot be followed");
         return;
@@ -157,6 +169,20 @@ static void advance_done(struct task *task)
             chain_ship_soon(&db->chains[i]);
     }
     database_consider_checkpoint(db);
+}
+
+/* ---- stepping aside ---- */
+
+static void aside_consider(void *arg)
+{
+    struct database *db = arg;
+
+    /* Nobody else may have the follower; a task that has it looks again by itself. */
+    if (db->is_closing || !database_is_following(db) || !task_queue_is_idle(&db->queue) ||
+        !follower_is_in_the_way(db->follower))
+        return;
+    db->is_stepping_aside = true;
+    task_queue_push(&db->queue, &db->advance_task);
 }
 
 /* ---- what tasks learned ---- */
@@ -207,6 +233,7 @@ void database_poll(struct database *db)
         if (page_map_file_id(db->path, &file_id, &err) < 0 || file_id != db->file_id)
             task_queue_push(&db->queue, &db->advance_task); /* it asks SQLite */
     }
+    aside_consider(db);
     if (db->is_notified) {
         /* No destination could take it for a whole interval: it is noted all the same. */
         task_queue_push(&db->queue, &db->advance_task);
@@ -223,6 +250,7 @@ void database_notice_init(struct database *db)
     db->advance_task =
         (struct task){.work = advance_work, .done = advance_done, .urgency = TASK_URGENT};
     loop_timer_init(&db->look_timer, db->engine->loop, look_again, db);
+    loop_timer_init(&db->aside_timer, db->engine->loop, aside_consider, db);
 }
 
 void database_notice_start(struct database *db)
@@ -240,4 +268,5 @@ void database_notice_stop(struct database *db)
     watch_remove(&db->wal_watch);
     watch_remove(&db->file_watch);
     loop_timer_stop(&db->look_timer);
+    loop_timer_stop(&db->aside_timer);
 }

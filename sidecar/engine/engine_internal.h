@@ -287,6 +287,8 @@ struct database {
     struct watch_entry file_watch;
     struct loop_timer look_timer; /* re-looks after a wake-up */
     unsigned look_step;
+    struct loop_timer aside_timer; /* another look whether a checkpoint waits for us */
+    bool is_stepping_aside;        /* what advance_task is wanted for */
     struct loop_timer retry_timer; /* open again, back-off */
     unsigned open_failures;
     struct loop_timer checkpoint_timer;

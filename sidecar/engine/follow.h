@@ -186,6 +186,18 @@ MUST_USE int follower_checkpoint(struct follower *f, bool may_seal, note_fn *not
                                  struct checkpoint_outcome *out_outcome, struct error *err);
 
 /*
+ * Whether a checkpoint of the application waits for our reader (FULL, RESTART, TRUNCATE), with the
+ * write lock in hand: follower_step_aside() lets it pass. Not while pinned, and not where
+ * the kernel does not show locks. One system call at most. Threads: as the job, of which none may be
+ * under way.
+ */
+bool follower_is_in_the_way(struct follower *f);
+
+/* As follower_advance(), and hands over to a reader on the newest commit. ERR_BUSY: not now. */
+MUST_USE int follower_step_aside(struct follower *f, note_fn *note, void *arg,
+                                 enum advance_result *out_result, struct error *err);
+
+/*
  * Shrinks the -wal file after a peak: under the write lock, cuts at most 4 MiB of the tail beyond
  * the live frames. *out_more: call again later. Only after a restart of the log (frame count small
  * against the file); otherwise does nothing. A writer that has the lock: nothing is done, more.

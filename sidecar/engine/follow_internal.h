@@ -1,7 +1,7 @@
 /*
  * The inside of a follower, shared by follow.c (look, advance, hand over), follow_open.c (states,
  * open, release), follow_read.c (pages, pin, contains), follow_locks.c, checkpoint.c, seal.c and
- * shrink.c.
+ * shrink.c, step_aside.c.
  *
  * Threads: follower_look() reads `block0` and `look`, both atomic; all else belongs to the job that
  * the database has under way.
@@ -150,6 +150,12 @@ bool follow_locks_ok(struct follower *f);
 /* ERR_WRONG_STATE unless follow_locks_ok(): only closing every connection and opening the follower
  * again brings them back. */
 MUST_USE int follow_locks_check(struct follower *f, struct error *err);
+
+/*
+ * Whether another process checkpoints right now. Asks the kernel by the descriptor of -shm that showed
+ * our locks, and takes nothing. False where locks cannot be seen.
+ */
+bool follow_checkpointer_is_there(struct follower *f);
 
 /* Finds out at open whether locks can be seen at all. */
 void follow_locks_probe(struct follower *f);

@@ -29,6 +29,7 @@
 
 enum {
     DB_SHARED_FIRST = 1073741826,
+    SHM_CHECKPOINTER = 121,
     SHM_READER_0 = 123,
     SHM_DEAD_MAN_SWITCH = 128,
     FDINFO_BYTES_MAX = 64 * 1024,
@@ -214,6 +215,19 @@ static void fs_note(dev_t fs)
         seen_fs[seen_fs_count++] = fs;
     }
     (void)pthread_mutex_unlock(&mu); /* as above */
+}
+
+bool follow_checkpointer_is_there(struct follower *f)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SHM_CHECKPOINTER, .l_len = 1};
+    struct error ignored = ERROR_INIT; /* then the descriptor stays unknown */
+    bool has_all;
+
+    if (f->can_see_locks && f->shm_lock_fd <= 0)
+        IGNORE(locks_see(f, &has_all, &ignored));
+    return f->can_see_locks && f->shm_lock_fd > 0 && fcntl(f->shm_lock_fd, F_GETLK, &lock) == 0 &&
+           lock.l_type != F_UNLCK;
 }
 
 void follow_locks_probe(struct follower *f)
