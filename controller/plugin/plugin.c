@@ -21,6 +21,8 @@ static const struct command *const commands[] = {
     &command_pause,
     &command_resume,
     &command_logs,
+    &command_check,
+    &command_report_bundle,
     &command_completion,
     &command_version,
     NULL,

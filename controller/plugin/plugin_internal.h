@@ -14,6 +14,8 @@ extern const struct command command_verify;
 extern const struct command command_pause;
 extern const struct command command_resume;
 extern const struct command command_logs;
+extern const struct command command_check;
+extern const struct command command_report_bundle;
 extern const struct command command_completion;
 extern const struct command command_version;
 
@@ -28,6 +30,10 @@ MUST_USE int status_detail(const struct session *s, struct jsonval replica, stru
 
 /* A SqliteReplica as an object of the JSON output: identity, readiness, and its whole status. */
 void status_json(struct jsonval replica, struct json_writer *w);
+
+/* Looks as `check` does, and writes the findings as one JSON object. */
+MUST_USE int check_json(struct session *s, struct json_writer *w, unsigned *out_failed,
+                        struct error *err);
 
 /*
  * kubectl-walferry __complete WORD...: proposals for the last word, a line each with a tab before

@@ -191,3 +191,31 @@ bool tls_keypair_is_signed_by(const struct tls_keypair *k, struct slice bundle_p
     ERR_clear_error();
     return is_signed;
 }
+
+int tls_bundle_expiry(struct slice bundle_pem, uint64_t *out_ns, struct error *err)
+{
+    CLEANUP(tls_bio_free) BIO *bio = NULL;
+    uint64_t last_ns = 0;
+    X509 *cert = NULL;
+    int rc;
+
+    if (bundle_pem.n > TLS_PEM_BYTES_MAX)
+        return error_set(err, ERR_LIMIT, 0, "certificates: more than %d bytes", TLS_PEM_BYTES_MAX);
+    bio = BIO_new_mem_buf(bundle_pem.n ? bundle_pem.p : (const uint8_t *)"", (int)bundle_pem.n);
+    if (!bio)
+        return tls_error(err, ERR_NO_MEMORY, "certificates");
+    while ((rc = tls_cert_next(bio, &cert, err)) == 1) {
+        uint64_t ns = 0;
+        rc = tls_time_read(X509_get0_notAfter(cert), &ns, err);
+        X509_free(cert);
+        if (rc < 0)
+            return -1;
+        last_ns = ns > last_ns ? ns : last_ns;
+    }
+    if (rc < 0)
+        return -1;
+    if (last_ns == 0)
+        return error_set(err, ERR_CORRUPT, 0, "there is no certificate in PEM form");
+    *out_ns = last_ns;
+    return 0;
+}

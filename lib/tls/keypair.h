@@ -44,4 +44,11 @@ bool tls_keypair_has_name(const struct tls_keypair *k, const char *dns_name);
  * no PEM has signed nothing. */
 bool tls_keypair_is_signed_by(const struct tls_keypair *k, struct slice bundle_pem);
 
+/*
+ * When the last of the certificates in a PEM bundle ceases to be valid; a moment. While authorities
+ * are rotated, a bundle holds the old and the new one.
+ * ERR_CORRUPT: there is none, or it is damaged; ERR_LIMIT, ERR_NO_MEMORY.
+ */
+MUST_USE int tls_bundle_expiry(struct slice bundle_pem, uint64_t *out_ns, struct error *err);
+
 #endif

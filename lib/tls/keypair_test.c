@@ -73,6 +73,24 @@ static void test_a_signed_certificate_has_names_validity_and_issuer(void **state
     pairs_destroy(&other);
 }
 
+static void test_a_bundle_lasts_as_long_as_its_last_certificate(void **state UNUSED)
+{
+    struct pairs p;
+    struct error err = ERROR_INIT;
+    uint64_t ns = 0;
+    pairs_make(&p);
+
+    assert_ok(tls_bundle_expiry(buf_slice(&p.server.cert), &ns, &err), &err);
+    assert_int_equal(ns, NOW + 90 * NS_PER_DAY);
+    assert_ok(buf_append_slice(&p.server.cert, buf_slice(&p.ca.cert), &err), &err);
+    assert_ok(tls_bundle_expiry(buf_slice(&p.server.cert), &ns, &err), &err);
+    assert_int_equal(ns, NOW + 1825 * NS_PER_DAY);
+    assert_error(tls_bundle_expiry(SLICE_LIT("nonsense"), &ns, &err), &err, ERR_CORRUPT,
+                 "no certificate in PEM form");
+    assert_error(tls_bundle_expiry(SLICE_EMPTY, &ns, &err), &err, ERR_CORRUPT, "no certificate");
+    pairs_destroy(&p);
+}
+
 static void test_openssl_verifies_the_chain_for_a_server(void **state UNUSED)
 {
     char folder[256], ca[300], server[300], moment[32];
@@ -171,6 +189,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_a_signed_certificate_has_names_validity_and_issuer),
+        TEST(test_a_bundle_lasts_as_long_as_its_last_certificate),
         TEST(test_openssl_verifies_the_chain_for_a_server),
         TEST(test_a_certificate_never_outlives_its_authority),
         TEST(test_names_that_are_none_are_refused),
