@@ -18,7 +18,7 @@ static int strike(void *ctx, int error)
     struct fault_env *fe = ctx;
     uint64_t call = atomic_fetch_add(&fe->calls, 1) + 1;
 
-    if (call != fe->strike_at || fe->kind == FAULT_NONE)
+    if (call != atomic_load(&fe->strike_at) || fe->kind == FAULT_NONE)
         return 0;
     if (fe->kind == FAULT_KILL)
         (void)kill(getpid(), SIGKILL); /* does not come back */
@@ -188,12 +188,18 @@ void fault_env_init(struct fault_env *fe, enum fault_kind kind, uint64_t strike_
         .ctx = fe,
     };
     fe->kind = kind;
-    fe->strike_at = strike_at;
+    atomic_init(&fe->strike_at, strike_at);
     fe->counts_reads = true;
     atomic_init(&fe->calls, 0);
 }
 
 bool fault_env_has_struck(const struct fault_env *fe)
 {
-    return atomic_load(&fe->calls) >= fe->strike_at;
+    return atomic_load(&fe->calls) >= atomic_load(&fe->strike_at);
+}
+
+uint64_t fault_env_arm(struct fault_env *fe, uint64_t strike_at)
+{
+    atomic_store(&fe->strike_at, strike_at);
+    return atomic_exchange(&fe->calls, 0);
 }

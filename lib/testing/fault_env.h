@@ -31,13 +31,17 @@ enum fault_kind {
 struct fault_env {
     struct env env; /* what the code under test gets */
     enum fault_kind kind;
-    uint64_t strike_at;         /* from 1 */
-    atomic_uint_fast64_t calls; /* file operations so far */
+    atomic_uint_fast64_t strike_at; /* from 1; 0: none */
+    atomic_uint_fast64_t calls;     /* file operations so far */
     bool counts_reads; /* pread, stats and listings count too; set after init; default true */
 };
 
 /* Prepares fe; it must stay where it is while fe->env is used. */
 void fault_env_init(struct fault_env *fe, enum fault_kind kind, uint64_t strike_at);
+
+/* Counts anew from here on, while the code under test may be running: the call strike_at (0: none)
+ * will strike. Answers how many there were until now. */
+uint64_t fault_env_arm(struct fault_env *fe, uint64_t strike_at);
 
 /* Whether the n-th call was made. */
 bool fault_env_has_struck(const struct fault_env *fe);

@@ -53,18 +53,18 @@ static uint64_t live(enum what_fails what, uint64_t n)
     s.dest[0].l0_retention_ns = NS_PER_MIN;
     s.dest[0].snapshot_retention_ns = 30 * NS_PER_MIN;
     s.dest[0].is_retention_enabled = true;
+    fault_env_init(&fe, FAULT_FAIL, 0);
+    s.env.file = fe.env.file;
     scene_database(&s, 0);
     scene_engine(&s);
     scene_add(&s, 0);
-    fault_env_init(&fe, FAULT_FAIL, n);
     if (what == FILE_OPERATIONS)
-        s.env.file = fe.env.file;
+        (void)fault_env_arm(&fe, n); /* what was before does not matter */
     else
         fault_alloc_arm(n);
     life_run(&s);
-    calls = what == FILE_OPERATIONS ? atomic_load(&fe.calls) : fault_alloc_calls();
+    calls = what == FILE_OPERATIONS ? fault_env_arm(&fe, 0) : fault_alloc_calls();
     (void)fault_alloc_disarm(); /* the number of calls tells */
-    s.env.file = env_real()->file;
     scene_insert(&s, 0, 1, 10);
     scene_sync_and_compare(&s);
     assert_int_equal(scene_chain(&s, 0, 0)->state, CHAIN_FOLLOWING);
