@@ -301,7 +301,8 @@ static int roll_undecided(struct restore *r, const struct verdict *v, struct err
         return -1;
     }
     (void)error_set(err, ERR_WRONG_STATE, 0,
-                    "%s has no page map, so nothing proves which state of the replica it is",
+                    "%s has no page map of its own, so nothing proves which state of the replica "
+                    "it is",
                     r->guard.path);
     return error_hint(err, "restore -force replaces it");
 }

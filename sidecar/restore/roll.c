@@ -8,6 +8,9 @@
  *      record, or its position lies in the log): up to date, replication heals the map.
  *   3. The database is exactly the state n: it is rolled forward. Exactly N: up to date.
  *      Anything else was written since n: diverged, refused.
+ *   4. "Up to date" on the word of the map needs the file that the map was made for. Another one (a
+ *      copied volume, or a restore to an earlier moment that died between the new file and its map)
+ *      is compared: content of n or N, or a log that holds n, is up to date, anything else unknown.
  *
  * Whether the descent is true is proven at the end: the base and the objects n+1..N must have the
  * database checksum that the tip recorded. If not, the database stays as it was.
@@ -26,12 +29,25 @@ struct roll {
     struct ltx_trailer tip_trailer;
     enum base_content content;
     uint64_t db_checksum;
+    bool is_stranger; /* the map was made for another file */
 };
 
 static void roll_destroy(struct roll *roll)
 {
     base_close(&roll->base);
     inventory_destroy(&roll->inventory);
+}
+
+/* Step 4: is it the file that the map was made for? */
+static int file_look(struct roll *roll, struct error *err)
+{
+    uint64_t made_for = roll->base.map.state.file_id;
+    uint64_t file_id = 0;
+
+    if (page_map_file_id(roll->r->guard.path, &file_id, err) < 0)
+        return -1;
+    roll->is_stranger = made_for && file_id && made_for != file_id;
+    return 0;
 }
 
 /* Step 1. 1: there is a map. */
@@ -45,7 +61,7 @@ static int map_open(struct roll *roll, struct error *err)
     if (!path)
         return -1;
     if (base_open(args->env, roll->r->guard.path, path, &roll->base, err) == 0)
-        return 1;
+        return file_look(roll, err) < 0 ? -1 : 1;
     if (err->code != ERR_NOT_FOUND && err->code != ERR_CORRUPT)
         return -1;
     LOG_INFO(args->log, "no usable page map", LOG_STR("destination", d->name), LOG_ERR(err));
@@ -63,12 +79,13 @@ static int tip_look(struct roll *roll, struct error *err)
     if (restore_list(roll->r, roll->destination_idx, &roll->inventory, err) < 0)
         return -1;
     const struct inventory_object *tip = inventory_tip(&roll->inventory, &level);
-    if (!tip || tip->max_txid <= map->txid)
+    if (!tip || (tip->max_txid <= map->txid && !roll->is_stranger))
         return 0;
     if (restore_object_ends(roll->r->args->destinations[roll->destination_idx].storage, level, tip,
                             &roll->tip, &roll->tip_trailer, err) < 0)
         return -1;
-    if (map_state_has_sent(map, tip->max_txid, roll->tip_trailer.file_checksum))
+    if (!roll->is_stranger &&
+        map_state_has_sent(map, tip->max_txid, roll->tip_trailer.file_checksum))
         return 0;
     if (base_log_contains(&roll->base, &roll->tip, &contains, err) < 0)
         return -1;
@@ -106,12 +123,20 @@ static enum roll_outcome roll_go(struct roll *roll, struct error *err)
 {
     if (restore_step(roll->r->args->loop, content_step, roll, err) < 0)
         return ROLL_REFUSED;
+    if (roll->content == BASE_IS_OTHER && roll->tip.has_ext &&
+        roll->db_checksum == roll->tip.db_checksum)
+        return ROLL_UP_TO_DATE;
+    if (roll->content == BASE_IS_OTHER && roll->is_stranger) {
+        LOG_INFO(roll->r->args->log, "page map is of another file",
+                 LOG_STR("db", roll->r->guard.path));
+        return ROLL_UNKNOWN;
+    }
     if (roll->content == BASE_IS_OTHER) {
-        if (roll->tip.has_ext && roll->db_checksum == roll->tip.db_checksum)
-            return ROLL_UP_TO_DATE;
         (void)diverged(roll, err);
         return ROLL_REFUSED;
     }
+    if (roll->base.map.state.is_rewind)
+        return ROLL_UP_TO_DATE;
     switch (restore_attempt(roll->r, roll->destination_idx, &roll->base, err)) {
     case ATTEMPT_DONE:
         return roll->r->result.outcome == RESTORE_UP_TO_DATE ? ROLL_UP_TO_DATE : ROLL_DONE;
@@ -135,7 +160,7 @@ enum roll_outcome restore_roll(struct restore *r, size_t destination_idx, struct
     if (rc <= 0)
         return rc < 0 ? ROLL_REFUSED : ROLL_UNKNOWN;
     r->result.txid = roll.base.map.state.txid;
-    if (roll.base.map.state.is_rewind)
+    if (roll.base.map.state.is_rewind && !roll.is_stranger)
         return ROLL_UP_TO_DATE;
     rc = tip_look(&roll, err);
     if (rc < 0)

@@ -305,6 +305,49 @@ static void test_roll_forward_without_a_map_proves_nothing(void **state UNUSED)
     test_replica_assert_state(&s.replica, s.out, STALE_TXID);
 }
 
+/* A restore to an earlier moment died between the new file and its map: the old map is at the tip. */
+static void
+test_roll_forward_does_not_take_the_map_of_the_file_before_for_its_own(void **state UNUSED)
+{
+    CLEANUP(scene_remove) struct scene s = {0};
+    struct error err = ERROR_INIT;
+    struct map_state of_another = {.file_id = 0};
+
+    roll_scene_make(&s);
+    scene_storage_open(&s);
+    database_put(&s, TIP_TXID);
+    assert_ok(page_map_file_id(s.out, &of_another.file_id, &err), &err);
+    of_another.file_id++;
+    map_put(&s, TIP_TXID, &of_another);
+    database_put(&s, STALE_TXID);
+    assert_error(scene_restore(&s, &err), &err, ERR_WRONG_STATE, "no page map of its own");
+    s.options.if_db_not_exists = true;
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(s.result.outcome, RESTORE_DB_EXISTS);
+    test_replica_assert_state(&s.replica, s.out, STALE_TXID);
+}
+
+/* A copy of a volume has other inodes; what is in it tells. */
+static void test_roll_forward_knows_a_copied_database_by_its_content(void **state UNUSED)
+{
+    static const uint64_t txids[] = {STALE_TXID, TIP_TXID};
+
+    for (size_t i = 0; i < ARRAY_LEN(txids); i++) {
+        CLEANUP(scene_remove) struct scene s = {0};
+        struct error err = ERROR_INIT;
+        struct map_state of_another = {.file_id = 1};
+
+        roll_scene_make(&s);
+        scene_storage_open(&s);
+        database_put(&s, txids[i]);
+        map_put(&s, txids[i], &of_another);
+        assert_ok(scene_restore(&s, &err), &err);
+        assert_int_equal(s.result.outcome,
+                         txids[i] == TIP_TXID ? RESTORE_UP_TO_DATE : RESTORE_DONE);
+        test_replica_assert_state(&s.replica, s.out, TIP_TXID);
+    }
+}
+
 static void test_roll_forward_is_to_the_newest_state_only(void **state UNUSED)
 {
     CLEANUP(scene_remove) struct scene s = {0};
@@ -351,6 +394,8 @@ int main(void)
         TEST(test_roll_forward_leaves_a_rewound_database_where_it_is),
         TEST(test_roll_forward_leaves_a_database_whose_own_object_is_the_tip),
         TEST(test_roll_forward_without_a_map_proves_nothing),
+        TEST(test_roll_forward_does_not_take_the_map_of_the_file_before_for_its_own),
+        TEST(test_roll_forward_knows_a_copied_database_by_its_content),
         TEST(test_roll_forward_is_to_the_newest_state_only),
         TEST(test_roll_forward_leaves_the_database_when_an_object_is_damaged),
     };
