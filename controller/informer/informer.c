@@ -216,7 +216,8 @@ static void tell_all(const struct informer *i, const struct listener *l, bool is
         const struct informer_change change = {.key = e->key,
                                                .before = is_resync ? e->item : NULL,
                                                .after = e->item,
-                                               .is_resync = is_resync};
+                                               .is_resync = is_resync,
+                                               .is_first = !is_resync};
         l->fn(l->arg, &change);
     }
 }

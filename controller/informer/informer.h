@@ -87,6 +87,7 @@ struct informer_change {
     const char *key; /* "namespace/name", "name" without namespace */
     const void *before, *after;
     bool is_resync;
+    bool is_first; /* it was there before the listener */
 };
 typedef void informer_listener_fn(void *arg, const struct informer_change *change);
 

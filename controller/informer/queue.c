@@ -1,6 +1,6 @@
 /*
  * The queue. A key has one item, from when it is first added until nothing is left to remember of
- * it: it is ready (in one of two lists), or under work, or waits for a moment (its timer), or has
+ * it: it is ready (in the list of its priority), or under work, or waits for a moment (its timer), or has
  * failures to its name.
  *
  *   queue_add     under work: dirty. Ready: moved forward if need be. Else: ready
@@ -38,6 +38,7 @@ struct queue_item {
     bool is_busy;
     bool is_dirty;
     enum queue_priority dirty_priority;
+    enum queue_priority later_priority; /* of the timer */
     char key[];
 };
 
@@ -49,7 +50,7 @@ struct queue {
     struct loop *loop;
     struct queue_config config;
     struct str_map items;
-    struct queue_list ready[2]; /* by priority */
+    struct queue_list ready[QUEUE_PRIORITIES];
     struct loop_timer pump;
     struct loop_timer lost;
     struct limiter retries;
@@ -159,9 +160,10 @@ static void item_add(struct queue_item *item, enum queue_priority priority)
         item->is_dirty = true;
         return;
     }
-    if (item->list && item->list == &q->ready[QUEUE_RESYNC] && priority == QUEUE_CHANGE) {
+    if (item->list &&
+        item->list > &q->ready[priority]) { /* lists stand in the order of priorities */
         list_remove(item);
-        list_push(&q->ready[QUEUE_CHANGE], item);
+        list_push(&q->ready[priority], item);
     } else if (!item->list) {
         q->stats.add_count++;
         item_ready(item, priority);
@@ -170,7 +172,9 @@ static void item_add(struct queue_item *item, enum queue_priority priority)
 
 static void on_later(void *arg)
 {
-    item_add(arg, QUEUE_CHANGE);
+    struct queue_item *item = arg;
+
+    item_add(item, item->later_priority);
 }
 
 void queue_add(struct queue *q, const char *key, enum queue_priority priority)
@@ -185,12 +189,15 @@ void queue_add(struct queue *q, const char *key, enum queue_priority priority)
         lost(q);
 }
 
-/* Sets the timer, unless it fires earlier already. */
-static void item_add_after(struct queue_item *item, uint64_t delay_ns)
+/* Sets the timer, unless it fires earlier already; the better priority counts. */
+static void item_add_after(struct queue_item *item, uint64_t delay_ns, enum queue_priority priority)
 {
     uint64_t due = now_ns(item->queue) + delay_ns;
+    bool is_armed = loop_timer_is_armed(&item->later);
 
-    if (!loop_timer_is_armed(&item->later) || item->later.deadline_ns > due)
+    if (!is_armed || priority < item->later_priority)
+        item->later_priority = priority;
+    if (!is_armed || item->later.deadline_ns > due)
         loop_timer_start(&item->later, delay_ns);
 }
 
@@ -201,20 +208,28 @@ void queue_add_after(struct queue *q, const char *key, uint64_t delay_ns)
     loop_assert_owner(q->loop);
     item = item_get(q, key);
     if (item)
-        item_add_after(item, delay_ns);
+        item_add_after(item, delay_ns, QUEUE_CHANGE);
     else
         lost(q);
 }
 
 /* ---- workers ---- */
 
+static struct queue_item *first_ready(const struct queue *q)
+{
+    for (size_t priority = 0; priority < QUEUE_PRIORITIES; priority++) {
+        if (q->ready[priority].first)
+            return q->ready[priority].first;
+    }
+    return NULL;
+}
+
 static void on_pump(void *arg)
 {
     struct queue *q = arg;
 
     while (q->is_running && q->busy_count < q->config.workers) {
-        struct queue_item *item = q->ready[QUEUE_CHANGE].first ? q->ready[QUEUE_CHANGE].first
-                                                               : q->ready[QUEUE_RESYNC].first;
+        struct queue_item *item = first_ready(q);
         if (!item)
             break;
         list_remove(item);
@@ -249,7 +264,7 @@ static void item_retry(struct queue_item *item)
     item->failures++;
     uint64_t delay = backoff(q, item->failures);
     uint64_t turn = limiter_reserve(&q->retries, now_ns(q));
-    item_add_after(item, delay > turn ? delay : turn);
+    item_add_after(item, delay > turn ? delay : turn, QUEUE_CHANGE);
 }
 
 void queue_finish(struct queue *q, const char *key, enum queue_outcome outcome, uint64_t delay_ns)
@@ -266,7 +281,7 @@ void queue_finish(struct queue *q, const char *key, enum queue_outcome outcome, 
     if (outcome == QUEUE_RETRY)
         item_retry(item);
     else if (outcome == QUEUE_AFTER)
-        item_add_after(item, delay_ns);
+        item_add_after(item, delay_ns, QUEUE_RESYNC);
     if (item->is_dirty) {
         item->is_dirty = false;
         item_ready(item, item->dirty_priority);

@@ -5,7 +5,8 @@
  *   - a key is never worked on by two workers at once
  *   - after failures it comes back after 5 ms, doubled up to 1000 s, and not sooner than a bucket
  *     over all failing keys (10 a second, burst 100) allows; queue_forget() begins anew
- *   - keys of a resync wait behind those that somebody's change has added
+ *   - keys whose object somebody has edited go first; those of a resync, or of a look again after a
+ *     while, wait behind all others: a crowd of pods must not hold up an edit
  *
  * A worker is not a thread but a slot: work() starts what is to be done on the loop (requests,
  * timers) and queue_finish() says that it is over. A worker that is done before work() returns
@@ -66,8 +67,10 @@ void queue_pause(struct queue *q, void (*on_idle)(void *arg), void *arg);
 unsigned queue_busy_count(const struct queue *q);
 
 enum queue_priority {
-    QUEUE_CHANGE, /* somebody waits for it */
-    QUEUE_RESYNC,
+    QUEUE_EDIT,   /* somebody has changed the object itself, and waits */
+    QUEUE_CHANGE, /* something about it has changed, or is known for the first time; also a retry */
+    QUEUE_RESYNC, /* nothing has, as far as we know */
+    QUEUE_PRIORITIES,
 };
 
 /* Adds a key: now, or after delay_ns (an earlier time that is set already stays). Copied. */

@@ -167,7 +167,7 @@ static void test_queue_has_no_more_workers_than_it_may(void **state UNUSED)
     scene_drop(&s);
 }
 
-static void test_queue_serves_changes_before_resyncs(void **state UNUSED)
+static void test_queue_serves_edits_before_changes_before_resyncs(void **state UNUSED)
 {
     struct scene s;
     scene_make(&s, 1);
@@ -175,12 +175,34 @@ static void test_queue_serves_changes_before_resyncs(void **state UNUSED)
     queue_add(s.q, "r1", QUEUE_RESYNC);
     queue_add(s.q, "r2", QUEUE_RESYNC);
     queue_add(s.q, "c1", QUEUE_CHANGE);
+    queue_add(s.q, "e1", QUEUE_EDIT);
     queue_add(s.q, "r2", QUEUE_CHANGE); /* moves forward */
     queue_add(s.q, "c1", QUEUE_RESYNC); /* does not move back */
+    given(&s, 4);
+    assert_string_equal(s.given[0], "e1");
+    assert_string_equal(s.given[1], "c1");
+    assert_string_equal(s.given[2], "r2");
+    assert_string_equal(s.given[3], "r1");
+    scene_drop(&s);
+}
+
+static void test_queue_looks_again_behind_what_has_changed(void **state UNUSED)
+{
+    struct scene s;
+    scene_make(&s, 1);
+
+    s.outcome = QUEUE_AFTER;
+    s.delay_ns = NS_PER_MS;
+    queue_add(s.q, "again", QUEUE_EDIT);
+    given(&s, 1);
+    queue_pause(s.q, NULL, NULL);
+    linger(&s, 10 * NS_PER_MS); /* its time comes meanwhile */
+    s.outcome = QUEUE_DONE;
+    queue_add(s.q, "changed", QUEUE_CHANGE);
+    queue_resume(s.q);
     given(&s, 3);
-    assert_string_equal(s.given[0], "c1");
-    assert_string_equal(s.given[1], "r2");
-    assert_string_equal(s.given[2], "r1");
+    assert_string_equal(s.given[1], "changed");
+    assert_string_equal(s.given[2], "again");
     scene_drop(&s);
 }
 
@@ -307,7 +329,8 @@ int main(void)
         TEST(test_queue_gives_a_key_once_however_often_it_was_added),
         TEST(test_queue_runs_a_key_again_that_was_added_meanwhile),
         TEST(test_queue_has_no_more_workers_than_it_may),
-        TEST(test_queue_serves_changes_before_resyncs),
+        TEST(test_queue_serves_edits_before_changes_before_resyncs),
+        TEST(test_queue_looks_again_behind_what_has_changed),
         TEST(test_queue_waits_longer_after_each_failure),
         TEST(test_queue_forgets_failures_when_told),
         TEST(test_queue_gives_later_what_was_added_for_later),

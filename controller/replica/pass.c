@@ -213,16 +213,18 @@ static void on_status(void *arg, const struct kube_answer *answer)
     pass_end(p, p->sight_count > 0 ? QUEUE_AFTER : QUEUE_DONE);
 }
 
-/* Whether this status is worth a write now: it says something new, and the last write was a while
- * ago or a condition has changed. */
+/* Whether this status is worth a write now: it says something new, and a condition has changed, or
+ * the last write was a while ago and it is this resource's turn among all those with new figures. */
 static bool status_is_due(const struct pass *p, const struct memory *m, bool has_flipped)
 {
     uint64_t now_ns = env_monotonic_ns(loop_env(p->r->context.loop));
 
     if (p->crc == m->status_crc)
         return false;
-    return has_flipped || m->status_written_ns == 0 ||
-           now_ns - m->status_written_ns >= reconcile_interval_ns(p->r);
+    if (has_flipped || m->status_written_ns == 0)
+        return true;
+    return now_ns - m->status_written_ns >= reconcile_interval_ns(p->r) &&
+           limiter_try(&p->r->figures, now_ns);
 }
 
 static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_way,

@@ -69,9 +69,13 @@ void reconcile_forget(struct reconcile *r, const char *key)
 
 /* ---- who is told of what ---- */
 
+/* Somebody waits for what follows from an edit, and from a new resource; not from those that were
+ * there before us. */
 static enum queue_priority priority_of(const struct informer_change *change)
 {
-    return change->is_resync ? QUEUE_RESYNC : QUEUE_CHANGE;
+    if (change->is_resync)
+        return QUEUE_RESYNC;
+    return change->is_first ? QUEUE_CHANGE : QUEUE_EDIT;
 }
 
 static void on_replica(void *arg, const struct informer_change *change)
@@ -215,6 +219,8 @@ static int reconcile_start(const struct reconcile_context *context, void **out_s
     if (!r)
         return -1;
     r->context = *context;
+    limiter_init(&r->figures, RECONCILE_FIGURES_PER_S, RECONCILE_FIGURES_PER_S,
+                 env_monotonic_ns(loop_env(context->loop)));
     if (reconcile_open(r, err) < 0) {
         reconcile_free(r);
         return -1;

@@ -6,6 +6,7 @@
 
 #include "controller/inject/inject.h"
 #include "controller/inject/job.h"
+#include "controller/kube/limiter.h"
 #include "controller/replica/judge.h"
 #include "controller/replica/kinds.h"
 #include "controller/replica/replica.h"
@@ -14,6 +15,7 @@
 
 enum {
     RECONCILE_INTERVAL_S = 15, /* between looks at a resource with pods, and between its statuses */
+    RECONCILE_FIGURES_PER_S = 20, /* statuses, over all resources, that say only newer figures */
     BUCKETS_MAX = API_DESTINATIONS_MAX,
 };
 
@@ -44,7 +46,8 @@ struct reconcile {
     struct informer *cron_jobs;
     struct queue *queue;
     struct scraper *scraper;
-    void *memories; /* tsearch() tree of struct memory */
+    struct limiter figures; /* of statuses without a changed condition */
+    void *memories;         /* tsearch() tree of struct memory */
     uint64_t status_write_count;
     uint64_t config_write_count;
 };
