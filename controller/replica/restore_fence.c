@@ -1,8 +1,9 @@
 /*
  * Stopping and starting the workloads of a SqliteReplica.
  *
- *   find    Deployments and StatefulSets whose pod template has the label of the resource, and how
- *           many replicas they want. Written down in the status before anything is touched: from
+ *   find    Deployments and StatefulSets whose pod template has the label of the resource (or one
+ *           without a value, where the namespace names the resource), and how many replicas they
+ *           want. Written down in the status before anything is touched: from
  *           then on that is the number to go back to. One that is at 0 because an earlier restore
  *           in place failed gets the number that was written down then.
  *   fence   scale to 0, then ask the API server (not the cache) whether a pod is left. Repeated
@@ -109,8 +110,9 @@ static int workloads_add(struct restore_pass *p, const struct restore_item *item
 
     for (struct jsonval v = jsonval_first(items); jsonval_exists(v); v = jsonval_next(v)) {
         const char *label = inject_replica_name(v, kind);
-        if (label && strcmp(label, item->restore->source) == 0 &&
-            workload_add(p, item, kind, v, err) < 0)
+        bool is_ours =
+            label && (label[0] ? strcmp(label, item->restore->source) == 0 : p->is_default);
+        if (is_ours && workload_add(p, item, kind, v, err) < 0)
             return -1;
     }
     return 0;
@@ -176,11 +178,38 @@ static int workloads_list(struct restore_pass *p, const struct restore_item *ite
     return kube_start(p->r->context.client, &call, on_workloads, p, &p->request, err);
 }
 
+/* One that may not be read has no default that we know of: pods that are left will tell. */
+static void on_namespace(void *arg, const struct kube_answer *answer)
+{
+    struct restore_pass *p = arg;
+    struct error err = *answer->err;
+    const char *name = "";
+
+    p->request = NULL;
+    if (err.code != ERR_NONE && err.code != ERR_ACCESS && err.code != ERR_NOT_FOUND) {
+        restore_pass_fail(p, "namespace", &err);
+        return;
+    }
+    struct jsonval wish =
+        jsonval_get(jsonval_way(answer->object, "metadata.annotations"), API_ANNOTATION_DEFAULT);
+    const struct restore_item *item = restore_pass_item(p);
+    if (!item)
+        return;
+    if (err.code == ERR_NONE && jsonval_str_or(wish, "", &name, &err) == 0)
+        p->is_default = strcmp(name, item->restore->source) == 0;
+    error_clear(&err);
+    if (workloads_list(p, item, &err) < 0)
+        restore_pass_fail(p, "workloads", &err);
+}
+
 int restore_workloads_find(struct restore_pass *p, const struct restore_item *item,
                            struct error *err)
 {
+    const struct kube_call call = {
+        .verb = KUBE_GET, .resource = &kube_namespaces, .name = item->restore->meta.namespace_name};
+
     p->workload_idx = 0;
-    return workloads_list(p, item, err);
+    return kube_start(p->r->context.client, &call, on_namespace, p, &p->request, err);
 }
 
 /* ---- are the pods gone? ---- */
@@ -191,7 +220,22 @@ struct pods_left {
     size_t count;
 };
 
-static int pods_left_read(struct jsonval items, struct pods_left *out, struct error *err)
+/* Whose a pod is: as its label says, or, if that has no value, as the webhook has found. */
+static bool pod_is_of(struct jsonval pod, const char *source)
+{
+    struct error ignored = ERROR_INIT; /* what is no text is no name */
+    struct jsonval meta = jsonval_get(pod, "metadata");
+    const char *name = inject_replica_name(pod, "Pod");
+
+    if (name && !name[0] &&
+        jsonval_str_or(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_RESOLVED), "",
+                       &name, &ignored) < 0)
+        return false;
+    return name && strcmp(name, source) == 0;
+}
+
+static int pods_left_read(struct jsonval items, const char *source, struct pods_left *out,
+                          struct error *err)
 {
     for (struct jsonval v = jsonval_first(items); jsonval_exists(v); v = jsonval_next(v)) {
         const char *phase;
@@ -199,7 +243,8 @@ static int pods_left_read(struct jsonval items, struct pods_left *out, struct er
         if (jsonval_str_or(jsonval_way(v, "status.phase"), "", &phase, err) < 0 ||
             jsonval_str(jsonval_way(v, "metadata.name"), &name, err) < 0)
             return -1;
-        if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
+        if (!pod_is_of(v, source) || strcmp(phase, "Succeeded") == 0 ||
+            strcmp(phase, "Failed") == 0)
             continue;
         bool is_ending = jsonval_exists(jsonval_way(v, "metadata.deletionTimestamp"));
         if (out->count++ < 3) {
@@ -241,26 +286,25 @@ static void on_pods(void *arg, const struct kube_answer *answer)
     struct pods_left left = {.count = 0};
 
     p->request = NULL;
-    if (err.code != ERR_NONE ||
-        pods_left_read(jsonval_get(answer->object, "items"), &left, &err) < 0) {
+    if (err.code != ERR_NONE) {
         restore_pass_fail(p, "pods", &err);
         return;
     }
     const struct restore_item *item = restore_pass_item(p);
-    if (item && fenced_write(p, item, &left, &err) < 0)
+    if (!item)
+        return;
+    if (pods_left_read(jsonval_get(answer->object, "items"), item->restore->source, &left, &err) <
+            0 ||
+        fenced_write(p, item, &left, &err) < 0)
         restore_pass_fail(p, "status", &err);
 }
 
 static int pods_list(struct restore_pass *p, const struct restore_item *item, struct error *err)
 {
-    CLEANUP(buf_destroy) struct buf selector = BUF_INIT(512);
-
-    if (buf_printf(&selector, err, API_LABEL_REPLICA "=%s", item->restore->source) < 0)
-        return -1;
     const struct kube_call call = {.verb = KUBE_LIST,
                                    .resource = &kube_pods,
                                    .namespace_name = item->restore->meta.namespace_name,
-                                   .label_selector = buf_str(&selector)};
+                                   .label_selector = API_LABEL_REPLICA};
     return kube_start(p->r->context.client, &call, on_pods, p, &p->request, err);
 }
 

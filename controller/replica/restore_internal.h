@@ -32,7 +32,8 @@ struct restore_pass {
     struct api_workload found[API_RESTORE_WORKLOADS_MAX]; /* owned */
     size_t found_count;
     size_t workload_idx; /* that is being scaled */
-    bool is_resuming;    /* up, not down */
+    bool is_default;  /* the source is the default of the namespace: for labels without a value */
+    bool is_resuming; /* up, not down */
 };
 
 /* How a restore ended, or how far it has come, for its status. */

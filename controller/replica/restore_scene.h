@@ -43,6 +43,7 @@ struct restore_scene {
     "{\"outcome\":\"rewound\",\"txid\":\"0000000000000007\",\"tip_txid\":\"000000000000000a\","    \
     "\"timestamp\":\"2026-11-21T09:30:00Z\",\"bytes\":4096}"
 
+/* Creates or replaces the object at path by JSON, from a format. */
 static inline void shop_put(struct restore_scene *s, const char *path, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 

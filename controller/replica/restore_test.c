@@ -359,6 +359,33 @@ static void test_in_place_waits_for_pods_that_nobody_of_ours_ends(void **state U
     restore_scene_drop(&s);
 }
 
+static void test_in_place_finds_what_asks_for_the_default_of_the_namespace(void **state UNUSED)
+{
+    struct restore_scene s;
+    restore_scene_make(&s);
+
+    s.has_no_workload = true;
+    shop_put(&s, "/api/v1/namespaces/shop",
+             "{\"metadata\":{\"name\":\"shop\",\"uid\":\"n1\",\"annotations\":{"
+             "\"walferry.dev/default-replica\":\"orders\"}}}");
+    shop_put(&s, SHOP_DEPLOYMENT,
+             "{\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"uid\":\"d1\"},\"spec\":{"
+             "\"replicas\":2,\"template\":{\"metadata\":{\"labels\":{\"walferry.dev/replica\":"
+             "\"\"}}}}}");
+    shop_put(&s, SHOP_POD,
+             "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"shop\",\"uid\":\"p1\",\"labels\":{"
+             "\"walferry.dev/replica\":\"\"},\"annotations\":{\"walferry.dev/resolved-replica\":"
+             "\"orders\"}},\"status\":{\"phase\":\"Running\"}}");
+    shop_restore_put(&s, "back", IN_PLACE);
+    controller_start(&s);
+    restore_scene_until(&s, SHOP_RESTORE, "Waiting for the end of 1 pods: web-1.");
+    assert_true(shop_has(&s, SHOP_DEPLOYMENT, "\"replicas\":0"));
+    kube_server_delete(s.kube.server, SHOP_POD);
+    restore_scene_until(&s, SHOP_RESTORE, IS_COMPLETE);
+    assert_is_back(&s);
+    restore_scene_drop(&s);
+}
+
 static void test_two_restores_in_place_of_one_source_take_turns(void **state UNUSED)
 {
     struct restore_scene s;
@@ -428,6 +455,7 @@ int main(void)
         TEST(test_in_place_leaves_the_application_stopped_when_the_job_fails),
         TEST(test_in_place_ends_when_it_may_not_scale),
         TEST(test_in_place_waits_for_pods_that_nobody_of_ours_ends),
+        TEST(test_in_place_finds_what_asks_for_the_default_of_the_namespace),
         TEST(test_two_restores_in_place_of_one_source_take_turns),
         TEST(test_a_restore_that_is_deleted_on_its_way_gives_the_lock_back),
         TEST(test_a_workload_that_is_gone_is_neither_stopped_nor_started),
