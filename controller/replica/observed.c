@@ -102,7 +102,7 @@ static int destination_add(struct jsonval d, struct observed_database *db, struc
     if (state > db->state || (state == db->state && !db->error[0])) {
         db->state = state;
         struct jsonval text = jsonval_way(d, "error.text");
-        if (jsonval_is_null(text))
+        if (jsonval_is_null(text) && state != OBSERVED_FOLLOWING) /* else: how it was attached */
             text = jsonval_get(d, "state_detail");
         if (text_read(text, db->error, sizeof(db->error), err) < 0)
             return -1;

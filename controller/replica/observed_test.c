@@ -48,6 +48,18 @@ static void test_the_worst_destination_speaks_for_the_database(void **state UNUS
     assert_non_null(strstr(o->databases[0].error, "nothing proves"));
 }
 
+static void test_how_it_was_attached_is_no_error(void **state UNUSED)
+{
+    static const char text[] =
+        "{\"databases\":[{\"name\":\"a\",\"path\":\"/a\",\"state\":\"following\",\"destinations\":["
+        "{\"state\":\"following\",\"state_detail\":\"the page map fits the newest object\"}]}]}";
+    CLEANUP(free_observed) struct observed *o = NULL;
+    struct error err = ERROR_INIT;
+
+    assert_ok(observed_parse(slice_of_str(text), &o, &err), &err);
+    assert_string_equal(o->databases[0].error, "");
+}
+
 static void test_lag_is_that_of_the_slowest_destination(void **state UNUSED)
 {
     static const char text[] =
@@ -114,6 +126,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_a_following_database_is_read),
         TEST(test_the_worst_destination_speaks_for_the_database),
+        TEST(test_how_it_was_attached_is_no_error),
         TEST(test_lag_is_that_of_the_slowest_destination),
         TEST(test_foreign_answers_are_errors_that_name_the_place),
         TEST(test_more_databases_than_a_resource_can_have_are_refused),
