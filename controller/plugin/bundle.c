@@ -78,6 +78,7 @@ static int name_put(char header[static BLOCK_BYTES], const char *path, struct er
     size_t cut = n > NAME_BYTES ? n - NAME_BYTES - 1 : 0;
 
     if (n <= NAME_BYTES) {
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the field may be full */
         memcpy(header, path, n);
         return 0;
     }

@@ -141,9 +141,8 @@ store_start() {
 
 volumes=/var/lib/kubelet/walferry-volumes
 
-# volume_make NAME: a disk of the node, and the claim NAME that is bound to it. For app_make:
-# "persistentVolumeClaim: {claimName: NAME}".
-volume_make() {
+# disk_make NAME: a disk of the node for the claim of that name, whoever makes it.
+disk_make() {
     in_cluster shell mkdir -p "$volumes/$namespace-$1"
     apply <<END
 apiVersion: v1
@@ -157,7 +156,14 @@ spec:
   local: {path: $volumes/$namespace-$1}
   claimRef: {namespace: $namespace, name: $1}
   nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/os, operator: In, values: [linux]}]}]}}
----
+END
+}
+
+# volume_make NAME: a disk of the node, and the claim NAME that is bound to it. For app_make:
+# "persistentVolumeClaim: {claimName: NAME}".
+volume_make() {
+    disk_make "$1"
+    apply <<END
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: $1}
