@@ -216,6 +216,7 @@ static const struct field database_rows[] = {
 /* Of spec, for its first destination, whose settings the others have where they set none. */
 static const struct field primary_rows[] = {
     {.way = "destination.bucketRef.name", .kind = FIELD_TEXT, .offset = AT(bucket_ref)},
+    {.way = "destination.createBucket", .kind = FIELD_BOOL, .offset = AT(create_bucket)},
     {.way = "prefixTemplate",
      .kind = FIELD_TEXT,
      .offset = AT(prefix_template),
@@ -242,6 +243,7 @@ static const struct field primary_rows[] = {
 static const struct field secondary_rows[] = {
     {.way = "name", .kind = FIELD_TEXT, .is_required = true, .offset = AT(name)},
     {.way = "bucketRef.name", .kind = FIELD_TEXT, .offset = AT(bucket_ref)},
+    {.way = "createBucket", .kind = FIELD_BOOL, .offset = AT(create_bucket)},
     {.way = "prefixTemplate", .kind = FIELD_TEXT, .offset = AT(prefix_template)},
     {.way = "syncIntervalMilliseconds",
      .kind = FIELD_MILLIS,
@@ -311,6 +313,8 @@ static int destination_check(const struct api_replica *r, const struct api_desti
         return jsonval_error(v, err, ERR_CORRUPT,
                              "exactly one of bucketRef, s3 and file must be set");
     }
+    if (d->create_bucket && d->store.kind != API_STORE_S3)
+        return jsonval_error(v, err, ERR_CORRUPT, "createBucket goes with s3");
     if (api_prefix_check(d->prefix_template, err) < 0)
         return jsonval_error(v, err, ERR_CORRUPT, "%s", err->text);
     if (r->database_count > 1 && !strstr(d->prefix_template, "{{database}}")) {

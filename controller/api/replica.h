@@ -42,6 +42,7 @@ struct api_destination {
     char *name;             /* "primary" for spec.destination */
     char *bucket_ref;       /* name of a SqliteBucket; NULL: store */
     struct api_store store; /* API_STORE_NONE with bucket_ref */
+    bool create_bucket;     /* of store: make the bucket where it is missing */
     char *prefix_template;  /* never NULL */
     uint64_t sync_interval_ns;
     uint64_t snapshot_interval_ns;

@@ -5,7 +5,8 @@
 #ifndef WALFERRY_CONTROLLER_KUBE_WORKLOAD_H
 #define WALFERRY_CONTROLLER_KUBE_WORKLOAD_H
 
-#include "controller/kube/kube.h"
+#include "controller/kube/resource.h"
+#include "lib/json/jsonval.h"
 
 /* The resource of a kind: Deployment, StatefulSet, ReplicaSet. NULL: one that is not read. */
 const struct kube_resource *workload_resource(const char *kind);

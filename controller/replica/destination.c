@@ -50,6 +50,11 @@ static const char *reason_of(const char *text)
         const char *reason;
     } known[] = {
         {"NoSuchBucket", "BucketMissing"},
+        {"RequestTimeTooSkewed", "ClockSkew"},
+        {"RequestExpired", "ClockSkew"},
+        {"certificate", "TLSError"},
+        {"SSL", "TLSError"},
+        {"Read-only", "ReadOnly"},
         {"AccessDenied", "AuthFailed"},
         {"InvalidAccessKeyId", "AuthFailed"},
         {"SignatureDoesNotMatch", "AuthFailed"},
@@ -57,10 +62,6 @@ static const char *reason_of(const char *text)
         {"credentials", "AuthFailed"},
         {"access key", "AuthFailed"},
         {"403", "AuthFailed"},
-        {"RequestTimeTooSkewed", "ClockSkew"},
-        {"certificate", "TLSError"},
-        {"SSL", "TLSError"},
-        {"Read-only", "ReadOnly"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -83,7 +84,9 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
         condition_put(set, type, CONDITION_FALSE, view->unavailable_bucket->reason,
                       "SqliteBucket %s: %s", view->unavailable_bucket->bucket->meta.name,
                       view->unavailable_bucket->message);
-    } else if (bad)
+    } else if (view->make_reason)
+        condition_put(set, type, CONDITION_FALSE, view->make_reason, "%s", view->make_text);
+    else if (bad)
         condition_put(set, type, CONDITION_FALSE, reason_of(bad->error), "%s", bad->error);
     else if (pod) {
         condition_put(set, type, CONDITION_FALSE, reason_of(pod->trouble), "Pod %s: %s", pod->name,

@@ -23,9 +23,20 @@ static const enum condition_type ready_needs[] = {
 static bool is_stalling(const char *reason)
 {
     static const char *const reasons[] = {
-        "InvalidConfiguration", "PrefixConflict",   "MultipleWriters", "Fenced",
-        "LineageRefused",       "NotWALMode",       "AuthFailed",      "BucketMissing",
-        "PodWithoutSidecar",    "DatabaseUnusable", "ReadOnly",
+        "InvalidConfiguration",
+        "PrefixConflict",
+        "MultipleWriters",
+        "Fenced",
+        "LineageRefused",
+        "NotWALMode",
+        "AuthFailed",
+        "BucketMissing",
+        "PodWithoutSidecar",
+        "DatabaseUnusable",
+        "ReadOnly",
+        "BucketNameTaken",
+        "ClockSkew",
+        "TLSError",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {

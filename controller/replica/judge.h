@@ -37,6 +37,9 @@ struct replica_view {
     const char *config_error; /* why no configuration can be made; NULL: there is one */
     const struct bucket_item *unavailable_bucket; /* one that says no; NULL: none does */
     bool is_bucket_unprobed;                      /* one has not been looked at yet */
+    unsigned made;           /* bit N: the bucket of destination N was made, or was there */
+    const char *make_reason; /* why one could not be made; NULL: none */
+    const char *make_text;
     const char *prefix_rival; /* "namespace/name" that writes to the same prefix; NULL: none */
     struct verification verified;
     bool is_verification_running;

@@ -67,6 +67,19 @@ static void verification_read(struct jsonval v, struct verification *out)
     text_put(jsonval_get(v, "txid"), out->txid, sizeof(out->txid));
 }
 
+static unsigned made_read(struct jsonval names, const struct api_replica *r)
+{
+    struct error ignored = ERROR_INIT; /* as in text_put() */
+    unsigned made = 0;
+
+    for (struct jsonval v = jsonval_first(names); jsonval_exists(v); v = jsonval_next(v)) {
+        const char *name = "";
+        for (size_t i = 0; jsonval_str(v, &name, &ignored) == 0 && i < r->destination_count; i++)
+            made |= strcmp(r->destinations[i].name, name) == 0 ? 1U << i : 0;
+    }
+    return made;
+}
+
 static int replica_project(struct jsonval object, void **out_item, struct error *err)
 {
     struct replica_item *item = mem_new(1, sizeof(*item), err);
@@ -79,6 +92,7 @@ static int replica_project(struct jsonval object, void **out_item, struct error 
     }
     condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
     verification_read(jsonval_way(object, "status.lastVerification"), &item->verified);
+    item->made = made_read(jsonval_way(object, "status.createdBuckets"), item->replica);
     *out_item = item;
     return 0;
 }

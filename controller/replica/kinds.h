@@ -28,6 +28,7 @@ struct replica_item {
     struct api_replica *replica;
     struct condition_marks marks;
     struct verification verified; /* status.lastVerification */
+    unsigned made;                /* status.createdBuckets: bit N for destination N */
 };
 
 extern const struct informer_kind kind_replicas;

@@ -2,10 +2,11 @@
  * One pass over one SqliteReplica.
  *
  *   1. config   the ConfigMap that the sidecars read, if its text is another than last time
- *   2. verify   the CronJob that restores for real, and what its last Job found (verify.c)
- *   3. rollout  of pods that an earlier spec has injected, where the resource asks (rollout.c)
- *   4. scrape   /status of every pod that has a running sidecar, in parallel
- *   5. status   judge what was seen, record events, apply the status if it says something new
+ *   2. create   buckets that are missing, where the resource asks for it (make_bucket.c)
+ *   3. verify   the CronJob that restores for real, and what its last Job found (verify.c)
+ *   4. rollout  of pods that an earlier spec has injected, where the resource asks (rollout.c)
+ *   5. scrape   /status of every pod that has a running sidecar, in parallel
+ *   6. status   judge what was seen, record events, apply the status if it says something new
  *
  * Nothing borrowed from a cache survives a turn of the loop: each step looks again, and pods are
  * recognised by their uid. A resource that is gone ends its pass at the next step.
@@ -63,7 +64,7 @@ static void on_config(void *arg, const struct kube_answer *answer)
     struct memory *m = reconcile_memory(p->r, p->key, &err);
     if (m)
         m->config_crc = p->crc; /* no memory: applied once more, which changes nothing */
-    verify_begin(p);
+    make_bucket_begin(p);
 }
 
 static int config_apply(struct pass *p, const struct api_replica *replica, struct slice config,
@@ -91,7 +92,7 @@ static int config_apply(struct pass *p, const struct api_replica *replica, struc
 static void config_refuse(struct pass *p, const struct error *err)
 {
     p->config_err = *err;
-    verify_begin(p);
+    make_bucket_begin(p);
 }
 
 /* *out_is_under_way: on_config() goes on. */
@@ -139,7 +140,7 @@ void pass_begin(struct reconcile *r, const char *key)
         return;
     }
     if (!is_under_way)
-        verify_begin(p);
+        make_bucket_begin(p);
 }
 
 void pass_after_verify(struct pass *p)
@@ -147,7 +148,7 @@ void pass_after_verify(struct pass *p)
     rollout_begin(p);
 }
 
-/* ---- 4. scrape ---- */
+/* ---- 5. scrape ---- */
 
 static void on_scrape(void *arg, struct observed *observed, const struct error *err)
 {
@@ -187,7 +188,7 @@ void pass_after_rollout(struct pass *p)
         status_begin(p);
 }
 
-/* ---- 5. status ---- */
+/* ---- 6. status ---- */
 
 static void on_status(void *arg, const struct kube_answer *answer)
 {
@@ -240,6 +241,7 @@ static int status_apply(struct pass *p, struct writing *w, bool *out_is_under_wa
         return -1;
     metrics_keep(m, &w->outcome);
     p->crc = crc64(0, buf_slice(&body));
+    p->owes_status = p->crc != m->status_crc;
     if (!status_is_due(p, m, has_flipped))
         return 0;
     announce(p->r->context.recorder, item, &w->outcome.conditions);
@@ -267,5 +269,5 @@ static void status_begin(struct pass *p)
     if (status_apply(p, w, &is_under_way, &err) < 0)
         pass_fail(p, "status", &err);
     else if (!is_under_way)
-        pass_end(p, w->view.pod_count > 0 ? QUEUE_AFTER : QUEUE_DONE);
+        pass_end(p, w->view.pod_count > 0 || p->owes_status ? QUEUE_AFTER : QUEUE_DONE);
 }

@@ -26,7 +26,12 @@ struct pass {
     struct verification verified;      /* how the last one ended; as in the cache, or newer */
     uint64_t job_created_ns, job_finished_ns; /* of the Job whose result is being read */
     bool has_job_failed;
+    unsigned made;   /* bit N: the bucket of destination N is known to be there */
+    size_t make_idx; /* the destination that is looked at */
+    char make_reason[CONDITION_REASON_BYTES]; /* why a bucket could not be made; "" : none */
+    char make_text[CONDITION_MESSAGE_BYTES];
     struct rollout *rollout; /* under way, and what it came to; NULL: nobody asked for one */
+    bool owes_status;        /* there is something new to say, and it was too soon to say it */
     struct sight sights[JUDGE_PODS_MAX];
     size_t sight_count;
     size_t pending_count; /* scrapes under way */
@@ -44,14 +49,20 @@ struct writing {
 };
 
 /*
- * Step 2 of a pass: the CronJob that verifies, and what its last Job found. Leads to
+ * Step 2 of a pass: buckets that are to be made (createBucket). Leads to verify_begin().
+ * make_bucket.c
+ */
+void make_bucket_begin(struct pass *p);
+
+/*
+ * Step 3 of a pass: the CronJob that verifies, and what its last Job found. Leads to
  * pass_after_verify(). verify.c
  */
 void verify_begin(struct pass *p);
 void pass_after_verify(struct pass *p);
 
 /*
- * Step 3 of a pass: rollout: Auto, for pods that an earlier spec has injected. Leads to
+ * Step 4 of a pass: rollout: Auto, for pods that an earlier spec has injected. Leads to
  * pass_after_rollout(). rollout.c
  */
 void rollout_begin(struct pass *p);

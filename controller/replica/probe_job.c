@@ -77,7 +77,7 @@ static int job_create(struct bucket_pass *p, const struct bucket_item *item, str
     stand_in_make(bucket, &s);
     if (buf_printf(&config, err, "walferry-bucket-%s", bucket->meta.name) < 0)
         return -1;
-    const struct inject_job job = {
+    struct inject_job job = {
         .name = p->job,
         .purpose = "probe",
         .owner_kind = kube_sqlite_buckets.kind,
@@ -86,13 +86,15 @@ static int job_create(struct bucket_pass *p, const struct bucket_item *item, str
         .replica = &s.replica,
         .options = &options,
         .config_map = buf_str(&config),
-        .args = {"probe", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json", text_path,
-                 NULL},
-        .arg_count = 5,
+        .args = {"probe", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json"},
+        .arg_count = 4,
         .service_account = bucket->service_account,
         .deadline_seconds = PROBE_DEADLINE_S,
         .ttl_seconds = PROBE_TTL_S,
     };
+    if (bucket->create_bucket)
+        job.args[job.arg_count++] = "-create";
+    job.args[job.arg_count++] = text_path;
     if (inject_job(&job, &body, err) < 0)
         return -1;
     const struct kube_call call = {.verb = KUBE_CREATE,

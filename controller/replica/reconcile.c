@@ -129,7 +129,8 @@ static void on_job(void *arg, const struct informer_change *change)
     const struct job_item *job = change->after ? change->after : change->before;
     char key[INFORMER_KEY_BYTES];
 
-    if (strcmp(job->purpose, "verify") == 0 && !change->is_resync)
+    bool is_ours = strcmp(job->purpose, "verify") == 0 || strcmp(job->purpose, "create") == 0;
+    if (is_ours && !change->is_resync)
         queue_add(r->queue, informer_key(job->namespace_name, job->owner, key), QUEUE_CHANGE);
 }
 

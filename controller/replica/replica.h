@@ -12,6 +12,7 @@
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
+ *   make_bucket.c   buckets that are missing; finding.h: what a probe found
  *   verify.c        the CronJob that restores for real; rollout.c: pods made anew
  *   reconcile_metrics.c  conditions and lag for Prometheus
  *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
@@ -23,7 +24,7 @@
  *
  * One pass over a SqliteReplica:
  *
- *     ConfigMap (if its text changed) -> CronJob -> rollout (if asked for)
+ *     ConfigMap (if its text changed) -> buckets to make -> CronJob -> rollout (if asked for)
  *         -> /status of every pod, in parallel -> judge -> status
  *
  * The status is written at most every 15 seconds, unless a condition changes its status, and not at

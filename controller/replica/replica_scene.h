@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "controller/inject/job.h"
 #include "controller/kube/kube_scene.h"
 #include "controller/replica/kinds.h"
 #include "controller/replica/replica.h"
@@ -242,6 +243,39 @@ static inline char *scene_spec_hash(struct replica_scene *s)
     assert_ok(jsonval_parse(&doc, "app", slice_of_str(json), &err), &err);
     assert_ok(jsonval_str(jsonval_way(jsonval_root(&doc), "status.specHash"), &hash, &err), &err);
     return str_dup(hash, &err);
+}
+
+/*
+ * A Job of ours that has ended ("Complete" or "Failed") a moment from now on, so later than whatever
+ * is known, and its pod with this termination message.
+ */
+static inline void scene_job_end(struct replica_scene *s, const char *name, const char *purpose,
+                                 const char *end, const char *message)
+{
+    CLEANUP(buf_destroy) struct buf quoted = BUF_INIT(1 << 16);
+    struct error err = ERROR_INIT;
+    struct json_writer w;
+    uint64_t now_ns = env_wall_ns(env_real());
+    char path[300], began[TIME_TEXT_BYTES], ended[TIME_TEXT_BYTES];
+
+    json_writer_init(&w, &quoted, JSON_COMPACT);
+    json_writer_str(&w, NULL, message);
+    assert_ok(json_writer_finish(&w, &err), &err);
+    (void)time_format_rfc3339(now_ns, began);
+    (void)time_format_rfc3339(now_ns + 7 * NS_PER_SEC, ended);
+    (void)snprintf(path, sizeof(path), SHOP_PODS "%s-x", name);
+    scene_put(s, path,
+              "{\"metadata\":{\"labels\":{\"batch.kubernetes.io/job-name\":\"%s\"},"
+              "\"creationTimestamp\":\"%s\"},\"status\":{\"containerStatuses\":[{\"state\":{"
+              "\"terminated\":{\"exitCode\":%d,\"message\":%s}}}]}}",
+              name, began, strcmp(end, "Failed") == 0, buf_str(&quoted));
+    (void)snprintf(path, sizeof(path), SHOP_JOBS "%s", name);
+    scene_put(s, path,
+              "{\"metadata\":{\"creationTimestamp\":\"%s\",\"labels\":{"
+              "\"app.kubernetes.io/managed-by\":\"walferry\",\"walferry.dev/purpose\":\"%s\","
+              "\"walferry.dev/owner\":\"app\"}},\"status\":{\"conditions\":[{\"type\":\"%s\","
+              "\"status\":\"True\",\"lastTransitionTime\":\"%s\",\"message\":\"it ended\"}]}}",
+              began, purpose, end, ended);
 }
 
 #endif

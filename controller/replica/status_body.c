@@ -71,6 +71,21 @@ static const struct api_bucket *bucket_of(const struct api_destination *d,
     return NULL;
 }
 
+/* Destinations whose bucket was made, or found: it is never made again. */
+static void put_made(const struct replica_view *view, struct json_writer *w)
+{
+    const struct api_replica *r = view->item->replica;
+
+    if (view->made == 0)
+        return;
+    json_writer_array(w, "createdBuckets");
+    for (size_t i = 0; i < r->destination_count; i++) {
+        if (view->made >> i & 1)
+            json_writer_str(w, NULL, r->destinations[i].name);
+    }
+    json_writer_end(w);
+}
+
 /* Adds the primary prefix of a row if a replica is reported there and it is not listed yet. */
 static int put_prefix(const struct replica_view *view, const struct database_row *row,
                       const struct api_bucket *const *buckets, size_t bucket_count,
@@ -121,6 +136,7 @@ int status_body(const struct replica_view *view, const struct replica_outcome *o
     put_figures(view, outcome, &w);
     put_verification(&view->verified, &w);
     put_rows(outcome, &w);
+    put_made(view, &w);
     if (put_prefixes(view, outcome, buckets, bucket_count, &w, err) < 0)
         return -1;
     return status_write_end(&w, &outcome->conditions, meta, err);

@@ -101,6 +101,9 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
     buckets_view(&w->view, w->found, w->bucket_count);
     informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_view_add, &builder);
     verification_view(p, &item->replica->meta, &w->view);
+    w->view.made = p->made;
+    w->view.make_reason = p->make_reason[0] ? p->make_reason : NULL;
+    w->view.make_text = p->make_text;
     w->view.rollout = rollout_text(p->rollout);
     if (p->config_err.code != ERR_NONE)
         w->view.config_error = p->config_err.text;

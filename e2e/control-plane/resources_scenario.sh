@@ -35,6 +35,21 @@ refusals() {
         refused 'exclu'
     replica_with "$databases" "$s3" 'rollout: Sometimes' | refused 'rollout'
     replica_with "$databases" "$s3" 'retention: {window: 1m}' | refused 'window'
+    replica_with "$databases" 'destination: {file: {claimName: c}, createBucket: true}' | refused 'createBucket'
+    replica_with "$databases" 'destination: {s3: {bucket: bbb}, createBucket: true}' 'rollout: Auto' |
+        kube_ns apply --dry-run=server -f - >/dev/null
+    refused 'createBucket' <<'END'
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteBucket
+metadata: {name: b}
+spec: {file: {claimName: c}, createBucket: true}
+END
+    refused 'createBucket' <<'END'
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteBucket
+metadata: {name: b}
+spec: {s3: {bucket: bbb}, accessMode: ReadOnly, createBucket: true}
+END
     replica_with "$databases" "$s3" | apply
     # Where it goes cannot change.
     replica_with "$databases" 'destination: {s3: {bucket: other}}' | refused 'bucket'

@@ -21,6 +21,9 @@ struct storage_driver {
                void *arg, struct storage_op **out_op, struct error *err);
     int (*head)(struct storage *st, const char *key, storage_done_fn *done, void *arg,
                 struct storage_op **out_op, struct error *err);
+    /* As storage_make_start(); NULL: there is nothing to make. */
+    int (*make)(struct storage *st, storage_done_fn *done, void *arg, struct storage_op **out_op,
+                struct error *err);
     /* As storage_housekeep_start(); NULL: there is nothing to clear away. */
     int (*housekeep)(struct storage *st, uint64_t older_than_ns, storage_done_fn *done, void *arg,
                      struct storage_op **out_op, struct error *err);

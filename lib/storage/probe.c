@@ -459,7 +459,7 @@ static void probe_waiting_on_done(void *arg, const struct storage_probe_report *
     w->is_done = true;
 }
 
-int storage_probe_wait(struct storage *st, struct storage_probe_report *out, struct error *err)
+static int probe_once_wait(struct storage *st, struct storage_probe_report *out, struct error *err)
 {
     struct probe_waiting w = {.out = out};
 
@@ -468,4 +468,62 @@ int storage_probe_wait(struct storage *st, struct storage_probe_report *out, str
     bool was_done = loop_run_until(st->loop, &w.is_done);
     ASSERT(was_done);
     return 0;
+}
+
+int storage_probe_wait(struct storage *st, bool makes, struct storage_probe_report *out,
+                       struct error *err)
+{
+    struct error cause = ERROR_INIT;
+
+    if (probe_once_wait(st, out, err) < 0)
+        return -1;
+    if (!makes || out->first.code != ERR_NOT_FOUND)
+        return 0;
+    if (storage_make_wait(st, &cause) < 0) {
+        IGNORE(error_wrap(&cause, "create bucket %s", storage_url(st))); /* it is the finding */
+        out->first = cause;
+        return 0;
+    }
+    if (probe_once_wait(st, out, err) < 0)
+        return -1;
+    out->has_made = true;
+    return 0;
+}
+
+/* ---- in one word ---- */
+
+static bool says(const struct error *err, const char *part)
+{
+    return strstr(err->text, part) != NULL;
+}
+
+static const char *access_reason(const struct storage_probe_report *r)
+{
+    if (says(&r->first, "RequestTimeTooSkewed") || says(&r->first, "RequestExpired"))
+        return "ClockSkew";
+    if (says(&r->first, "certificate") || says(&r->first, "SSL"))
+        return "TLSError";
+    /* Steps that were not made for the want of others are no permissions that are there. */
+    if (r->first_step == STORAGE_PROBE_CREATE && r->step[STORAGE_PROBE_LIST].is_ok)
+        return "ReadOnly";
+    return r->first_step == STORAGE_PROBE_DELETE ? "DeleteDenied" : "AuthFailed";
+}
+
+const char *storage_probe_reason(const struct storage_probe_report *r)
+{
+    switch ((int)r->first.code) {
+    case ERR_NONE:
+        return "Available";
+    case ERR_ACCESS:
+        return access_reason(r);
+    case ERR_NOT_FOUND:
+        return "BucketMissing";
+    case ERR_EXISTS:
+        return "BucketNameTaken";
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+        return "Unreachable";
+    default:
+        return "Failed";
+    }
 }

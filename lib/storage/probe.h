@@ -14,6 +14,9 @@
  * A step that fails does not end the probe (a role without delete is worth knowing beside the one
  * without list), except when the store is away (ERR_UNAVAILABLE, ERR_TIMEOUT) or after a cancel.
  * When creating itself is refused, only list is tried: a restore needs no more than reading.
+ * Where the bucket is missing and the caller has asked for it, it is made first, and its absence is no
+ * failure.
+ *
  * The canary is removed unless the store is away or the probe was cancelled; canaries that stayed
  * behind are removed by a later probe, when they are a day old.
  */
@@ -55,8 +58,16 @@ struct storage_probe_report {
      */
     struct error first;
     enum storage_probe_step first_step;
+    bool has_made;              /* the bucket was missing, and is there now */
     struct error why_no_create; /* ERR_NONE if can_create or unknown (creating failed otherwise) */
 };
+
+/*
+ * What the report says, in one word of the condition DestinationAvailable: "Available", "ReadOnly",
+ * "DeleteDenied" (all but that), "AuthFailed", "ClockSkew", "TLSError", "BucketMissing",
+ * "BucketNameTaken", "Unreachable", "Failed".
+ */
+const char *storage_probe_reason(const struct storage_probe_report *report);
 
 /* Called once on the loop thread; report is valid during the call. */
 typedef void storage_probe_done_fn(void *arg, const struct storage_probe_report *report);
@@ -78,8 +89,11 @@ MUST_USE int storage_probe_start(struct storage *st, storage_probe_done_fn *done
 /* Ends the probe soon: done is called with first.code ERR_CANCELED; the canary may stay behind. */
 void storage_probe_cancel(struct storage_probe *probe);
 
-/* storage_probe_start() for code that does one thing after the other. 0 also when steps failed. */
-MUST_USE int storage_probe_wait(struct storage *st, struct storage_probe_report *out,
+/*
+ * storage_probe_start() for code that does one thing after the other. 0 also when steps failed.
+ * makes: a bucket that is missing is made, and the probe is made once more.
+ */
+MUST_USE int storage_probe_wait(struct storage *st, bool makes, struct storage_probe_report *out,
                                 struct error *err);
 
 #endif

@@ -53,7 +53,7 @@ static void probe(struct fixture *f, struct storage_probe_report *report)
     struct error err = ERROR_INIT;
 
     *report = (struct storage_probe_report){.first_step = STORAGE_PROBE_STEPS};
-    assert_ok(storage_probe_wait(f->st, report, &err), &err);
+    assert_ok(storage_probe_wait(f->st, false, report, &err), &err);
 }
 
 static int count_on_object(void *arg, const struct storage_object *object UNUSED,
@@ -156,6 +156,7 @@ static void test_a_store_that_may_only_be_read_is_still_listed(void **state)
     assert_error(-1, &report.first, ERR_ACCESS, "create: PUT .walferry-probe/");
     assert_string_not_equal(report.first.hint, "");
     assert_int_equal(report.first_step, STORAGE_PROBE_CREATE);
+    assert_string_equal(storage_probe_reason(&report), "ReadOnly");
     assert_false(report.step[STORAGE_PROBE_CREATE].is_ok);
     assert_false(report.step[STORAGE_PROBE_READ].was_tried);
     assert_true(report.step[STORAGE_PROBE_LIST].is_ok);
@@ -176,6 +177,7 @@ static void test_a_store_that_may_not_be_deleted_from_fails_that_step_only(void 
     f->env.file.unlink = unlink_refused;
     probe(f, &report);
     assert_int_equal(report.first_step, STORAGE_PROBE_DELETE);
+    assert_string_equal(storage_probe_reason(&report), "DeleteDenied");
     assert_error(-1, &report.first, ERR_ACCESS, "delete: ");
     assert_true(report.can_create);
     assert_true(report.step[STORAGE_PROBE_LIST].is_ok);

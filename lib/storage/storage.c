@@ -15,7 +15,7 @@
 
 #include "lib/storage/driver.h"
 
-/* Housekeeping where the driver has none: it only waits for the next turn of the loop. */
+/* Making and housekeeping where the driver has none: it only waits for the next turn of the loop. */
 struct storage_idle_op {
     struct storage_op_base base; /* first, as in every operation */
     struct storage_idle_op *next;
@@ -129,7 +129,7 @@ int storage_head_start(struct storage *st, const char *key, storage_done_fn *don
     return st->driver->head(st, key, done, arg, out_op, err);
 }
 
-/* ---- housekeeping ---- */
+/* ---- making, housekeeping ---- */
 
 /* The operation is in no list any more. */
 static void idle_finish(struct storage_idle_op *op)
@@ -179,6 +179,15 @@ static struct storage_idle_op *idle_find(const struct storage *st, const struct 
     while (idle && (const void *)idle != (const void *)op)
         idle = idle->next;
     return idle;
+}
+
+int storage_make_start(struct storage *st, storage_done_fn *done, void *arg,
+                       struct storage_op **out_op, struct error *err)
+{
+    loop_assert_owner(st->loop);
+    ASSERT(done);
+    return st->driver->make ? st->driver->make(st, done, arg, out_op, err)
+                            : idle_start(st, done, arg, out_op, err);
 }
 
 int storage_housekeep_start(struct storage *st, uint64_t older_than_ns, storage_done_fn *done,

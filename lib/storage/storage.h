@@ -133,6 +133,15 @@ MUST_USE int storage_head_start(struct storage *st, const char *key, storage_don
                                 void *arg, struct storage_op **out_op, struct error *err);
 
 /*
+ * Makes what the destination lies in, where it is missing: the bucket, in the region that is
+ * configured. Success also if it is there and ours. ERR_EXISTS: the name is somebody else's. A driver
+ * that needs nothing made (folders come with their first object) succeeds at once, on a later turn
+ * of the loop.
+ */
+MUST_USE int storage_make_start(struct storage *st, storage_done_fn *done, void *arg,
+                                struct storage_op **out_op, struct error *err);
+
+/*
  * Clears away what dead processes left below the prefix, and what costs money without being an
  * object: multipart uploads begun before older_than_ns (a moment, since 1970) that nobody finished.
  * A driver that knows no such thing succeeds at once, on a later turn of the loop. done's result

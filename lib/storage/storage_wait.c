@@ -110,3 +110,10 @@ int storage_head_wait(struct storage *st, const char *key, struct storage_object
     *out = w.object;
     return 0;
 }
+
+int storage_make_wait(struct storage *st, struct error *err)
+{
+    struct waiting w = {.is_done = false};
+
+    return waiting_end(st, &w, storage_make_start(st, waiting_on_done, &w, NULL, err), err);
+}

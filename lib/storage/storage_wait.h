@@ -27,4 +27,7 @@ MUST_USE int storage_delete_wait(struct storage *st, const char *const *keys, si
 MUST_USE int storage_head_wait(struct storage *st, const char *key, struct storage_object *out,
                                struct error *err);
 
+/* As storage_make_start(). */
+MUST_USE int storage_make_wait(struct storage *st, struct error *err);
+
 #endif

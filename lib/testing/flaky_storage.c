@@ -317,6 +317,12 @@ static int flaky_housekeep(struct storage *st, uint64_t older_than_ns, storage_d
     return storage_housekeep_start(fs->inner, older_than_ns, done, arg, out_op, err);
 }
 
+static int flaky_make(struct storage *st, storage_done_fn *done, void *arg,
+                      struct storage_op **out_op, struct error *err)
+{
+    return storage_make_start(flaky_of(st)->inner, done, arg, out_op, err);
+}
+
 static void flaky_cancel(struct storage_op *storage_op)
 {
     struct flaky_op *op = (void *)storage_op;
@@ -361,6 +367,7 @@ struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, stru
         .list = flaky_list,
         .del = flaky_delete,
         .head = flaky_head,
+        .make = flaky_make,
         .housekeep = flaky_housekeep,
         .cancel = flaky_cancel,
         .free = flaky_free,

@@ -472,7 +472,7 @@ static void test_a_probe_finds_every_promise_kept(void **state)
     struct error err = ERROR_INIT;
     struct storage_probe_report report = {.can_create = false};
 
-    assert_ok(storage_probe_wait(f->st, &report, &err), &err);
+    assert_ok(storage_probe_wait(f->st, false, &report, &err), &err);
     assert_ok(report.first.code == ERR_NONE ? 0 : -1, &report.first);
     assert_int_equal(report.can_create, !f->setup->cannot_create);
     assert_int_equal(report.why_no_create.code != ERR_NONE, f->setup->cannot_create);

@@ -4,8 +4,6 @@
  */
 #include "lib/storage/probe.h"
 
-#include <string.h>
-
 #include "sidecar/command/command.h"
 #include "sidecar/command/destination.h"
 
@@ -17,6 +15,7 @@ enum {
 struct probe_args {
     struct config_choice config;
     const char *replica;
+    bool create;
     bool json;
 };
 
@@ -28,6 +27,7 @@ static const struct flag flags[] = {
     {"no-expand-env", FLAG_SWITCH, AT(config.no_expand_env), NULL,
      "do not expand $NAME in the configuration", NULL},
     {"replica", FLAG_TEXT, AT(replica), "NAME", "only this destination", "all of them"},
+    {"create", FLAG_SWITCH, AT(create), NULL, "make the bucket if it is missing", NULL},
     {"json", FLAG_SWITCH, AT(json), NULL, "print JSON", NULL},
 };
 
@@ -38,24 +38,6 @@ struct printer {
     struct json_writer w;
     struct error first; /* of the first destination that cannot be used; ERR_NONE */
 };
-
-/* The first word a reader wants: why a destination cannot be used. */
-static const char *reason_of(const struct error *err)
-{
-    switch ((int)err->code) {
-    case ERR_NONE:
-        return "Available";
-    case ERR_ACCESS:
-        return strstr(err->text, "certificate") ? "TLSError" : "AuthFailed";
-    case ERR_NOT_FOUND:
-        return "BucketMissing";
-    case ERR_UNAVAILABLE:
-    case ERR_TIMEOUT:
-        return "Unreachable";
-    default:
-        return strstr(err->text, "RequestTimeTooSkewed") ? "ClockSkew" : "Failed";
-    }
-}
 
 static const char *step_word(const struct storage_probe_report *r, unsigned step)
 {
@@ -71,9 +53,10 @@ static void json_put(struct printer *p, const struct storage *st, const char *na
     json_writer_str(&p->w, "destination", name);
     json_writer_str(&p->w, "url", storage_url(st));
     json_writer_bool(&p->w, "is_available", r->first.code == ERR_NONE);
-    json_writer_str(&p->w, "reason", reason_of(&r->first));
+    json_writer_str(&p->w, "reason", storage_probe_reason(r));
     json_writer_str(&p->w, "error", r->first.code != ERR_NONE ? r->first.text : NULL);
     json_writer_str(&p->w, "hint", r->first.hint[0] ? r->first.hint : NULL);
+    json_writer_bool(&p->w, "has_made_bucket", r->has_made);
     json_writer_bool(&p->w, "can_create", r->can_create);
     json_writer_bool(&p->w, "keeps_timestamps", r->keeps_timestamps);
     json_writer_object(&p->w, "steps");
@@ -88,7 +71,9 @@ static void json_put(struct printer *p, const struct storage *st, const char *na
 static int text_put(struct printer *p, const struct storage *st, const char *name,
                     const struct storage_probe_report *r, struct error *err)
 {
-    if (buf_printf(&p->out, err, "%s %s: %s\n", name, storage_url(st), reason_of(&r->first)) < 0)
+    if (buf_printf(&p->out, err, "%s %s: %s\n", name, storage_url(st), storage_probe_reason(r)) < 0)
+        return -1;
+    if (r->has_made && buf_printf(&p->out, err, "  %-14s %s\n", "bucket", "made") < 0)
         return -1;
     for (unsigned i = 0; i < STORAGE_PROBE_STEPS; i++) {
         if (buf_printf(&p->out, err, "  %-14s %s\n",
@@ -107,7 +92,7 @@ static int destination_probe(void *arg, const struct target *t, size_t idx, stru
     struct storage *st = t->storages[idx];
     struct storage_probe_report report;
 
-    if (storage_probe_wait(st, &report, err) < 0)
+    if (storage_probe_wait(st, p->args->create, &report, err) < 0)
         return -1;
     if (p->first.code == ERR_NONE)
         p->first = report.first;

@@ -347,6 +347,7 @@ static const struct storage_driver s3_driver = {
     .list = s3_list,
     .del = s3_delete,
     .head = s3_head,
+    .make = s3_make,
     .housekeep = storage_s3_abort_stale_uploads_start,
     .cancel = s3_cancel,
     .free = s3_free,

@@ -19,6 +19,8 @@ static const struct code_row {
     {"NoSuchUpload", ERR_NOT_FOUND},
     {"NotFound", ERR_NOT_FOUND},
     {"PreconditionFailed", ERR_EXISTS},
+    {"BucketAlreadyOwnedByYou", ERR_EXISTS},
+    {"BucketAlreadyExists", ERR_EXISTS},
     {"ConditionalRequestConflict", ERR_BUSY},
     {"OperationAborted", ERR_BUSY},
     {"AccessDenied", ERR_ACCESS},

@@ -149,6 +149,10 @@ MUST_USE int s3_delete(struct storage *st, const struct storage_delete *args, st
 MUST_USE int s3_head(struct storage *st, const char *key, storage_done_fn *done, void *arg,
                      struct storage_op **out_op, struct error *err);
 
+/* See make.c. */
+MUST_USE int s3_make(struct storage *st, storage_done_fn *done, void *arg,
+                     struct storage_op **out_op, struct error *err);
+
 /* ---- put.c and multipart.c ---- */
 
 struct s3_put_op {

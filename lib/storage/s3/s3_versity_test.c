@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/storage/probe.h"
 #include "lib/storage/s3/request.h"
 #include "lib/storage/storage_wait.h"
 #include "lib/testing/server.h"
@@ -222,6 +223,32 @@ static void test_bucket_secret_and_empty_prefix_are_three_answers(void **state U
     storage_free(st);
 }
 
+static void test_a_missing_bucket_is_made_once(void **state UNUSED)
+{
+    struct storage_s3_config config = config_of("made");
+    struct storage_probe_report report;
+    struct error err = ERROR_INIT;
+
+    config.bucket = "made-bucket";
+    struct storage *st = storage_of(&config);
+    assert_ok(storage_probe_wait(st, false, &report, &err), &err);
+    assert_string_equal(storage_probe_reason(&report), "BucketMissing");
+    assert_false(report.has_made);
+    assert_ok(storage_probe_wait(st, true, &report, &err), &err);
+    assert_string_equal(storage_probe_reason(&report), "Available");
+    assert_true(report.has_made);
+    assert_ok(storage_make_wait(st, &err), &err); /* it is there, and ours */
+    assert_ok(storage_probe_wait(st, true, &report, &err), &err);
+    assert_false(report.has_made);
+    storage_free(st);
+    config.secret_access_key = "another";
+    config.bucket = "another-bucket";
+    st = storage_of(&config);
+    assert_ok(storage_probe_wait(st, true, &report, &err), &err);
+    assert_string_equal(storage_probe_reason(&report), "AuthFailed");
+    storage_free(st);
+}
+
 static void many_put(struct storage *st, unsigned count)
 {
     struct error err = ERROR_INIT;
@@ -431,6 +458,7 @@ int main(void)
         TEST(test_without_conditional_puts_the_driver_looks_first),
         TEST(test_what_is_missing_is_not_found),
         TEST(test_bucket_secret_and_empty_prefix_are_three_answers),
+        TEST(test_a_missing_bucket_is_made_once),
         TEST(test_listing_and_deleting_go_beyond_a_page),
         TEST(test_a_listing_answers_the_moments_that_were_stored),
         TEST(test_a_large_object_is_stored_in_parts_once),
