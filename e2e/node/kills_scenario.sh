@@ -94,6 +94,7 @@ says_lag_is_critical() {
         [ "$(get sqlr shop '{.status.maxLagSeconds}')" -gt 5 ]
 }
 tap_run a_killed_operator_stops_no_sidecar_and_tells_the_true_lag_when_it_is_back killed_controller
+store_start # also after a failure
 
 # ---- the API server ----------------------------------------------------------------------------
 
