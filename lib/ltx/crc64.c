@@ -16,6 +16,10 @@
  * Step 4: the register is 16 bytes of message that stand for all before; tables do these and the
  *         rest.
  *
+ * Joining A and B, of which B is long and was summed from 0: the CRC of A moves ahead by the length of
+ * B, that is times x^(8 n). By carry-less multiplication one product does, of the state as the first
+ * eight of B's bytes and a constant that moves them into the last 16 (as in step 2); then step 4.
+ *
  * Source: Go's hash/crc64 (the polynomial and its check value); V. Gopal et al., "Fast CRC
  * Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009 (folding).
  */
@@ -36,6 +40,7 @@ enum {
     SLICES = 16,
     FOLD_BYTES = 64,       /* four registers */
     CLMUL_BYTES_MIN = 128, /* below this tables are faster */
+    CRC64_LENGTH_MIN = 16,
 };
 
 /* Written once under tables_once, constant afterwards. */
@@ -49,6 +54,18 @@ static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 static uint64_t times_x(uint64_t a)
 {
     return (a >> 1) ^ ((a & 1) ? CRC64_POLY : 0);
+}
+
+/* a times b, modulo P. */
+static uint64_t product(uint64_t a, uint64_t b)
+{
+    uint64_t sum = 0;
+    for (; a != 0; a <<= 1) {
+        if (a & POWER_0)
+            sum ^= b;
+        b = times_x(b);
+    }
+    return sum;
 }
 
 static uint64_t power_of_x(unsigned n)
@@ -154,10 +171,26 @@ CLMUL_FUNCTION static uint64_t state_by_clmul(uint64_t state, const uint8_t *p, 
     _mm_storeu_si128((__m128i *)rest, a0);
     return state_by_tables(state_by_tables(0, rest, sizeof(rest)), p, n);
 }
+
+/* The state behind so many zero bytes that power is x^(8 (bytes - 16) + 63). */
+CLMUL_FUNCTION static uint64_t moved_by_clmul(uint64_t state, uint64_t power)
+{
+    uint8_t last[16];
+
+    __m128i a = _mm_clmulepi64_si128(_mm_set_epi64x(0, (long long)state),
+                                     _mm_set_epi64x(0, (long long)power), 0x00);
+    _mm_storeu_si128((__m128i *)last, a);
+    return state_by_tables(0, last, sizeof(last));
+}
 #else
 static uint64_t state_by_clmul(uint64_t state, const uint8_t *p, size_t n)
 {
     return state_by_tables(state, p, n);
+}
+
+static uint64_t moved_by_clmul(uint64_t state, uint64_t power)
+{
+    return product(state, power);
 }
 #endif
 
@@ -181,18 +214,6 @@ uint64_t crc64(uint64_t crc, struct slice bytes)
     return crc64_with(has_clmul ? CRC64_CLMUL : CRC64_TABLES, crc, bytes);
 }
 
-/* a times b, modulo P. */
-static uint64_t product(uint64_t a, uint64_t b)
-{
-    uint64_t sum = 0;
-    for (; a != 0; a <<= 1) {
-        if (a & POWER_0)
-            sum ^= b;
-        b = times_x(b);
-    }
-    return sum;
-}
-
 uint64_t crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t b_bytes)
 {
     /* The inversions at both ends cancel: what is left is A moved ahead by the length of B. */
@@ -203,4 +224,37 @@ uint64_t crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t b_bytes)
         square = product(square, square);
     }
     return crc_a ^ crc_b;
+}
+
+struct crc64_length crc64_length_with(enum crc64_impl impl, uint64_t bytes)
+{
+    uint64_t power = impl == CRC64_CLMUL ? power_of_x(63) : POWER_0;
+    uint64_t square = power_of_x(8);
+
+    ASSERT(bytes >= CRC64_LENGTH_MIN);
+    for (uint64_t n = impl == CRC64_CLMUL ? bytes - 16 : bytes; n > 0; n >>= 1) {
+        if (n & 1)
+            power = product(power, square);
+        square = product(square, square);
+    }
+    return (struct crc64_length){.power = power};
+}
+
+uint64_t crc64_join_with(enum crc64_impl impl, uint64_t crc_a, uint64_t crc_b,
+                         const struct crc64_length *b_length)
+{
+    uint64_t moved = impl == CRC64_CLMUL ? moved_by_clmul(crc_a, b_length->power)
+                                         : product(crc_a, b_length->power);
+    return moved ^ crc_b;
+}
+
+struct crc64_length crc64_length_of(uint64_t bytes)
+{
+    tables_need();
+    return crc64_length_with(has_clmul ? CRC64_CLMUL : CRC64_TABLES, bytes);
+}
+
+uint64_t crc64_join(uint64_t crc_a, uint64_t crc_b, const struct crc64_length *b_length)
+{
+    return crc64_join_with(has_clmul ? CRC64_CLMUL : CRC64_TABLES, crc_a, crc_b, b_length);
 }

@@ -19,4 +19,15 @@ uint64_t crc64(uint64_t crc, struct slice bytes);
 /* CRC of A followed by B, from the CRC of A, the CRC of B and the length of B. About 2 us. */
 uint64_t crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t b_bytes);
 
+/* A length of B that comes again and again, as that of pages. */
+struct crc64_length {
+    uint64_t power; /* of x, modulo the polynomial: by how much A moves ahead */
+};
+
+/* bytes: at least 16 (asserted). About 2 us. */
+struct crc64_length crc64_length_of(uint64_t bytes);
+
+/* As crc64_combine(), where B has that length. Some 20 ns with PCLMULQDQ, else 100. */
+uint64_t crc64_join(uint64_t crc_a, uint64_t crc_b, const struct crc64_length *b_length);
+
 #endif

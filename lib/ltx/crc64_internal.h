@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "lib/base/base.h"
+#include "lib/ltx/crc64.h"
 
 enum crc64_impl {
     CRC64_TABLES, /* slicing by 16: everywhere */
@@ -19,5 +20,10 @@ bool crc64_impl_is_available(enum crc64_impl impl);
 
 /* crc64() by a given way, which must be available (asserted). */
 uint64_t crc64_with(enum crc64_impl impl, uint64_t crc, struct slice bytes);
+
+/* crc64_length_of() and crc64_join() by a given way: the same for both. */
+struct crc64_length crc64_length_with(enum crc64_impl impl, uint64_t bytes);
+uint64_t crc64_join_with(enum crc64_impl impl, uint64_t crc_a, uint64_t crc_b,
+                         const struct crc64_length *b_length);
 
 #endif

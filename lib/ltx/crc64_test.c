@@ -85,6 +85,26 @@ static void test_parts_continue_and_combine_to_the_whole(void **state UNUSED)
     }
 }
 
+static void test_a_length_that_comes_again_joins_as_any(void **state UNUSED)
+{
+    static const uint64_t lengths[] = {16, 17, 64, 512, 4096, 65536, 1000003};
+    static const uint64_t crcs[] = {0, 1, UINT64_MAX, 0xb90956c775a41001};
+
+    for (int impl = CRC64_TABLES; impl <= CRC64_CLMUL; impl++) {
+        if (!crc64_impl_is_available((enum crc64_impl)impl))
+            continue;
+        for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+            struct crc64_length l = crc64_length_with((enum crc64_impl)impl, lengths[i]);
+            for (size_t k = 0; k < ARRAY_LEN(crcs) * ARRAY_LEN(crcs); k++) {
+                uint64_t a = crcs[k / ARRAY_LEN(crcs)];
+                uint64_t b = crcs[k % ARRAY_LEN(crcs)];
+                assert_true(crc64_join_with((enum crc64_impl)impl, a, b, &l) ==
+                            crc64_combine(a, b, lengths[i]));
+            }
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -92,6 +112,7 @@ int main(void)
         TEST(test_tables_agree_with_the_definition),
         TEST(test_carry_less_multiplication_agrees_with_the_definition),
         TEST(test_parts_continue_and_combine_to_the_whole),
+        TEST(test_a_length_that_comes_again_joins_as_any),
     };
     return TEST_MAIN(tests);
 }

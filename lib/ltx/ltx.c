@@ -222,6 +222,16 @@ uint64_t ltx_page_checksum(uint32_t pgno, struct slice page)
     return LTX_CHECKSUM_FLAG | crc64(crc64(0, slice_of(number, sizeof(number))), page);
 }
 
+uint64_t ltx_page_checksum_of_crc(uint32_t pgno, uint64_t page_crc,
+                                  const struct crc64_length *page_length)
+{
+    uint8_t number[4];
+
+    be32_store(number, pgno);
+    return LTX_CHECKSUM_FLAG |
+           crc64_join(crc64(0, slice_of(number, sizeof(number))), page_crc, page_length);
+}
+
 const char *ltx_txid_format(uint64_t txid, char out[static LTX_TXID_TEXT_BYTES])
 {
     static const char digits[] = "0123456789abcdef";

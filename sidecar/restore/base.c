@@ -271,7 +271,7 @@ static void copy_destroy(struct copy *c)
     page_run_destroy(&c->run);
 }
 
-static int page_copy(void *arg, uint32_t pgno, struct slice page, uint64_t checksum UNUSED,
+static int page_copy(void *arg, uint32_t pgno, struct slice page, uint64_t checksum,
                      bool has_fitted, struct error *err)
 {
     struct copy *c = arg;
@@ -283,7 +283,7 @@ static int page_copy(void *arg, uint32_t pgno, struct slice page, uint64_t check
     }
     if (output_claim(c->output, pgno, &is_ours, err) < 0)
         return -1;
-    return is_ours ? output_write(c->output, &c->run, pgno, page, err) : 0;
+    return is_ours ? output_write(c->output, &c->run, pgno, page, checksum, err) : 0;
 }
 
 int base_copy(const struct base *b, struct output *o, struct error *err)

@@ -29,11 +29,43 @@ enum {
 
 /* ---- units ---- */
 
+/* One of the spare buffers, or a new one. What is too small is given back, so that there are never
+ * more than units at a time. */
+static int raw_take(struct fetch *f, uint64_t bytes, struct raw_buffer *out, struct error *err)
+{
+    struct raw_buffer raw = {.p = NULL};
+    bool is_large = bytes >= f->args.unit_bytes / 2; /* will do for any unit of a large object */
+
+    if (f->spare_count > 0)
+        raw = f->spare[--f->spare_count];
+    if (raw.bytes < bytes) {
+        free(raw.p);
+        raw.bytes = is_large && bytes < f->args.unit_bytes ? f->args.unit_bytes : bytes;
+        raw.p = malloc((size_t)raw.bytes);
+    }
+    if (!raw.p) {
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a buffer of %llu bytes",
+                         (unsigned long long)bytes);
+    }
+    *out = raw;
+    return 0;
+}
+
+/* Small ones cost nothing to make anew, and would only be too small for the next unit. */
+static void raw_give_back(struct fetch *f, struct raw_buffer *raw)
+{
+    if (raw->bytes >= f->args.unit_bytes / 2 && f->spare_count < ARRAY_LEN(f->spare))
+        f->spare[f->spare_count++] = *raw;
+    else
+        free(raw->p);
+    *raw = (struct raw_buffer){.p = NULL};
+}
+
 static void unit_free(struct unit *u)
 {
     buf_destroy(&u->claims);
     page_run_destroy(&u->run);
-    free(u->raw);
+    raw_give_back(u->fetch, &u->raw);
     free(u);
 }
 
@@ -63,7 +95,7 @@ static int unit_on_data(void *arg, struct slice chunk, struct error *err)
         return error_set(err, ERR_CORRUPT, 0, "has more than the %llu bytes it was listed with",
                          (unsigned long long)u->object->named->bytes);
     }
-    memcpy(u->raw + u->raw_n, chunk.p, chunk.n);
+    memcpy(u->raw.p + u->raw_n, chunk.p, chunk.n);
     u->raw_n += chunk.n;
     u->fetch->result.bytes += chunk.n;
     if (args->on_progress)
@@ -105,11 +137,9 @@ static int unit_start(struct fetch_object *o, struct error *err)
     u->offset = range.offset;
     u->raw_max = range.bytes;
     u->claims = (struct buf)BUF_INIT(CLAIM_BYTES_MAX);
-    u->raw = malloc((size_t)range.bytes);
-    if (!u->raw) {
+    if (raw_take(f, range.bytes, &u->raw, err) < 0) {
         unit_free(u);
-        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a buffer of %llu bytes",
-                         (unsigned long long)range.bytes);
+        return -1;
     }
     /* A whole object is read to its end, so that one that has grown is noticed. */
     struct storage_get get = {.key = o->key,
@@ -165,7 +195,7 @@ static int frames_claim(struct unit *u, struct error *err)
     uint32_t last = 0;
 
     while (at < u->raw_n) {
-        struct slice rest = slice_of(u->raw + at, (size_t)u->raw_n - at);
+        struct slice rest = slice_of(u->raw.p + at, (size_t)u->raw_n - at);
         uint32_t pgno = 0;
         size_t n = 0;
         int rc = frame_peek(rest, &pgno, &n, err);
@@ -193,7 +223,8 @@ static int unit_open(struct unit *u, struct error *err)
         u->fetch->result.is_vanished |= u->is_vanished;
         return fetch_object_give_up(o, err);
     }
-    if (!o->has_header && fetch_object_take_header(o, slice_of(u->raw, (size_t)u->raw_n), err) < 0)
+    if (!o->has_header &&
+        fetch_object_take_header(o, slice_of(u->raw.p, (size_t)u->raw_n), err) < 0)
         return fetch_object_error(o, err);
     if (output->page_size == 0)
         return output_open(o, err);
@@ -425,6 +456,8 @@ int fetch_run(const struct fetch_args *args, struct fetch_result *out, struct er
     }
     for (size_t i = 0; i < f->object_count; i++)
         fetch_object_free(f->objects[i]);
+    while (f->spare_count > 0)
+        free(f->spare[--f->spare_count].p);
     *out = f->result;
     int rc = 0;
     if (f->has_failed) {

@@ -58,6 +58,15 @@ enum unit_state {
     UNIT_WORKING, /* owner: job until done */
 };
 
+/*
+ * Where the bytes of a unit arrive. Those of large objects all have about the same size, and are used
+ * again: memory that is given back to the kernel comes back zeroed, a page fault for each page.
+ */
+struct raw_buffer {
+    uint8_t *p;
+    uint64_t bytes;
+};
+
 struct unit {
     struct job job;
     struct fetch *fetch;
@@ -66,7 +75,7 @@ struct unit {
     enum unit_state state;
     struct storage_op *op; /* UNIT_FETCHING */
     uint64_t offset;       /* in the object */
-    uint8_t *raw;          /* raw_max bytes, raw_n have arrived */
+    struct raw_buffer raw; /* of raw_max bytes at least; raw_n have arrived */
     uint64_t raw_max;
     uint64_t raw_n;
     struct buf claims; /* a bit a frame: whether its page is ours to write */
@@ -90,7 +99,9 @@ struct fetch {
     struct fetch_object *making; /* whose units are being made; NULL: begin the next */
     struct unit *units[RESTORE_PARALLELISM_MAX]; /* in order of claiming */
     size_t unit_count;
-    size_t claimed_count; /* the first so many have claimed */
+    size_t claimed_count;                             /* the first so many have claimed */
+    struct raw_buffer spare[RESTORE_PARALLELISM_MAX]; /* with units in use never more than those */
+    size_t spare_count;
     bool has_failed;
     bool is_full; /* every page is claimed: objects that have not begun to claim are abandoned */
     bool is_done;

@@ -192,7 +192,7 @@ void page_run_destroy(struct page_run *r)
 }
 
 int output_write(struct output *o, struct page_run *r, uint32_t pgno, struct slice page,
-                 struct error *err)
+                 uint64_t checksum, struct error *err)
 {
     bool follows = r->page_count > 0 && r->entries[r->page_count - 1].pgno + 1 == pgno;
 
@@ -202,8 +202,7 @@ int output_write(struct output *o, struct page_run *r, uint32_t pgno, struct sli
         output_flush(o, r, err) < 0)
         return -1;
     memcpy(r->bytes + (size_t)r->page_count * o->page_size, page.p, page.n);
-    r->entries[r->page_count++] =
-        (struct map_entry){.pgno = pgno, .checksum = ltx_page_checksum(pgno, page)};
+    r->entries[r->page_count++] = (struct map_entry){.pgno = pgno, .checksum = checksum};
     return 0;
 }
 

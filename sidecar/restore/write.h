@@ -87,10 +87,10 @@ struct page_run {
 MUST_USE int page_run_init(struct page_run *r, uint32_t page_size, struct error *err);
 void page_run_destroy(struct page_run *r);
 
-/* Adds a page; writes the run first if the page does not follow or there is no room. Any job.
- * ERR_NO_SPACE, ERR_IO. */
+/* Adds a page, of which the caller knows the checksum (ltx_page_checksum()); writes the run first if
+ * the page does not follow or there is no room. Any job. ERR_NO_SPACE, ERR_IO. */
 MUST_USE int output_write(struct output *o, struct page_run *r, uint32_t pgno, struct slice page,
-                          struct error *err);
+                          uint64_t checksum, struct error *err);
 /* Writes what is left in the run. */
 MUST_USE int output_flush(struct output *o, struct page_run *r, struct error *err);
 

@@ -144,7 +144,9 @@ static void pages_write(struct output *o, const uint32_t *pgnos, size_t n)
     assert_ok(page_run_init(&run, sizeof(page), &err), &err);
     for (size_t i = 0; i < n; i++) {
         memset(page, (int)pgnos[i], sizeof(page));
-        assert_ok(output_write(o, &run, pgnos[i], slice_of(page, sizeof(page)), &err), &err);
+        assert_ok(output_write(o, &run, pgnos[i], slice_of(page, sizeof(page)),
+                               ltx_page_checksum(pgnos[i], slice_of(page, sizeof(page))), &err),
+                  &err);
     }
     assert_ok(output_flush(o, &run, &err), &err);
     output_count(o, &run);
