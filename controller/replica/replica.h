@@ -17,7 +17,8 @@
  *   reconcile_metrics.c  conditions and lag for Prometheus
  *   bucket.c        SqliteBucket: when a probe is due; probe_job.c, probe_result.c
  *   restore.c       SqliteRestore: what is to be done; restore_job.c, restore_result.c; in place:
- *                   restore_in_place.c (steps), restore_lock.c, restore_fence.c
+ *                   restore_in_place.c (steps), restore_lock.c, restore_fence.c;
+ *                   restore_metrics.c
  *   config_map.h    how a configuration reaches pods
  *   job_result.h    what a Job of ours found
  *   view.c          what a pass has seen, put together for judge()

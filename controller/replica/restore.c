@@ -283,6 +283,11 @@ static const struct queue *restores_queue(const void *state)
     return ((const struct restores *)state)->queue;
 }
 
+static void restores_metrics(const void *state, struct metrics_writer *w)
+{
+    restore_metrics_write(state, w);
+}
+
 const struct reconciler reconciler_restore = {
     .name = "sqliterestore",
     .start = restores_start,
@@ -290,4 +295,5 @@ const struct reconciler reconciler_restore = {
     .pause = restores_pause,
     .free = restores_free,
     .queue = restores_queue,
+    .metrics = restores_metrics,
 };

@@ -46,6 +46,16 @@ const char *restore_workloads_text(const struct api_workload *workloads, size_t 
     return out;
 }
 
+/* The operator lacks the rights. */
+static int scale_refused(struct restore_pass *p, const struct restore_item *item,
+                         const struct error *cause, struct error *err)
+{
+    CLEANUP(mem_free)
+    char *text = str_printf(err, "%.300s (chart: restore.inPlace.enabled).", cause->text);
+
+    return text ? restore_refuse(p, item, "ScaleRefused", text, err) : -1;
+}
+
 /* ---- find ---- */
 
 /* The number of replicas that a failed restore had written down for a workload. */
@@ -161,8 +171,8 @@ static void on_workloads(void *arg, const struct kube_answer *answer)
     if (rc < 0 && (err.code == ERR_ACCESS || err.code == ERR_USAGE)) {
         const struct error cause = err;
         error_clear(&err);
-        rc = restore_refuse(p, item, cause.code == ERR_ACCESS ? "ScaleRefused" : "InvalidRestore",
-                            cause.text, &err);
+        rc = cause.code == ERR_ACCESS ? scale_refused(p, item, &cause, &err)
+                                      : restore_refuse(p, item, "InvalidRestore", cause.text, &err);
     }
     if (rc < 0)
         restore_pass_fail(p, "workloads", &err);
@@ -324,15 +334,6 @@ static int complete_write(struct restore_pass *p, const struct restore_item *ite
 }
 
 static int scale_next(struct restore_pass *p, const struct restore_item *item, struct error *err);
-
-static int scale_refused(struct restore_pass *p, const struct restore_item *item,
-                         const struct error *cause, struct error *err)
-{
-    CLEANUP(mem_free)
-    char *text = str_printf(err, "%.300s (chart: restore.inPlace.enabled)", cause->text);
-
-    return text ? restore_refuse(p, item, "ScaleRefused", text, err) : -1;
-}
 
 static void on_scaled(void *arg, const struct kube_answer *answer)
 {

@@ -83,6 +83,11 @@ MUST_USE int restore_status_apply(struct restore_pass *p, const struct restore_i
 MUST_USE int restore_refuse(struct restore_pass *p, const struct restore_item *item,
                             const char *reason, const char *text, struct error *err);
 
+/* ---- restore_metrics.c ---- */
+
+/* Adds how many restores there are, by mode and state. */
+void restore_metrics_write(const struct restores *r, struct metrics_writer *w);
+
 /* ---- restore_lock.c ---- */
 
 enum restore_lock {

@@ -92,6 +92,19 @@ static void test_a_job_that_fails_is_told_with_its_reason(void **state UNUSED)
     }
 }
 
+static bool restore_is_counted(void *arg)
+{
+    struct restore_scene *s = arg;
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(1 << 16);
+    struct metrics_writer w;
+    struct error err = ERROR_INIT;
+
+    metrics_writer_init(&w, &text, METRICS_PROMETHEUS);
+    reconciler_restore.metrics(s->state, &w);
+    assert_ok(metrics_writer_finish(&w, &err), &err);
+    return strstr(buf_str(&text), s->wanted) != NULL;
+}
+
 static void test_what_cannot_be_done_is_told_before_anything_is(void **state UNUSED)
 {
     static const struct {
@@ -133,6 +146,30 @@ static void test_what_cannot_be_done_is_told_before_anything_is(void **state UNU
         assert_false(shop_has(&s, SHOP_REPLICA, "podsMayRun"));
         restore_scene_drop(&s);
     }
+}
+
+static void test_restores_are_counted_by_mode_and_state(void **state UNUSED)
+{
+    static const char *const lines[] = {
+        "walferry_operator_restores{mode=\"InPlace\",state=\"failed\"} 1",
+        "walferry_operator_restores{mode=\"Verify\",state=\"complete\"} 1",
+        "walferry_operator_restores{mode=\"ToClaim\",state=\"ongoing\"} 0",
+    };
+    struct restore_scene s;
+    restore_scene_make(&s);
+
+    s.job_message = RESTORED;
+    shop_restore_put(&s, "back", "\"mode\":\"Verify\"");
+    shop_restore_put(&s, "other", "\"database\":\"none\"," IN_PLACE);
+    controller_start(&s);
+    restore_scene_until(&s, SHOP_RESTORE, IS_COMPLETE);
+    restore_scene_until(&s, SHOP_RESTORE_2, IS_FAILED);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        test_row(lines[i]);
+        s.wanted = lines[i];
+        assert_true(kube_scene_until(&s.kube, restore_is_counted, &s));
+    }
+    restore_scene_drop(&s);
 }
 
 static void test_it_is_deleted_when_its_time_is_over(void **state UNUSED)
@@ -337,6 +374,7 @@ static void test_in_place_ends_when_it_may_not_scale(void **state UNUSED)
         restore_scene_until(&s, SHOP_RESTORE, IS_FAILED);
         assert_true(shop_has(&s, SHOP_RESTORE, "\"reason\":\"ScaleRefused\""));
         assert_true(shop_has(&s, SHOP_RESTORE, "deployments is forbidden"));
+        assert_true(shop_has(&s, SHOP_RESTORE, "chart: restore.inPlace.enabled"));
         lock_wait_free(&s);
         assert_false(shop_has(&s, SHOP_JOB, NULL));
         restore_scene_drop(&s);
@@ -448,6 +486,7 @@ int main(void)
         TEST(test_verify_throws_away_what_it_restored),
         TEST(test_a_job_that_fails_is_told_with_its_reason),
         TEST(test_what_cannot_be_done_is_told_before_anything_is),
+        TEST(test_restores_are_counted_by_mode_and_state),
         TEST(test_it_is_deleted_when_its_time_is_over),
         TEST(test_in_place_stops_restores_and_starts_again),
         TEST(test_a_controller_that_dies_before_any_write_is_continued),

@@ -113,6 +113,12 @@ roles() {
     ! may delete pods -n default || fail "it may delete pods"
     ! may create pods --subresource=exec -n default || fail "it may exec"
     ! may patch deployments.apps -n default || fail "it may change Deployments"
+    ! may patch deployments.apps --subresource=scale -n default || fail "it may scale"
+    helm template walferry "$root/charts/walferry" --namespace roles --set crds.install=false \
+        --set restore.inPlace.enabled=true --show-only templates/rbac.yaml 2>/dev/null | kube apply -f - >/dev/null
+    may patch deployments.apps --subresource=scale -n default
+    may patch statefulsets.apps --subresource=scale -n default
+    ! may patch deployments.apps -n default || fail "it may change Deployments to restore in place"
     ! may patch mutatingwebhookconfigurations/other -n default || fail "it may change other webhooks"
 }
 tap_run the_operators_account_may_do_what_it_needs_and_nothing_else roles
