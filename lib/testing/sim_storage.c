@@ -47,6 +47,8 @@ struct sim_request {
     uint8_t *body; /* of a put */
     size_t body_n;
     bool is_create;
+    bool may_replace; /* of a create: its driver looks before it writes */
+    bool is_look;     /* that look */
     uint64_t timestamp_ns;
     uint64_t offset, wanted; /* of a get */
     bool want_timestamps;
@@ -136,10 +138,13 @@ static void effect_put(struct sim_store *st, struct sim_request *r)
                            .uploaded_ns = env_wall_ns(&st->sim->world.env),
                            .n = r->body_n};
 
-    if (is_there && r->is_create) {
+    bool is_conditional = r->is_create && st->creation == SIM_CREATES;
+    if (is_there && (is_conditional || r->is_look)) {
         (void)error_set(&r->err, ERR_EXISTS, 0, "PUT %s: 412 exists", r->key);
         return;
     }
+    if (r->is_look)
+        return;
     o.key = strdup(r->key);
     o.bytes = malloc(r->body_n + 1);
     assert_true(o.key && o.bytes);
@@ -147,6 +152,8 @@ static void effect_put(struct sim_store *st, struct sim_request *r)
     if (is_there) {
         object_destroy(&st->objects[idx]);
         st->objects[idx] = o;
+        if (st->on_create)
+            st->on_create(st->arg, &st->objects[idx]);
         return;
     }
     if (st->count == st->cap) {
@@ -376,22 +383,28 @@ static void request_arrive(struct sim_request *r)
 {
     struct sim_store *st = r->store;
 
-    if (st->is_away) {
+    if (st->is_away || (!r->op && st->creation != SIM_CREATES)) {
         r->has_arrived = true; /* in no other way than this */
         r->is_answer_lost = true;
         request_answer(r);
         return;
     }
-    if (r->is_refused) {
+    if (r->is_create && !r->may_replace && st->creation == SIM_REFUSES_TO) {
+        (void)error_set(&r->err, ERR_UNSUPPORTED, 501, "PUT %s: 501 not implemented", r->key);
+    } else if (r->is_refused) {
         (void)error_set(&r->err, ERR_UNAVAILABLE, 503, "%s %s: 503 slow down",
                         storage_op_name(r->kind), r->key);
     } else {
-        if (effect(st, r, st->network.page_keys)) {
-            loop_timer_start(&r->timer, latency(st)); /* the next page is asked for */
+        if (effect(st, r, st->network.page_keys) || (r->is_look && r->err.code == ERR_NONE)) {
+            r->is_look = false;
+            loop_timer_start(&r->timer,
+                             latency(st)); /* the next page, or the put proper, follows */
             return;
         }
-        if (r->is_retried && r->kind == STORAGE_OP_PUT)
+        if (r->is_retried && r->kind == STORAGE_OP_PUT) {
+            r->is_look = r->is_create && st->creation != SIM_CREATES;
             effect_put(st, r); /* its first answer was lost: the second try's is told */
+        }
     }
     r->has_arrived = true;
     loop_timer_start(&r->timer, r->answer_after_ns);
@@ -443,7 +456,8 @@ static void request_send(struct sim_request *r, uint64_t deadline_ns)
     }
     if (arrive_ns > deadline_ns)
         arrive_ns = deadline_ns;
-    if (r->kind == STORAGE_OP_PUT && r->is_create && sim_chance(st->sim, n->late_copy))
+    if (r->kind == STORAGE_OP_PUT && r->is_create && st->creation == SIM_CREATES &&
+        sim_chance(st->sim, n->late_copy))
         request_copy_late(r, sim_between(st->sim, arrive_ns, deadline_ns));
     if (sim_chance(st->sim, n->lost_request)) {
         r->has_arrived = true; /* in no other way than this */
@@ -529,6 +543,8 @@ static int sim_put(struct storage *st, const struct storage_put *args, storage_d
     r->body = malloc(r->body_n + 1);
     assert_non_null(r->body);
     r->is_create = args->mode == STORAGE_PUT_CREATE;
+    r->may_replace = r->is_create && !storage_caps(st)->can_create;
+    r->is_look = r->may_replace;
     r->timestamp_ns = args->timestamp_ns;
     if (r->body_n > 0 && blob_read(args->body, 0, r->body, r->body_n, err) < 0)
         (void)error_set(&op->err, ERR_IO, 0, "PUT %s: body cannot be read", r->key);

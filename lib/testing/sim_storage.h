@@ -10,6 +10,11 @@
  *
  * A request never arrives after its deadline: networks do not keep packets for longer.
  *
+ * A weak store knows no create-if-absent: it refuses the condition (Swift's s3api) or takes no notice
+ * of it. Once a client has found out, its driver looks before it writes, two requests one after the
+ * other. What a client that is gone had sent does not arrive at a weak store any more: against that
+ * looking helps nothing.
+ *
  * Threads: one. The store outlives its clients and all requests under way.
  */
 #ifndef WALFERRY_LIB_TESTING_SIM_STORAGE_H
@@ -33,6 +38,12 @@ struct sim_network {
     size_t page_keys;        /* of a listing */
 };
 
+enum sim_creation {
+    SIM_CREATES,       /* if absent, atomically */
+    SIM_REFUSES_TO,    /* ERR_UNSUPPORTED */
+    SIM_IGNORES_WISHES /* replaces what is there */
+};
+
 struct sim_object {
     char *key;
     uint8_t *bytes;
@@ -49,10 +60,11 @@ struct sim_store {
     struct sim_network network;
     bool is_away;               /* nothing arrives, nothing is answered */
     bool is_file_like;          /* layout and timestamps as of a folder; else as of S3 */
+    enum sim_creation creation; /* of one that is not like files */
     struct sim_object *objects; /* by key */
     size_t count, cap;
     struct sim_request *requests; /* under way */
-    /* An object was created, or one is about to be deleted. May be NULL. */
+    /* An object was created (or has replaced another), or one is about to be deleted. May be NULL. */
     void (*on_create)(void *arg, const struct sim_object *o);
     void (*on_delete)(void *arg, const struct sim_object *o);
     void *arg;

@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 {
     app_process_main(argc, argv);
     if (argc == 3 && strcmp(argv[1], "--life") == 0)
-        _exit(life_run(argv[2])); /* a sanitizer cannot look for leaks while ptrace holds us */
+        return life_run(argv[2]);
     static const struct CMUnitTest tests[] = {
         TEST(test_engine_killed_at_any_system_call_leaves_a_replica_to_go_on_with),
     };

@@ -67,8 +67,12 @@ static int state_of(struct play *play, unsigned store, struct restore_target tar
     char output[300];
 
     (void)snprintf(output, sizeof(output), "%s/restored", play->judge_disk.folder);
-    if (restore(play, store, target, output, &result, &err) < 0)
-        play_fail(play, "store %u: %s does not restore: %s", store, what, err.text);
+    if (restore(play, store, target, output, &result, &err) < 0) {
+        play_broken(play, "store %u: %s does not restore: %s", store, what, err.text);
+        restore_result_destroy(&result);
+        *out_txid = 0;
+        return NOBODY; /* an error, in plain sight */
+    }
     int commit = judge_file(play, output);
     if (commit == NOBODY) {
         play_fail(play, "store %u: %s (TXID %" PRIu64 ") is a state that was never committed",
@@ -76,8 +80,8 @@ static int state_of(struct play *play, unsigned store, struct restore_target tar
     }
     struct boundary *b = model_boundary(&play->model.floors[store], result.txid);
     if (b->commit != NOBODY && b->commit != commit) {
-        play_fail(play, "store %u: TXID %" PRIu64 " was commit %d and is commit %d", store,
-                  result.txid, b->commit, commit);
+        play_broken(play, "store %u: TXID %" PRIu64 " was commit %d and is commit %d", store,
+                    result.txid, b->commit, commit);
     }
     b->commit = commit;
     *out_txid = result.txid;
@@ -102,8 +106,10 @@ void judge_newest(struct play *play, unsigned store)
     uint64_t txid = 0;
 
     if (is_empty(&play->stores[store])) {
-        if (f->commit != NOBODY)
-            play_fail(play, "store %u is empty, and commit %d was acknowledged", store, f->commit);
+        if (f->commit != NOBODY) {
+            play_broken(play, "store %u is empty, and commit %d was acknowledged", store,
+                        f->commit);
+        }
         return;
     }
     const struct restore_target latest = {.kind = RESTORE_LATEST};
@@ -111,8 +117,20 @@ void judge_newest(struct play *play, unsigned store)
     sim_trace(&play->sim, "judge: store %u is at TXID %" PRIu64 ", commit %d", store, txid, commit);
     if (model_may_be(&play->model, f, commit))
         return;
-    play_fail(play, "store %u: the newest state is commit %d, and commit %d was acknowledged",
-              store, commit, f->commit);
+    play_broken(play, "store %u: the newest state is commit %d, and commit %d was acknowledged",
+                store, commit, f->commit);
+}
+
+void judge_is(struct play *play, unsigned store, int commit)
+{
+    const struct restore_target latest = {.kind = RESTORE_LATEST};
+    uint64_t txid = 0;
+    int got = state_of(play, store, latest, "the newest state", &txid);
+
+    if (got != commit) {
+        play_fail(play, "store %u: the newest state is commit %d, and the database is at %d", store,
+                  got, commit);
+    }
 }
 
 /* ---- the past ---- */
@@ -141,7 +159,7 @@ static void txid_judge(struct play *play, unsigned store, uint64_t txid)
     (void)snprintf(what, sizeof(what), "TXID %" PRIu64, txid);
     (void)state_of(play, store, target, what, &got); /* what it must be was checked there */
     if (got != txid)
-        play_fail(play, "store %u: asked for %s, got TXID %" PRIu64, store, what, got);
+        play_broken(play, "store %u: asked for %s, got TXID %" PRIu64, store, what, got);
 }
 
 /* Calls fn for the k-th boundary (SIZE_MAX: each). Answers how many there are. */
@@ -226,9 +244,9 @@ void judge_moment(struct play *play, unsigned store)
     sim_trace(&play->sim, "judge: store %u, a moment of the past: TXID %" PRIu64 ", commit %d",
               store, got, commit);
     if (got != wanted && !play->config.has_clock_jumps) {
-        play_fail(play,
-                  "store %u: the last boundary before a moment is TXID %" PRIu64
-                  ", and TXID %" PRIu64 " was restored",
-                  store, wanted, got);
+        play_broken(play,
+                    "store %u: the last boundary before a moment is TXID %" PRIu64
+                    ", and TXID %" PRIu64 " was restored",
+                    store, wanted, got);
     }
 }

@@ -3,10 +3,7 @@
  * of steps is played: somebody dies, the store is away, a clock jumps, a second writer comes up, a
  * volume is set back, somebody asks for a restore. Between the steps time passes, in which the
  * application goes on by itself.
- *
- * At the end there is peace: faults stop, one pod is left, and it must get everything across: by
- * itself if it always was alone, else after the restore that a person would order. Then everything
- * that lies in the stores is judged.
+ * At the end there is peace (peace.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +19,16 @@
 #include "sidecar/engine/lock_vfs.h"
 #include "sidecar/sim/sim_internal.h"
 
-static const uint64_t peace_timeout_ns = 20 * NS_PER_MIN;
+static NO_RETURN void fail_with(struct play *play, const char *what)
+{
+    sim_trace(&play->sim, "FAILED: %s", what);
+    (void)fflush(NULL);
+    print_error("seed %" PRIu64 " failed at %.6f s: %s\n"
+                "  replay: SIM_SEED=%" PRIu64 " SIM_TRACE=1 make sim\n",
+                play->sim.seed, (double)play->sim.now_ns / 1e9, what, play->sim.seed);
+    fail();
+    abort(); /* fail() does not come back */
+}
 
 void play_fail(struct play *play, const char *fmt, ...)
 {
@@ -32,13 +38,20 @@ void play_fail(struct play *play, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, ap); /* cut is good enough */
     va_end(ap);
-    sim_trace(&play->sim, "FAILED: %s", what);
-    (void)fflush(NULL);
-    print_error("seed %" PRIu64 " failed at %.6f s: %s\n"
-                "  replay: SIM_SEED=%" PRIu64 " SIM_TRACE=1 make sim\n",
-                play->sim.seed, (double)play->sim.now_ns / 1e9, what, play->sim.seed);
-    fail();
-    abort(); /* fail() does not come back */
+    fail_with(play, what);
+}
+
+void play_broken(struct play *play, const char *fmt, ...)
+{
+    char what[600];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(what, sizeof(what), fmt, ap); /* as above */
+    va_end(ap);
+    if (!play->is_torn)
+        fail_with(play, what);
+    sim_trace(&play->sim, "torn: %s", what);
 }
 
 void play_run(struct play *play, uint64_t duration_ns)
@@ -86,8 +99,8 @@ static void store_created(void *arg, const struct sim_object *o)
     }
     /* A late copy of what was there once changes nothing. */
     if (b->object_hash != hash) {
-        play_fail(play, "store %u: %s was created although TXID %" PRIu64 " was there",
-                  store_idx(play, st), o->key, f->txid_max);
+        play_broken(play, "store %u: %s was created although TXID %" PRIu64 " was there",
+                    store_idx(play, st), o->key, f->txid_max);
     }
 }
 
@@ -187,7 +200,12 @@ void play_config_draw(struct play *play)
         destination_draw(sim, &c->dest[i]);
         network_draw(play, &play->stores[i].network);
         play->stores[i].is_file_like = sim_luck(sim, 2);
+        if (!play->stores[i].is_file_like && sim_luck(sim, 4) == 0) {
+            play->stores[i].creation = sim_luck(sim, 2) ? SIM_REFUSES_TO : SIM_IGNORES_WISHES;
+            play->is_torn = play->is_torn || c->pod_count > 1;
+        }
     }
+    play->needs_person = play->is_torn;
     for (size_t i = 0; i < ARRAY_LEN(c->weight); i++)
         c->weight[i] = sim_luck(sim, 2) ? (unsigned)sim_luck(sim, 10) : 0;
     sim->faults = (struct sim_faults){
@@ -246,7 +264,7 @@ enum step {
 
 static_assert(STEPS == 16, "a weight each");
 
-static struct pod *pod_draw(struct play *play)
+struct pod *play_pod_draw(struct play *play)
 {
     return &play->pods[sim_luck(&play->sim, play->config.pod_count)];
 }
@@ -280,29 +298,6 @@ static void boot_draw(struct pod *pod)
     if (how == BOOT_AS_IS && pod->head == NOBODY)
         play->needs_person = true;
     (void)pod_boot(pod, how); /* one that does not come up is tried again */
-}
-
-static void pod_down(struct pod *pod)
-{
-    pod_kill_walferry(pod);
-    if (sim_luck(&pod->play->sim, 2))
-        application_kill(pod);
-    else
-        application_close(pod);
-}
-
-/* The pod's database was taken back to a commit, by a person or by a crash: it may go on from
- * there. */
-static void fork_at(struct pod *pod, int commit)
-{
-    struct play *play = pod->play;
-
-    play->needs_person = true;
-    play->fork_count++;
-    for (unsigned i = 0; i < play->config.store_count; i++) {
-        int *alternative = &play->model.floors[i].alternative[pod->idx];
-        *alternative = *alternative == NOBODY || *alternative == commit ? commit : ANYTHING;
-    }
 }
 
 /* A volume is photographed, or set back to its photograph, or lost. */
@@ -351,9 +346,9 @@ static void step_rewind(struct pod *pod)
     uint64_t back = sim_luck(&play->sim, 6);
     play->needs_person = true; /* also when it ends half way */
     if (pod_rewind(pod, f->txid_max > back ? f->txid_max - back : 1))
-        fork_at(pod, pod->head);
+        pod_fork_at(pod, pod->head);
     else if (pod->was_crashed)
-        fork_at(pod, ANYTHING); /* it may be in place all the same */
+        pod_fork_at(pod, ANYTHING); /* it may be in place all the same */
 }
 
 static void step_crash(struct pod *pod)
@@ -361,7 +356,7 @@ static void step_crash(struct pod *pod)
     pod_crash_machine(pod);
     /* It may come up at any commit that was not durable: that is the application's loss. And the
      * page map may be torn. */
-    fork_at(pod, ANYTHING);
+    pod_fork_at(pod, ANYTHING);
 }
 
 static void step_stop(struct pod *pod)
@@ -407,7 +402,7 @@ static void judge_draw(struct play *play)
 
 static void another_pod(struct play *play)
 {
-    struct pod *pod = pod_draw(play);
+    struct pod *pod = play_pod_draw(play);
 
     if (pod->p || pod->idx == 0)
         return;
@@ -434,7 +429,7 @@ static void disk_toggle(struct pod *pod)
 static void step_play(struct play *play, enum step step)
 {
     struct sim *sim = &play->sim;
-    struct pod *pod = pod_draw(play);
+    struct pod *pod = play_pod_draw(play);
 
     switch (step) {
     case STEP_STORE_AWAY:
@@ -537,119 +532,6 @@ static void script_play(struct play *play)
         if (!play->pods[0].app.p && play->pods[0].p && sim_luck(sim, 2))
             (void)application_open(&play->pods[0]); /* as above */
     }
-}
-
-/* ---- peace ---- */
-
-static void faults_end(struct play *play)
-{
-    play->ticks_left = 0;
-    play->sim.faults = (struct sim_faults){.io_error = 0};
-    play->sim.between = NULL;
-    for (unsigned i = 0; i < play->config.store_count; i++) {
-        play->stores[i].is_away = false;
-        play->stores[i].network =
-            (struct sim_network){.latency_ns_max = 20 * NS_PER_MS, .page_keys = 1000};
-    }
-    for (unsigned i = 0; i < play->config.pod_count; i++) {
-        struct pod *pod = &play->pods[i];
-        pod->strike_at_boot = 0;
-        if (pod->p)
-            pod->p->strike_in = 0;
-        if (pod->app.p)
-            pod->app.p->strike_in = 0;
-        pod_resume(pod);
-        pod->disk.is_low = false;
-    }
-    sim_trace(&play->sim, "peace");
-}
-
-/* One pod is left, and up. */
-static struct pod *survivor(struct play *play)
-{
-    struct pod *pod = pod_draw(play);
-
-    for (unsigned i = 0; i < play->config.pod_count; i++) {
-        if (&play->pods[i] == pod)
-            continue;
-        if (play->pods[i].p || play->pods[i].app.p)
-            pod_down(&play->pods[i]);
-    }
-    if (!pod->app.p && pod->p && !application_open(pod))
-        play_fail(play, "%s: the application does not start again", pod->name);
-    for (unsigned tries = 0; tries < 5 && !pod_boot(pod, BOOT_RESTORE); tries++)
-        play_run(play, NS_PER_MIN);
-    return pod;
-}
-
-/* The pod comes up in this way, and everything arrives. */
-static bool peace_try(struct pod *pod, enum boot how)
-{
-    sim_trace(&pod->play->sim, "%s: a person decides, %d", pod->name, (int)how);
-    pod_down(pod);
-    return pod_boot(pod, how) && application_commit(pod) && pod_sync(pod, peace_timeout_ns);
-}
-
-/*
- * Everything arrives: by itself; or after the restore that a person orders; or, where two
- * destinations have grown apart, after the restore from the first and the decision to continue the
- * other with it.
- */
-static void peace_sync(struct play *play, struct pod *pod)
-{
-    const char *state = NULL;
-
-    if (pod->p && application_commit(pod) && pod_sync(pod, peace_timeout_ns))
-        return;
-    bool is_following = pod_is_following(pod, &state);
-    if (!play->needs_person) {
-        play_fail(play, "%s: replication does not go on after the faults: %s, %s", pod->name, state,
-                  pod->unshipped_why);
-    }
-    if (is_following) {
-        play_fail(play, "%s: follows, and does not ship after the faults: %s", pod->name,
-                  pod->unshipped_why);
-    }
-    if (peace_try(pod, BOOT_FORCE))
-        return;
-    (void)pod_is_following(pod, &state); /* it may since */
-    if (play->config.store_count == 1 || strcmp(state, "refused") != 0) {
-        play_fail(play, "%s: replication does not go on after a restore: %s, %s", pod->name, state,
-                  pod->unshipped_why);
-    }
-    fork_at(pod, pod->head);
-    if (!peace_try(pod, BOOT_ADOPT)) {
-        (void)pod_is_following(pod, &state); /* as above */
-        play_fail(play, "%s: replication does not go on with -adopt: %s, %s", pod->name, state,
-                  pod->unshipped_why);
-    }
-}
-
-static void peace_play(struct play *play)
-{
-    faults_end(play);
-    play_run(play, NS_PER_MIN); /* requests under way end */
-    for (unsigned i = 0; i < play->config.store_count; i++)
-        judge_newest(play, i);
-    struct pod *pod = survivor(play);
-    peace_sync(play, pod);
-    play_run(play, sim_luck(&play->sim, 10 * NS_PER_MIN));
-    if (!pod_stop_walferry(pod)) {
-        play_fail(play, "%s: a stop in peace leaves something unshipped: %s", pod->name,
-                  pod->unshipped_why);
-    }
-    for (unsigned i = 0; i < play->config.store_count; i++) {
-        struct floor *f = &play->model.floors[i];
-        judge_newest(play, i);
-        judge_everything(play, i);
-        judge_moment(play, i);
-        const struct boundary *last = model_boundary(f, f->txid_max);
-        if (last->commit != pod->head) {
-            play_fail(play, "store %u: the newest state is commit %d, and the database is at %d", i,
-                      last->commit, pod->head);
-        }
-    }
-    application_close(pod);
 }
 
 /* ---- life ---- */

@@ -69,10 +69,11 @@ static void wait_done(void *arg, const struct engine_outcome *outcome)
         struct floor *f = &play->model.floors[i];
         int before = f->commit;
         if (!model_acknowledge(&play->model, f, pod->idx, commit, &took_over)) {
-            play_fail(play,
-                      "%s: two histories: commit %d was acknowledged by store %u, and %d that does "
-                      "not descend from it was, too",
-                      pod->name, before, i, commit);
+            play_broken(
+                play,
+                "%s: two histories: commit %d was acknowledged by store %u, and %d that does "
+                "not descend from it was, too",
+                pod->name, before, i, commit);
         }
     }
     if (took_over)
@@ -216,9 +217,11 @@ bool pod_is_following(struct pod *pod, const char **out_state)
         return false;
     for (size_t i = 0; i < status.dbs[0].destination_count; i++) {
         const struct status_destination *d = &status.dbs[0].destinations[i];
-        if (d->is_can_create_known && !d->can_create)
+        if (d->is_can_create_known && !d->can_create &&
+            pod->play->stores[i].creation == SIM_CREATES) {
             play_fail(pod->play, "%s: %s is taken for a store that cannot fence", pod->name,
                       d->name);
+        }
         *out_state = status_destination_state_name(status.dbs[0].destinations[i].state);
         if (!status.dbs[0].destinations[i].is_attached ||
             status.dbs[0].destinations[i].state == STATUS_DESTINATION_FENCED ||
@@ -318,8 +321,8 @@ static void restored_check(struct pod *pod, const struct restore_result *result)
     }
     struct boundary *b = model_boundary(&play->model.floors[result->destination_idx], result->txid);
     if (b->commit != NOBODY && b->commit != commit) {
-        play_fail(play, "%s: TXID %" PRIu64 " was commit %d and is commit %d", pod->name,
-                  result->txid, b->commit, commit);
+        play_broken(play, "%s: TXID %" PRIu64 " was commit %d and is commit %d", pod->name,
+                    result->txid, b->commit, commit);
     }
     b->commit = commit;
     pod->head = commit;
@@ -430,6 +433,29 @@ void pod_wipe(struct pod *pod)
     pod->has_tables = false;
     pod->head = NOBODY;
     pod->was_crashed = false;
+}
+
+/* ---- both ---- */
+
+void pod_down(struct pod *pod)
+{
+    pod_kill_walferry(pod);
+    if (sim_luck(sim_of(pod), 2))
+        application_kill(pod);
+    else
+        application_close(pod);
+}
+
+void pod_fork_at(struct pod *pod, int commit)
+{
+    struct play *play = pod->play;
+
+    play->needs_person = true;
+    play->fork_count++;
+    for (unsigned i = 0; i < play->config.store_count; i++) {
+        int *alternative = &play->model.floors[i].alternative[pod->idx];
+        *alternative = *alternative == NOBODY || *alternative == commit ? commit : ANYTHING;
+    }
 }
 
 /* ---- life ---- */

@@ -4,8 +4,10 @@
  * model knows what must be true.
  *
  *   play.c      one seed: draws the configuration and the rates of all faults, plays the script
+ *   peace.c     its end: faults stop, everything arrives and is judged
  *   pod.c       a machine: a volume, an application, walferry; how each of them lives and dies
  *   application.c  what applications do to a database
+ *   memory.c    SQLite's memory, the same each time
  *   model.c     the commits that were made and acknowledged
  *   judge.c     restores, and asks the model whether the answer may be what it is
  *   runner.c    many seeds on all cores; replay of one
@@ -19,6 +21,9 @@
  *     the retention window has one
  *   - once faults have stopped, replication goes on by itself (or after a restore, where two
  *     writers or a stale volume were at work) and ships everything
+ *   - a store that can create if absent is never taken for one that cannot
+ *   - where two writers were at work on one that cannot, which may tear each other's history: no
+ *     restore gives a state that was never committed, and -adopt is a way on that restores
  *   - nothing leaks: memory, descriptors
  *
  * A seed is a whole life: the same seed makes the same life, event by event, so a failure is

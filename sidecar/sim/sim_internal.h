@@ -129,6 +129,11 @@ bool pod_boot(struct pod *pod, enum boot how);
 void pod_kill_walferry(struct pod *pod);
 /* Asks for the end and waits for it; true if nothing was left unshipped. */
 bool pod_stop_walferry(struct pod *pod);
+/* walferry is killed, the application is or ends. */
+void pod_down(struct pod *pod);
+/* The pod's database was taken back to a commit, by a person or by a crash: it may go on from
+ * there. */
+void pod_fork_at(struct pod *pod, int commit);
 void pod_crash_machine(struct pod *pod);
 /* Puts away who died of a strike. */
 void pod_reap(struct pod *pod);
@@ -193,6 +198,7 @@ struct play {
     struct sim_disk judge_disk;
     unsigned ticks_left; /* steps that applications still take by themselves */
     bool needs_person;   /* two writers, a stale volume, a crash: refusing may be right */
+    bool is_torn;        /* several writers on a store that cannot fence */
     unsigned fork_count; /* times somebody went back to an earlier state */
     unsigned restores;
     unsigned deaths;
@@ -200,9 +206,17 @@ struct play {
 
 /* Says what is wrong, with how to replay it, and ends. */
 void play_fail(struct play *play, const char *fmt, ...) PRINTF_LIKE(2, 3) NO_RETURN;
+/* The same for what nobody can promise when two writers replace each other's objects: there it only
+ * goes into the trace. */
+void play_broken(struct play *play, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Runs the world, and puts away who dies meanwhile. */
 void play_run(struct play *play, uint64_t duration_ns);
 void play_config_draw(struct play *play);
+struct pod *play_pod_draw(struct play *play);
+
+/* ---- peace ---- */
+
+void peace_play(struct play *play);
 
 /* ---- memory ---- */
 
@@ -213,6 +227,8 @@ void memory_begin(void);
 
 /* The newest state of a store may be what it is. */
 void judge_newest(struct play *play, unsigned store);
+/* It is exactly this commit. */
+void judge_is(struct play *play, unsigned store, int commit);
 /* A TXID of the store; 0: any. */
 void judge_txid(struct play *play, unsigned store, uint64_t txid);
 /* A moment of the past. */
