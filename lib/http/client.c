@@ -18,6 +18,12 @@
  * http_cancel() or a callback; and it may call both for any exchange. (http_abort() is the
  * exception that its name says: done runs inside it.)
  *
+ * Lines. With a libcurl that cannot write over HTTP/2 (http_client_writes_over_http2()), PUT and
+ * DELETE go by HTTP/1.1 over TLS. They have a multi handle, so connections, of their own: libcurl
+ * 7.88 notes for a host, not for a connection, whether it can be shared, and with both kinds in one
+ * pool it now and then gives a busy HTTP/1.1 connection to a second exchange, which then reads the
+ * first one's answer.
+ *
  * Sockets. A watched socket is a heap-allocated uv_poll_t, stopped at once when libcurl no longer
  * wants it (the number may be used again immediately) and freed by its close callback.
  */
@@ -35,12 +41,25 @@ enum {
     HTTP_CONNECTIONS_KEPT_MAX = 64, /* idle ones, all hosts */
 };
 
+enum line_kind {
+    LINE_ANY,
+    LINE_APART, /* made when it is first needed */
+    LINES,
+};
+
+/* A multi handle of libcurl, with its connections. */
+struct http_line {
+    struct http_client *client;
+    CURLM *multi;            /* NULL: not made */
+    struct loop_timer timer; /* what libcurl asked for */
+};
+
 struct http_client {
     struct loop *loop;
-    CURLM *multi;
+    struct http_line lines[LINES];
+    unsigned connections_max; /* per host and line */
     struct exchange_settings settings;
-    struct loop_timer curl_timer; /* what libcurl asked for */
-    struct loop_timer sweep;      /* step 3 */
+    struct loop_timer sweep; /* step 3 */
     struct exchange_queue waiting;
     struct exchange_queue running;
     struct http_socket *sockets; /* all that are watched */
@@ -52,7 +71,7 @@ struct http_client {
 
 struct http_socket {
     uv_poll_t poll;
-    struct http_client *client;
+    struct http_line *line;
     struct http_socket *next, *prev; /* in the client's list */
     curl_socket_t fd;
 };
@@ -88,6 +107,11 @@ static void queue_remove(struct http_exchange *x)
     x->queue = NULL;
 }
 
+static struct http_line *line_of(const struct http_exchange *x)
+{
+    return &x->client->lines[x->is_apart ? LINE_APART : LINE_ANY];
+}
+
 /* ---- finishing ---- */
 
 /* Takes x from libcurl, if it has it, and calls done. */
@@ -95,7 +119,7 @@ static void client_finish(struct http_client *c, struct http_exchange *x, CURLco
 {
     queue_remove(x);
     /* Harmless for a handle that was never added. */
-    CURLMcode rc = curl_multi_remove_handle(c->multi, x->easy);
+    CURLMcode rc = curl_multi_remove_handle(line_of(x)->multi, x->easy);
     ASSERT(rc == CURLM_OK);
     c->done_depth++;
     exchange_finish(x, result);
@@ -116,29 +140,30 @@ static void client_finish_all(struct http_client *c, enum error_code code, const
 }
 
 /* Step 4, second half. */
-static void client_collect(struct http_client *c)
+static void line_collect(struct http_line *l)
 {
     int left;
 
-    for (CURLMsg *msg = curl_multi_info_read(c->multi, &left); msg;
-         msg = curl_multi_info_read(c->multi, &left)) {
+    for (CURLMsg *msg = curl_multi_info_read(l->multi, &left); msg;
+         msg = curl_multi_info_read(l->multi, &left)) {
         struct http_exchange *x = NULL;
         if (msg->msg != CURLMSG_DONE)
             continue;
         CURLcode result = msg->data.result; /* msg is gone once the handle is removed */
         CURLcode rc = curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &x);
         ASSERT(rc == CURLE_OK && x);
-        client_finish(c, x, result);
+        client_finish(l->client, x, result);
     }
 }
 
 /* Step 4. */
-static void client_enter(struct http_client *c, curl_socket_t fd, int flags)
+static void line_enter(struct http_line *l, curl_socket_t fd, int flags)
 {
+    struct http_client *c = l->client;
     int running;
 
     c->is_in_curl = true;
-    CURLMcode rc = curl_multi_socket_action(c->multi, fd, flags, &running);
+    CURLMcode rc = curl_multi_socket_action(l->multi, fd, flags, &running);
     c->is_in_curl = false;
     if (rc == CURLM_ABORTED_BY_CALLBACK) {
         /* on_socket_wish() had no memory. libcurl goes on once it has lost all its transfers. */
@@ -146,13 +171,13 @@ static void client_enter(struct http_client *c, curl_socket_t fd, int flags)
         return;
     }
     ASSERT(rc == CURLM_OK || rc == CURLM_BAD_SOCKET); /* the latter: closed meanwhile */
-    client_collect(c);
+    line_collect(l);
 }
 
 /* Gives a waiting exchange to libcurl; ends it if libcurl does not take it. */
 static void client_add(struct http_client *c, struct http_exchange *x)
 {
-    CURLMcode rc = curl_multi_add_handle(c->multi, x->easy);
+    CURLMcode rc = curl_multi_add_handle(line_of(x)->multi, x->easy);
 
     if (rc != CURLM_OK) {
         (void)error_set(&x->err, ERR_NO_MEMORY, (int)rc, "%s", curl_multi_strerror(rc));
@@ -182,7 +207,7 @@ static void client_unpark(struct http_client *c)
         next = x->next;
         if (!x->is_parkable)
             continue;
-        CURLMcode rc = curl_multi_remove_handle(c->multi, x->easy);
+        CURLMcode rc = curl_multi_remove_handle(line_of(x)->multi, x->easy);
         ASSERT(rc == CURLM_OK);
         CURLcode set = curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 0L);
         ASSERT(set == CURLE_OK);
@@ -219,17 +244,17 @@ static void on_sweep(void *arg)
 
 static void on_curl_timer(void *arg)
 {
-    client_enter(arg, CURL_SOCKET_TIMEOUT, 0);
+    line_enter(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_timer_wish(CURLM *multi UNUSED, long timeout_ms, void *arg)
 {
-    struct http_client *c = arg;
+    struct http_line *l = arg;
 
     if (timeout_ms < 0)
-        loop_timer_stop(&c->curl_timer);
+        loop_timer_stop(&l->timer);
     else
-        loop_timer_start(&c->curl_timer, (uint64_t)timeout_ms * NS_PER_MS);
+        loop_timer_start(&l->timer, (uint64_t)timeout_ms * NS_PER_MS);
     return 0;
 }
 
@@ -244,7 +269,7 @@ static void on_socket_event(uv_poll_t *poll, int status, int events)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
-    client_enter(s->client, s->fd, flags); /* s may be closed when this returns */
+    line_enter(s->line, s->fd, flags); /* s may be closed when this returns */
 }
 
 static void on_socket_closed(uv_handle_t *handle)
@@ -252,8 +277,9 @@ static void on_socket_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-static struct http_socket *socket_new(struct http_client *c, curl_socket_t fd)
+static struct http_socket *socket_new(struct http_line *l, curl_socket_t fd)
 {
+    struct http_client *c = l->client;
     struct http_socket *s = calloc(1, sizeof(*s));
 
     if (!s)
@@ -263,7 +289,7 @@ static struct http_socket *socket_new(struct http_client *c, curl_socket_t fd)
         return NULL;
     }
     s->poll.data = s;
-    s->client = c;
+    s->line = l;
     s->fd = fd;
     s->next = c->sockets;
     if (s->next)
@@ -283,23 +309,23 @@ static void socket_close(struct http_client *c, struct http_socket *s)
     uv_close((uv_handle_t *)&s->poll, on_socket_closed);
 }
 
-/* -1 makes client_enter() see CURLM_ABORTED_BY_CALLBACK. */
-static int on_socket_wish(CURL *easy UNUSED, curl_socket_t fd, int what, void *client, void *socket)
+/* -1 makes line_enter() see CURLM_ABORTED_BY_CALLBACK. */
+static int on_socket_wish(CURL *easy UNUSED, curl_socket_t fd, int what, void *line, void *socket)
 {
-    struct http_client *c = client;
+    struct http_line *l = line;
     struct http_socket *s = socket;
     int events = 0;
 
     if (what == CURL_POLL_REMOVE) {
         if (s)
-            socket_close(c, s);
+            socket_close(l->client, s);
         return 0;
     }
     if (!s) {
-        s = socket_new(c, fd);
+        s = socket_new(l, fd);
         if (!s)
             return -1;
-        CURLMcode rc = curl_multi_assign(c->multi, fd, s);
+        CURLMcode rc = curl_multi_assign(l->multi, fd, s);
         ASSERT(rc == CURLM_OK);
     }
     if (what & CURL_POLL_IN)
@@ -307,6 +333,31 @@ static int on_socket_wish(CURL *easy UNUSED, curl_socket_t fd, int what, void *c
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
     return uv_poll_start(&s->poll, events, on_socket_event) < 0 ? -1 : 0;
+}
+
+/* Makes the multi handle of a line, unless it has one. */
+static int line_make(struct http_line *l, struct error *err)
+{
+    unsigned max = l->client->connections_max;
+    long per_host = max ? (long)max : HTTP_CONNECTIONS_DEFAULT;
+
+    if (l->multi)
+        return 0;
+    l->multi = curl_multi_init();
+    if (!l->multi)
+        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for the HTTP client");
+    if (curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish) != CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l) != CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l) != CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host) != CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_CONNECTIONS_KEPT_MAX) !=
+            CURLM_OK ||
+        curl_multi_setopt(l->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) != CURLM_OK) {
+        return error_set(err, ERR_UNSUPPORTED, 0, "libcurl %s lacks an option that we need",
+                         curl_version());
+    }
+    return 0;
 }
 
 /* ---- requests ---- */
@@ -323,6 +374,10 @@ int http_start(struct http_client *c, const struct http_request *req, http_done_
     if (exchange_new(c->loop, &c->settings, req, &x, err) < 0)
         return -1;
     x->client = c;
+    if (line_make(line_of(x), err) < 0) {
+        exchange_free(x);
+        return -1;
+    }
     x->done = done;
     x->arg = arg;
     queue_push(&c->waiting, x);
@@ -421,27 +476,6 @@ static void global_init(void)
         (void)sigaction(SIGPIPE, &ignore, NULL); /* fails only for signals that do not exist */
 }
 
-static int multi_make(struct http_client *c, unsigned connections_max, struct error *err)
-{
-    long per_host = connections_max ? (long)connections_max : HTTP_CONNECTIONS_DEFAULT;
-
-    c->multi = curl_multi_init();
-    if (!c->multi)
-        return error_set(err, ERR_NO_MEMORY, 0, "out of memory for the HTTP client");
-    if (curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish) != CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host) != CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_CONNECTIONS_KEPT_MAX) !=
-            CURLM_OK ||
-        curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) != CURLM_OK) {
-        return error_set(err, ERR_UNSUPPORTED, 0, "libcurl %s lacks an option that we need",
-                         curl_version());
-    }
-    return 0;
-}
-
 int http_client_new(struct loop *loop, const struct http_client_config *config,
                     struct http_client **out, struct error *err)
 {
@@ -454,10 +488,13 @@ int http_client_new(struct loop *loop, const struct http_client_config *config,
     if (!c)
         return -1;
     c->loop = loop;
-    loop_timer_init(&c->curl_timer, loop, on_curl_timer, c);
+    c->connections_max = config->connections_max;
+    for (size_t i = 0; i < LINES; i++) {
+        c->lines[i].client = c;
+        loop_timer_init(&c->lines[i].timer, loop, on_curl_timer, &c->lines[i]);
+    }
     loop_timer_init(&c->sweep, loop, on_sweep, c);
-    if (settings_make(&c->settings, config, err) < 0 ||
-        multi_make(c, config->connections_max, err) < 0) {
+    if (settings_make(&c->settings, config, err) < 0 || line_make(&c->lines[LINE_ANY], err) < 0) {
         http_client_free(c);
         return -1;
     }
@@ -486,12 +523,16 @@ void http_client_free(struct http_client *c)
     ASSERT(c->done_depth == 0); /* not from within a done */
     client_finish_all(c, ERR_CANCELED, "canceled");
     /* Closes the kept connections: the last wishes about sockets and timer come from here. */
-    CURLMcode rc = curl_multi_cleanup(c->multi); /* NULL: CURLM_BAD_HANDLE, harmless */
-    ASSERT(rc == CURLM_OK || !c->multi);
+    for (size_t i = 0; i < LINES; i++) {
+        struct http_line *l = &c->lines[i];
+        CURLMcode rc = curl_multi_cleanup(l->multi); /* NULL: CURLM_BAD_HANDLE, harmless */
+        ASSERT(rc == CURLM_OK || !l->multi);
+    }
     /* A libcurl that ran out of memory in between forgets some that it had asked for. */
     while (c->sockets)
         socket_close(c, c->sockets);
-    loop_timer_stop(&c->curl_timer);
+    for (size_t i = 0; i < LINES; i++)
+        loop_timer_stop(&c->lines[i].timer);
     loop_timer_stop(&c->sweep);
     settings_destroy(&c->settings);
     free(c);

@@ -461,12 +461,12 @@ bool http_client_writes_over_http2(void)
     return curl_version_info(CURLVERSION_NOW)->version_num >= LIBCURL_NUMBER_WHOLE_HTTP2;
 }
 
-static long version_for(const char *method)
+/* Whether libcurl shall not use HTTP/2 for what it could have it for. */
+static bool avoids_http2(const struct http_request *req)
 {
-    bool is_write = strcmp(method, "PUT") == 0 || strcmp(method, "DELETE") == 0;
+    bool is_write = strcmp(req->method, "PUT") == 0 || strcmp(req->method, "DELETE") == 0;
 
-    return is_write && !http_client_writes_over_http2() ? CURL_HTTP_VERSION_1_1
-                                                        : CURL_HTTP_VERSION_2TLS;
+    return is_write && !http_client_writes_over_http2() && strncmp(req->url, "https:", 6) == 0;
 }
 
 static const char *request_url_shown(const struct http_request *req)
@@ -498,7 +498,8 @@ static int exchange_prepare(struct http_exchange *x, struct loop *loop,
         return error_set(err, ERR_NO_MEMORY, 0, "out of memory for a request");
     set_connection(x, settings, req->unix_socket);
     set_callbacks(x);
-    set_long(x, CURLOPT_HTTP_VERSION, version_for(req->method));
+    x->is_apart = avoids_http2(req);
+    set_long(x, CURLOPT_HTTP_VERSION, x->is_apart ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS);
     if (set_url(x, req->url, settings->tls_server_name, err) < 0 || set_body(x, req, err) < 0 ||
         set_headers(x, req, err) < 0 || set_method(x, req, err) < 0)
         return -1;

@@ -31,6 +31,7 @@ struct http_exchange {
     struct exchange_queue *queue; /* the one it is in */
     struct http_exchange *next, *prev;
     enum exchange_state state;
+    bool is_apart;    /* HTTP/1.1 to a server that may do HTTP/2: see "Lines" in client.c */
     bool is_parkable; /* may wait in libcurl for a connection to share */
     bool has_socket;  /* opened a connection of its own */
     CURL *easy;
