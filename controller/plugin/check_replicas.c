@@ -43,11 +43,11 @@ static const struct {
     {"WithinLagObjective", CHECK_WARN},
 };
 
-/* A pause, or a workload scaled to zero, is nobody's fault. */
+/* A pause, a workload scaled to zero, and a beginning are nobody's fault. */
 static bool is_harmless(const char *reason)
 {
-    return strcmp(reason, "Suspended") == 0 || strcmp(reason, "NoMatchingPods") == 0 ||
-           strcmp(reason, "NeverRun") == 0;
+    return strcmp(reason, "Suspended") == 0 || strcmp(reason, "NotStarted") == 0 ||
+           strcmp(reason, "NoMatchingPods") == 0 || strcmp(reason, "NeverRun") == 0;
 }
 
 static int replica_tell(void *arg, struct jsonval o, struct error *err UNUSED)

@@ -88,7 +88,8 @@ static void test_logs_that_cannot_be_shown_say_why(void **state UNUSED)
 /* ---- snapshots ---- */
 
 static const char sidecar_status[] =
-    "{\"databases\":[{\"name\":\"main\",\"destinations\":[{\"name\":\"primary\",\"restore_window\":"
+    "{\"databases\":[{\"name\":\"/data/shop.db\",\"path\":\"/data/"
+    "shop.db\",\"destinations\":[{\"name\":\"primary\",\"restore_window\":"
     "{\"oldest\":\"2026-11-14T12:00:00Z\",\"newest\":\"2026-11-21T11:59:58Z\"},\"snapshot\":{"
     "\"txid\":\"00000000000000f0\",\"at\":\"2026-11-21T03:00:00Z\"},\"bytes\":5242880,\"objects\":"
     "321,\"levels\":[{\"level\":0,\"objects\":300},{\"level\":9,\"objects\":8}]}]}]}";

@@ -120,6 +120,18 @@ static uint64_t snapshots_count(struct jsonval destination)
     return 0;
 }
 
+/* What the resource calls a database that the sidecar knows by its path. */
+static const char *name_of(struct jsonval replica, struct jsonval database)
+{
+    struct jsonval all = jsonval_way(replica, "spec.databases");
+
+    for (struct jsonval d = jsonval_first(all); jsonval_exists(d); d = jsonval_next(d)) {
+        if (strcmp(fact_text(d, "path"), fact_text(database, "path")) == 0)
+            return fact_text(d, "name");
+    }
+    return fact_text(database, "name");
+}
+
 static void status_tell(struct pods *p, const char *pod, struct jsonval status)
 {
     struct jsonval databases = jsonval_get(status, "databases");
@@ -128,7 +140,7 @@ static void status_tell(struct pods *p, const char *pod, struct jsonval status)
         struct jsonval all = jsonval_get(d, "destinations");
         for (struct jsonval t = jsonval_first(all); jsonval_exists(t); t = jsonval_next(t)) {
             const struct row row = {.pod = pod,
-                                    .database = fact_text(d, "name"),
+                                    .database = name_of(p->replica, d),
                                     .destination = fact_text(t, "name"),
                                     .snapshot_txid = fact_text(t, "snapshot.txid"),
                                     .snapshot_count = snapshots_count(t),

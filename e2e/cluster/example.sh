@@ -11,7 +11,7 @@ example() {
         -e "/s3: \{/s#region: eu-central-1#region: us-east-1, endpoint: \"$s3_service\", forcePathStyle: true#" \
         -e "s#^( +)region: eu-central-1\$#\1region: us-east-1\n\1endpoint: \"$s3_service\"\n\1$style: true#" \
         -e 's/bucket: my-bucket/bucket: backups/; s/periodSeconds: 5/periodSeconds: 1/' \
-        -e "s#(path|prefixTemplate): shop\\b#\1: $namespace/shop#" \
+        -e "s#^( +path|  prefixTemplate): shop( .*)?\$#\1: $namespace/shop\2#" \
         -e "${2:-}" "$root/docs/examples/$1"
 }
 
