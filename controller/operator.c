@@ -209,6 +209,7 @@ static int members_start(struct operator_process *p, struct error *err)
         .informers = p->informers,
         .recorder = p->recorder,
         .log = p->opt->log,
+        .outage = &p->outage,
         .namespace_name = p->opt->namespace_name,
         .sidecar_image = p->opt->sidecar_image,
         .pull_policy = p->opt->webhook.pull_policy,

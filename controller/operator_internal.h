@@ -35,6 +35,7 @@ struct operator_process {
     struct http_server *server;
     struct operator_webhook *webhook; /* NULL: admission is off */
     struct signals *signals;
+    struct outage outage; /* of the API server */
     struct operator_member members[OPERATOR_RECONCILERS_MAX];
     size_t member_count;
     size_t busy_count;        /* members that have not said yet that they are idle; while ENDING */

@@ -5,6 +5,7 @@
  *   informer.h      a collection, followed (kube/watch.h) and kept as structs of the reader's own
  *   informer_set.h  informers shared by those who need the same collection
  *   queue.h         keys that wait for a worker: each once, later, or after failures
+ *   outage.h        a server that is away, in the log: once, not once a key
  *   reconciler.h    what the process frame starts on the leader: a row a reconciler
  *
  * An object's JSON tree is *projected* at once into a struct that holds what our code reads, and

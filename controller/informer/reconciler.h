@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "controller/informer/informer_set.h"
+#include "controller/informer/outage.h"
 #include "controller/informer/queue.h"
 #include "controller/kube/recorder.h"
 
@@ -22,6 +23,7 @@ struct reconcile_context {
     struct informer_set *informers;
     struct recorder *recorder;
     const struct log *log;
+    struct outage *outage;      /* of the API server, in the log */
     const char *namespace_name; /* in which we run */
     const char *sidecar_image;  /* what sidecars and Jobs of ours run; NULL: not said */
     const char *pull_policy;    /* of it; NULL: Kubernetes decides */

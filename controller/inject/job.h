@@ -12,7 +12,7 @@
 #include "controller/inject/inject.h"
 
 enum {
-    INJECT_JOB_ARGS_MAX = 24,
+    INJECT_JOB_ARGS_MAX = 16 + API_DATABASES_MAX,
     INJECT_JOB_BYTES_MAX = 256 << 10,
 };
 

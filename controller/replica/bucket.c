@@ -26,8 +26,7 @@ void bucket_pass_end(struct bucket_pass *p, enum queue_outcome outcome, uint64_t
 
 void bucket_pass_fail(struct bucket_pass *p, const char *what, const struct error *err)
 {
-    LOG_WARN(p->b->context.log, "reconcile failed", LOG_STR("sqlitebucket", p->key),
-             LOG_STR("step", what), LOG_ERR(err), LOG_HINT(err));
+    reconcile_log(&p->b->context, "sqlitebucket", p->key, what, err);
     bucket_pass_end(p, QUEUE_RETRY, 0);
 }
 

@@ -44,7 +44,9 @@ struct replica_view {
     struct verification verified;
     bool is_verification_running;
     const char *rollout; /* what rollout: Auto did for outdated pods; NULL: nobody asked for it */
-    uint64_t verification_due_ns; /* when the schedule asked for one last; 0: never */
+    uint64_t verification_due_ns;     /* when the schedule asked for one last; 0: never */
+    uint64_t verification_since_ns;   /* since when there is a schedule; 0: there is none yet */
+    const char *verification_refusal; /* why the API server does not take it; NULL: it does */
     uint64_t now_ns;
 };
 
@@ -86,6 +88,11 @@ void judge_replicating(const struct replica_view *view, struct replica_outcome *
 void judge_single_writer(const struct replica_view *view, struct replica_outcome *out);
 /* Whether a pod was injected by another spec than the view's. */
 bool judge_is_outdated(const struct pod_item *pod, const char *spec_hash);
+/*
+ * The longest time between two moments of a cron schedule, by which of its fields say "any": an
+ * upper bound, an hour, a day, a week, a month or a year.
+ */
+uint64_t judge_cron_period_ns(const char *schedule);
 /* RestoreVerified; absent when nobody asked for verification. */
 void judge_verified(const struct replica_view *view, struct replica_outcome *out);
 

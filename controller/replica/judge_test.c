@@ -323,9 +323,28 @@ static void test_lag_is_reported_in_steps_rounded_up(void **state UNUSED)
         assert_int_equal(judge_lag_quantised(steps[i].ns), steps[i].seconds);
 }
 
+static void test_a_schedules_longest_period_is_that_of_its_widest_field(void **state UNUSED)
+{
+    static const struct {
+        const char *schedule;
+        uint64_t period_ns;
+    } cases[] = {
+        {"*/5 * * * *", NS_PER_HOUR},   {"0 3 * * *", NS_PER_DAY},
+        {"0 */6 * * *", NS_PER_DAY},    {"0 3 * * 0", 7 * NS_PER_DAY},
+        {"0 3 1 * *", 62 * NS_PER_DAY}, {"0 3 1 1 *", 366 * NS_PER_DAY},
+        {"@monthly", 366 * NS_PER_DAY}, {"0", 366 * NS_PER_DAY},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        test_row(cases[i].schedule);
+        assert_int_equal(judge_cron_period_ns(cases[i].schedule), cases[i].period_ns);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(test_a_schedules_longest_period_is_that_of_its_widest_field),
         TEST(test_conditions_say_what_was_seen),
         TEST(test_the_restore_window_is_what_all_databases_have_in_common),
         TEST(test_lag_is_reported_in_steps_rounded_up),

@@ -514,6 +514,7 @@ static int cron_job_read(struct jsonval object, struct cron_job_item *c, struct 
         text_dup(jsonval_get(meta, "name"), &c->name, err) < 0 ||
         text_dup(jsonval_get(jsonval_get(meta, "labels"), INJECT_JOB_LABEL_OWNER), &c->owner, err) <
             0 ||
+        time_read(jsonval_get(meta, "creationTimestamp"), &c->created_ns, err) < 0 ||
         time_read(jsonval_way(object, "status.lastScheduleTime"), &c->scheduled_ns, err) < 0)
         return -1;
     return c->namespace_name && c->name && c->owner

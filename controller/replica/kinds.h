@@ -126,6 +126,7 @@ struct cron_job_item {
     char *namespace_name;
     char *name;
     char *owner;
+    uint64_t created_ns;
     uint64_t scheduled_ns; /* status.lastScheduleTime; 0: never */
 };
 

@@ -43,8 +43,7 @@ const struct replica_item *pass_item(struct pass *p)
 
 void pass_fail(struct pass *p, const char *what, const struct error *err)
 {
-    LOG_WARN(p->r->context.log, "reconcile failed", LOG_STR("sqlitereplica", p->key),
-             LOG_STR("step", what), LOG_ERR(err), LOG_HINT(err));
+    reconcile_log(&p->r->context, "sqlitereplica", p->key, what, err);
     pass_end(p, QUEUE_RETRY);
 }
 
@@ -205,6 +204,7 @@ static void on_status(void *arg, const struct kube_answer *answer)
         pass_fail(p, "status", answer->err);
         return;
     }
+    outage_succeeded(p->r->context.outage, p->r->context.log);
     p->r->status_write_count++;
     m = reconcile_memory(p->r, p->key, &err);
     if (m) { /* no memory: written once more, which changes nothing */

@@ -20,6 +20,15 @@ uint64_t reconcile_interval_ns(const struct reconcile *r)
     return r->context.interval_ns ? r->context.interval_ns : RECONCILE_INTERVAL_S * NS_PER_SEC;
 }
 
+void reconcile_log(const struct reconcile_context *context, const char *kind, const char *key,
+                   const char *step, const struct error *err)
+{
+    if (!outage_failed(context->outage, loop_env(context->loop), context->log, err)) {
+        LOG_WARN(context->log, "reconcile failed", LOG_STR(kind, key), LOG_STR("step", step),
+                 LOG_ERR(err), LOG_HINT(err));
+    }
+}
+
 /* ---- memory ---- */
 
 static int memory_compare(const void *a, const void *b)
@@ -33,6 +42,7 @@ static void memory_free(void *memory)
 
     free(m->key);
     free(m->rollout_text);
+    free(m->cron_refusal);
     free(m);
 }
 

@@ -23,7 +23,8 @@ enum {
 struct memory {
     char *key;
     uint64_t config_crc;
-    uint64_t cron_crc; /* of the CronJob; 0: none was written */
+    uint64_t cron_crc;  /* of the CronJob; 0: none was written */
+    char *cron_refusal; /* why the API server does not take it; NULL: it does */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
     uint64_t rollout_crc;       /* of hash and owners that a rollout was begun for; 0: none */
@@ -51,6 +52,13 @@ struct reconcile {
     uint64_t status_write_count;
     uint64_t config_write_count;
 };
+
+/*
+ * Logs that a pass over key has failed at step, unless the API server is away: that is logged once
+ * for all. kind: "sqlitereplica", ...
+ */
+void reconcile_log(const struct reconcile_context *context, const char *kind, const char *key,
+                   const char *step, const struct error *err);
 
 /* What injection is told, as the webhook has it: so both make the same hash of a spec. */
 struct inject_options reconcile_inject_options(const struct reconcile_context *context);

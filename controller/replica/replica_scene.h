@@ -30,16 +30,19 @@ struct replica_scene {
     void *state;
     struct http_server *sidecar;
     const char *status; /* what the sidecar answers; NULL: 503 */
+    struct outage outage;
+    unsigned scrape_count;
     bool is_synced, is_idle;
 };
 
 static inline void replica_scene_on_status(void *arg, struct http_server_request *request)
 {
-    const struct replica_scene *s = arg;
+    struct replica_scene *s = arg;
     struct http_server_response response = {
         .status = 200, .content_type = "application/json", .body = BUF_INIT(1 << 20)};
     struct error err = ERROR_INIT;
 
+    s->scrape_count++;
     if (!s->status) {
         http_server_respond_text(request, 503, "not yet");
         return;
@@ -73,6 +76,7 @@ static inline void replica_scene_lead(struct replica_scene *s)
                                               .informers = s->set,
                                               .recorder = s->recorder,
                                               .log = &s->kube.log,
+                                              .outage = &s->outage,
                                               .namespace_name = "walferry",
                                               .sidecar_image = "walferry:1",
                                               .interval_ns = 50 * NS_PER_MS};
@@ -153,6 +157,26 @@ static inline void scene_wait_not(struct replica_scene *s, const char *path, con
 {
     replica_scene_look(
         &(struct replica_scene_look){.s = s, .path = path, .part = part, .is_absent = true});
+}
+
+struct replica_scene_scrapes {
+    struct replica_scene *s;
+    unsigned count;
+};
+
+static inline bool replica_scene_was_scraped(void *arg)
+{
+    const struct replica_scene_scrapes *w = arg;
+
+    return w->s->scrape_count >= w->count;
+}
+
+/* Until the sidecar was asked so many times more. */
+static inline void scene_wait_scrapes(struct replica_scene *s, unsigned more)
+{
+    struct replica_scene_scrapes w = {s, s->scrape_count + more};
+
+    assert_true(kube_scene_until(&s->kube, replica_scene_was_scraped, &w));
 }
 
 struct replica_scene_count {

@@ -28,8 +28,7 @@ void restore_pass_end(struct restore_pass *p, enum queue_outcome outcome, uint64
 
 void restore_pass_fail(struct restore_pass *p, const char *what, const struct error *err)
 {
-    LOG_WARN(p->r->context.log, "reconcile failed", LOG_STR("sqliterestore", p->key),
-             LOG_STR("step", what), LOG_ERR(err), LOG_HINT(err));
+    reconcile_log(&p->r->context, "sqliterestore", p->key, what, err);
     restore_pass_end(p, QUEUE_RETRY, 0);
 }
 

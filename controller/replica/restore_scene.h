@@ -26,6 +26,7 @@ struct restore_scene {
     struct kube_scene kube;
     struct informer_set *informers;
     struct recorder *recorder;
+    struct outage outage;
     void *state; /* of the reconciler; NULL: the controller does not run */
     bool is_synced, is_idle;
     /* the world */
@@ -193,6 +194,7 @@ static inline void controller_start(struct restore_scene *s)
                                               .informers = s->informers,
                                               .recorder = s->recorder,
                                               .log = &s->kube.log,
+                                              .outage = &s->outage,
                                               .namespace_name = "walferry",
                                               .sidecar_image = "walferry:test"};
     assert_ok(reconciler_restore.start(&context, &s->state, &err), &err);

@@ -2,11 +2,16 @@
  * Verification by schedule: a CronJob restores for real, checks every page and SQLite's own check,
  * and throws it away. Schedule and time zone are Kubernetes' business; jitter is the command's.
  *
- *   1. no schedule: the CronJob goes; a schedule: it is applied when its text has changed
- *   2. a Job that ended after the verification that the status tells of is read
+ *   1. No schedule: the CronJob goes. A schedule: it is applied when its text has changed; a schedule
+ *      or a time zone that the API server refuses is told, and not tried again before it changes.
+ *   2. A Job that ended after the verification that the status tells of is read.
+ *
+ * The Job restores every database from every destination, and SQLite checks it as verification.mode
+ * says. Where each pod has a prefix of its own it is that of the first pod, in the order of names.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/replica/pass_internal.h"
@@ -45,21 +50,45 @@ const struct job_item *verify_job(const struct reconcile *r, const struct api_me
 
 /* ---- 2. what the last Job found ---- */
 
-/* The texts that people want of the report: the first fault, the drill's TXID. */
-static int report_read(struct jsonval report, struct verification *v, struct error *err)
+/* The texts that people want of one destination: its fault, with the database's name. */
+static int destination_read(struct jsonval d, struct verification *v, uint64_t *ms,
+                            struct error *err)
 {
-    struct jsonval destination = jsonval_first(report);
-    struct jsonval finding = jsonval_first(jsonval_get(destination, "findings"));
+    struct jsonval finding = jsonval_first(jsonval_get(d, "findings"));
     const char *txid;
     const char *text;
+    const char *database;
+    uint64_t took_ms;
 
-    if (jsonval_str_or(jsonval_way(destination, "drill.txid"), "", &txid, err) < 0 ||
-        jsonval_str_or(jsonval_get(destination, "error"), "", &text, err) < 0 ||
+    if (jsonval_str_or(jsonval_way(d, "drill.txid"), "", &txid, err) < 0 ||
+        jsonval_u64_or(jsonval_way(d, "drill.duration_ms"), 0, &took_ms, err) < 0 ||
+        jsonval_str_or(jsonval_get(d, "database"), "", &database, err) < 0 ||
+        jsonval_str_or(jsonval_get(d, "error"), "", &text, err) < 0 ||
         (!*text && jsonval_exists(finding) &&
          jsonval_str_or(jsonval_get(finding, "detail"), "", &text, err) < 0))
         return -1;
-    (void)snprintf(v->txid, sizeof(v->txid), "%.16s", txid);
-    (void)snprintf(v->message, sizeof(v->message), "%.255s", text);
+    *ms += took_ms;
+    if (!v->txid[0])
+        (void)snprintf(v->txid, sizeof(v->txid), "%.16s", txid);
+    if (!v->message[0] && *text)
+        (void)snprintf(v->message, sizeof(v->message), "%.100s: %.150s", database, text);
+    return 0;
+}
+
+/* The first database's TXID, the first fault, and how long the restores took: neither jitter nor
+ * the wait for a node. */
+static int report_read(struct jsonval report, struct verification *v, struct error *err)
+{
+    struct verification read = *v;
+    uint64_t ms = 0;
+
+    for (struct jsonval d = jsonval_first(report); jsonval_exists(d); d = jsonval_next(d)) {
+        if (destination_read(d, &read, &ms, err) < 0)
+            return -1;
+    }
+    if (ms > 0)
+        read.seconds = (ms + 999) / 1000;
+    *v = read;
     return 0;
 }
 
@@ -78,8 +107,10 @@ static void on_report(void *arg, const struct job_result *result)
         return;
     }
     if (jsonval_parse(&doc, "report", slice_of_str(result->message), &ignored) < 0 ||
-        report_read(jsonval_root(&doc), &v, &ignored) < 0)
-        (void)snprintf(v.message, sizeof(v.message), "%.255s", result->message);
+        report_read(jsonval_root(&doc), &v, &ignored) < 0) {
+        if (!v.has_passed) /* of a long report the end is lost */
+            (void)snprintf(v.message, sizeof(v.message), "%.255s", result->message);
+    }
     if (!v.message[0]) {
         (void)snprintf(v.message, sizeof(v.message), "%s",
                        v.has_passed ? "Every page is as it was replicated."
@@ -120,32 +151,74 @@ static void on_cron_job(void *arg, const struct kube_answer *answer)
     struct memory *m;
 
     p->request = NULL;
-    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND) {
+    bool is_refused = answer->status->reason == KUBE_REASON_INVALID;
+    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND && !is_refused) {
         pass_fail(p, "verification", answer->err);
         return;
     }
     m = reconcile_memory(p->r, p->key, &err);
-    if (m)
-        m->cron_crc = p->crc; /* no memory: applied once more, which changes nothing */
+    if (m) { /* no memory: applied once more, which changes nothing */
+        m->cron_crc = p->crc;
+        free(m->cron_refusal);
+        m->cron_refusal = is_refused ? str_dup(answer->err->text, &err) : NULL;
+    }
     result_begin(p);
+}
+
+/* The first pod in the order of names; "" : none. Copied, since pods go. */
+struct pod_choice {
+    char name[KUBE_NAME_BYTES_MAX + 1];
+};
+
+static void pod_choose(void *arg, const char *key UNUSED, const void *item)
+{
+    struct pod_choice *c = arg;
+    const struct pod_item *pod = item;
+
+    if (!c->name[0] || strcmp(pod->name, c->name) < 0)
+        (void)snprintf(c->name, sizeof(c->name), "%s", pod->name);
+}
+
+static void args_make(const struct api_replica *r, char jitter[static 32], struct inject_job *job)
+{
+    static const char *const checks[] = {[API_INTEGRITY_NONE] = "none",
+                                         [API_INTEGRITY_QUICK] = "quick",
+                                         [API_INTEGRITY_FULL] = "full"};
+    const char *const args[] = {"verify",
+                                "-config",
+                                (API_CONFIG_FOLDER "/" API_CONFIG_KEY),
+                                "-json",
+                                "-faults",
+                                "-drill",
+                                "-integrity-check",
+                                checks[r->verification.integrity],
+                                "-scratch",
+                                INJECT_JOB_FOLDER,
+                                "-jitter",
+                                jitter};
+
+    (void)snprintf(jitter, 32, "%" PRIu64 "s", r->verification.jitter_ns / NS_PER_SEC);
+    for (size_t i = 0; i < ARRAY_LEN(args); i++)
+        job->args[job->arg_count++] = args[i];
+    for (size_t i = 0; i < r->database_count; i++)
+        job->args[job->arg_count++] = r->databases[i].path;
 }
 
 static int cron_body(const struct pass *p, const struct api_replica *r, const char *name,
                      struct buf *out, struct error *err)
 {
-    static const char *const how[] = {[API_INTEGRITY_NONE] = "-json",
-                                      [API_INTEGRITY_QUICK] = "-json",
-                                      [API_INTEGRITY_FULL] = "-drill"};
     CLEANUP(buf_destroy) struct buf config_map = BUF_INIT(KUBE_NAME_BYTES_MAX);
     const struct bucket_item *found[BUCKETS_MAX];
     const struct api_bucket *buckets[BUCKETS_MAX];
     const struct inject_options options = reconcile_inject_options(&p->r->context);
+    struct pod_choice pod = {.name = ""};
     char jitter[32];
     size_t count = reconcile_buckets(p->r, r, found);
 
     for (size_t i = 0; i < count; i++)
         buckets[i] = found[i]->bucket;
-    (void)snprintf(jitter, sizeof(jitter), "%" PRIu64 "s", r->verification.jitter_ns / NS_PER_SEC);
+    if (api_prefix_is_per_pod(r->destinations[0].prefix_template))
+        informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_choose, &pod);
     if (api_replica_config_map(r, &config_map, err) < 0)
         return -1;
     struct inject_job job = {
@@ -159,13 +232,11 @@ static int cron_body(const struct pass *p, const struct api_replica *r, const ch
         .bucket_count = count,
         .options = &options,
         .config_map = buf_str(&config_map),
-        .args = {"verify", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json", "-faults",
-                 how[r->verification.integrity], "-scratch", INJECT_JOB_FOLDER, "-jitter", jitter,
-                 r->databases[0].path},
-        .arg_count = 11,
+        .pod_name = pod.name,
         .deadline_seconds = VERIFY_DEADLINE_S,
         .ttl_seconds = VERIFY_TTL_S,
     };
+    args_make(r, jitter, &job);
     return inject_cron_job(&job, r->verification.schedule, r->verification.time_zone,
                            r->is_suspended, out, err);
 }

@@ -86,6 +86,10 @@ static void verification_view(const struct pass *p, const struct api_meta *meta,
     view->verified = p->verified;
     view->is_verification_running = job && !job->is_complete && !job->is_failed;
     view->verification_due_ns = cron ? cron->scheduled_ns : 0;
+    view->verification_since_ns = cron ? cron->created_ns : 0;
+    struct error ignored = ERROR_INIT; /* no memory: nothing is known to be wrong */
+    const struct memory *m = reconcile_memory(p->r, p->key, &ignored);
+    view->verification_refusal = m ? m->cron_refusal : NULL;
 }
 
 int view_build(const struct pass *p, const struct replica_item *item, struct writing *w,

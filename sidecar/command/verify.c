@@ -19,6 +19,7 @@ enum {
     WORKERS = 4,
     OUTPUT_BYTES_MAX = 256 << 20,
     EXIT_NO_BACKUP = 3,
+    DATABASES_MAX = 64,
 };
 
 struct verify_args {
@@ -26,6 +27,7 @@ struct verify_args {
     const char *replica;
     const char *subset;
     const char *scratch;
+    const char *integrity;
     uint64_t jitter_ns;
     bool list;
     bool drill;
@@ -33,7 +35,7 @@ struct verify_args {
     bool json;
 };
 
-static const struct verify_args defaults = {.scratch = "/tmp"};
+static const struct verify_args defaults = {.scratch = "/tmp", .integrity = "full"};
 
 #define AT(field) offsetof(struct verify_args, field)
 
@@ -48,6 +50,8 @@ static const struct flag flags[] = {
      "read only the N-th of every T objects: T runs read everything once", "all"},
     {"drill", FLAG_SWITCH, AT(drill), NULL,
      "restore for real to a temporary file, check it with SQLite, throw it away", NULL},
+    {"integrity-check", FLAG_TEXT, AT(integrity), "none|quick|full",
+     "what SQLite checks in the drill's database, beside the checksums of its pages", "full"},
     {"scratch", FLAG_TEXT, AT(scratch), "FOLDER", "where the drill restores to", "/tmp"},
     {"faults", FLAG_SWITCH, AT(faults), NULL, "with -json: name only the objects that have one",
      NULL},
@@ -62,6 +66,8 @@ struct report {
     struct loop *loop;
     struct buf out;
     struct json_writer w;
+    const char *database; /* that is verified, as it was named */
+    enum restore_integrity integrity;
     uint32_t subset; /* of subset_of; both 0: everything */
     uint32_t subset_of;
     struct error err; /* of the output */
@@ -135,10 +141,14 @@ static int audit_summary(struct report *r, const struct storage *st, const struc
 
 static int drill_report(struct report *r, const struct restore_result *result)
 {
+    static const char *const checked[] = {[RESTORE_INTEGRITY_NONE] = "",
+                                          [RESTORE_INTEGRITY_QUICK] = ", quick_check ok",
+                                          [RESTORE_INTEGRITY_FULL] = ", integrity_check ok"};
     char took[TIME_TEXT_BYTES];
 
     if (r->args->json) {
         json_writer_object(&r->w, "drill");
+        json_writer_str(&r->w, "integrity_check", r->args->integrity);
         json_writer_strf(&r->w, "txid", "%016" PRIx64, result->txid);
         json_writer_time(&r->w, "timestamp", result->timestamp_ns);
         json_writer_u64(&r->w, "pages", result->page_count);
@@ -148,9 +158,8 @@ static int drill_report(struct report *r, const struct restore_result *result)
         return 0;
     }
     return buf_printf(&r->out, &r->err,
-                      "drill: restored TXID %016" PRIx64 ", %" PRIu32
-                      " pages, integrity_check ok%s, in %s\n",
-                      result->txid, result->page_count,
+                      "drill: restored TXID %016" PRIx64 ", %" PRIu32 " pages%s%s, in %s\n",
+                      result->txid, result->page_count, checked[r->integrity],
                       result->is_checksum_recorded ? ", database checksum as recorded" : "",
                       duration_format(result->duration_ns / NS_PER_MS * NS_PER_MS, took));
 }
@@ -162,7 +171,7 @@ static int drill_run(struct loop *loop, struct report *r, struct storage *st, co
     CLEANUP(mem_free)
     char *output = str_printf(err, "%s/walferry-drill-%d.db", r->args->scratch, (int)getpid());
     const struct restore_destination from = {.storage = st, .name = name};
-    const struct restore_options options = {.output = output, .integrity = RESTORE_INTEGRITY_FULL};
+    const struct restore_options options = {.output = output, .integrity = r->integrity};
     const struct restore_args args = {.loop = loop,
                                       .env = loop_env(loop),
                                       .log = &log,
@@ -220,6 +229,7 @@ static int destination_verify(void *arg, const struct target *t, size_t idx, str
 
     if (r->args->json) {
         json_writer_object(&r->w, NULL);
+        json_writer_str(&r->w, "database", r->database);
         json_writer_str(&r->w, "destination", t->names[idx]);
         json_writer_str(&r->w, "url", storage_url(st));
     }
@@ -250,6 +260,7 @@ static int arguments_check(struct loop *loop, struct report *r, struct error *er
     bool exists = true;
 
     if (subset_parse(r->args->subset, &r->subset, &r->subset_of, err) < 0 ||
+        restore_integrity_parse(r->args->integrity, &r->integrity, err) < 0 ||
         (r->args->drill && env_exists(loop_env(loop), r->args->scratch, &exists, err) < 0))
         return -1;
     return exists ? 0 : error_set(err, ERR_USAGE, 0, "-scratch: %s is not there", r->args->scratch);
@@ -272,16 +283,27 @@ static void jitter_wait(struct loop *loop, uint64_t jitter_ns)
     (void)loop_run_until(loop, &is_over); /* the timer is armed: it ends */
 }
 
-static int verify_all(struct loop *loop, struct report *r, const char *arg, struct error *err)
+static int database_verify(struct report *r, const char *arg, struct error *err)
 {
     CLEANUP(target_close) struct target t = {.count = 0};
 
-    if (arguments_check(loop, r, err) < 0 || target_open(loop, &r->args->config, arg, &t, err) < 0)
+    r->database = arg;
+    if (target_open(r->loop, &r->args->config, arg, &t, err) < 0)
+        return -1;
+    return target_each(&t, r->args->replica, destination_verify, r, err);
+}
+
+static int verify_all(struct loop *loop, struct report *r, const struct invocation *inv,
+                      struct error *err)
+{
+    if (arguments_check(loop, r, err) < 0)
         return -1;
     if (r->args->json)
         json_writer_array(&r->w, NULL);
-    if (target_each(&t, r->args->replica, destination_verify, r, err) < 0)
-        return -1;
+    for (int i = 0; i < inv->positional_count; i++) {
+        if (database_verify(r, inv->positional[i], err) < 0)
+            return -1;
+    }
     if (!r->args->json)
         return command_print(buf_slice(&r->out), err);
     json_writer_end(&r->w);
@@ -308,7 +330,7 @@ static int run(const struct invocation *inv, struct error *err)
     r.loop = loop;
     json_writer_init(&r.w, &r.out, JSON_PRETTY);
     jitter_wait(loop, r.args->jitter_ns);
-    int rc = verify_all(loop, &r, inv->positional[0], err);
+    int rc = verify_all(loop, &r, inv, err);
     loop_run(loop); /* what the storages still close */
     loop_free(loop);
     buf_destroy(&r.out);
@@ -318,7 +340,7 @@ static int run(const struct invocation *inv, struct error *err)
 const struct command command_verify = {
     .name = "verify",
     .summary = "Check that a replica can be restored",
-    .usage = "walferry verify [flags] DB_PATH|REPLICA_URL",
+    .usage = "walferry verify [flags] DB_PATH|REPLICA_URL...",
     .example = "  walferry verify -drill s3://bucket/app",
     .detail = "Reads every object whole and checks format, page order and checksum, and that\n"
               "the objects of each level follow each other. Exit status 4: something is\n"
@@ -328,6 +350,6 @@ const struct command command_verify = {
     .args_bytes = sizeof(struct verify_args),
     .defaults = &defaults,
     .positional_min = 1,
-    .positional_max = 1,
+    .positional_max = DATABASES_MAX,
     .run = run,
 };

@@ -76,6 +76,11 @@ drill() {
     says 'integrity_check ok'
     expect 0 verify -drill -json -scratch "$work/scratch" "file://$work/replica"
     json_is "d[0]['drill']['txid'] == '0000000000000002' and d[0]['drill']['db_checksum_recorded']"
+    expect 0 verify -drill -integrity-check none -json -scratch "$work/scratch" "file://$work/replica"
+    json_is "d[0]['drill']['integrity_check'] == 'none'"
+    expect 0 verify -drill -integrity-check quick -scratch "$work/scratch" "file://$work/replica" "file://$work/replica"
+    [ "$(grep -c 'quick_check ok' "$work/out")" -eq 2 ]
+    expect 2 verify -drill -integrity-check some -scratch "$work/scratch" "file://$work/replica"
     [ -z "$(ls -A "$work/scratch")" ]
     expect 2 verify -drill -scratch "$work/none" "file://$work/replica"
     tells "-scratch: $work/none is not there"
