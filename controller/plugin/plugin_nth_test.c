@@ -43,7 +43,9 @@ static uint64_t live(struct plugin_scene *s, const char *line, uint64_t n, int *
 
 static void each_fails(const char *line)
 {
+    bool is_each = getenv("NTH") != NULL;
     const char *seed = getenv("SEED");
+    uint64_t offset = seed ? strtoull(seed, NULL, 10) : env_random_below(env_real(), 1 << 20);
     struct plugin_scene s;
     int wanted, status;
     scene_fill(&s);
@@ -51,9 +53,8 @@ static void each_fails(const char *line)
     (void)live(&s, line, 0, &wanted); /* what is made once, by libraries too, is made now */
     uint64_t calls = live(&s, line, 0, &wanted);
     CLEANUP(mem_free) char *out = strdup(s.out);
-    uint64_t step = getenv("NTH") ? 1 : calls / FAULTS + 1;
-    uint64_t first =
-        1 + (seed ? strtoull(seed, NULL, 10) : env_random_below(env_real(), step)) % step;
+    uint64_t step = is_each ? 1 : calls / FAULTS + 1;
+    uint64_t first = 1 + offset % step;
     print_message("# %s: %lu allocations, from %lu in steps of %lu\n", line, (unsigned long)calls,
                   (unsigned long)first, (unsigned long)step);
     for (uint64_t n = first; n <= calls; n += step) {

@@ -123,6 +123,26 @@ YAML
 }
 tap_run verify_and_restore_are_followed_to_their_end restores
 
+goes_back() {
+    local txid
+    e2e/cluster/chart upgrade --reuse-values --set restore.inPlace.enabled=true >/dev/null
+    shop_make back
+    rows_commit shop 5 >/dev/null
+    wait_until "everything is shipped" is_shipped shop
+    txid=$(sidecar_value shop 'd["acknowledged_txid"]')
+    rows_commit shop 4 >/dev/null
+    wait_until "everything is shipped" is_shipped shop
+    plug restore shop --at "$txid" --in-place
+    [ "$status" -eq 2 ] && complains 'say --yes'
+    good restore shop --at "$txid" --in-place --yes
+    says '  Fenced '
+    says '  Resumed '
+    says "restored TXID $txid"
+    wait_until "the pod is ready again" app_is_ready shop
+    [ "$(app_ask shop /rows)" = "5 5" ] || fail "after the rewind: $(app_ask shop /rows)"
+}
+tap_run restore_in_place_takes_the_application_back goes_back
+
 checks() {
     shop_make checks
     wait_until "the replica is Ready" condition_is sqlr shop Ready True
