@@ -312,6 +312,8 @@ static void test_stale_database_is_refused(void **state UNUSED)
     scene_database(&s, 0);
     scene_return(&s);
     expect_refused(&s, "older state of this replica (a stale volume?)");
+    assert_int_equal(s.stale_count, 1); /* whoever can may roll it forward */
+    assert_non_null(strstr(s.stale_path, "/app0.db"));
     scene_end(&s);
 }
 
@@ -325,6 +327,7 @@ static void test_stale_database_that_was_written_to_has_diverged(void **state UN
     scene_insert(&s, 0, 1, 100);
     scene_return(&s);
     expect_refused(&s, "two histories have grown apart");
+    assert_int_equal(s.stale_count, 0); /* rolling it forward would lose commits */
     scene_end(&s);
 }
 

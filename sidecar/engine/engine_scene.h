@@ -61,8 +61,10 @@ struct engine_scene {
     size_t dest_count;
     struct database_options opt; /* likewise */
     uint64_t shutdown_timeout_ns;
-    bool is_done;     /* of the wait under way */
-    size_t unshipped; /* its outcome */
+    bool is_done;         /* of the wait under way */
+    size_t unshipped;     /* its outcome */
+    unsigned stale_count; /* databases that a restore could roll forward, as the engine told */
+    char stale_path[300];
     char first_path[300];
     struct error first_error;
 };
@@ -283,13 +285,23 @@ static inline const char *scene_bucket(const struct engine_scene *s, size_t i, s
     return out;
 }
 
+static inline void scene_on_stale(void *arg, const char *path)
+{
+    struct engine_scene *s = arg;
+
+    s->stale_count++;
+    (void)snprintf(s->stale_path, sizeof(s->stale_path), "%s", path);
+}
+
 static inline void scene_engine(struct engine_scene *s)
 {
     struct error err = ERROR_INIT;
     const struct engine_options options = {.loop = s->loop,
                                            .log = &s->log,
                                            .version = "test",
-                                           .shutdown_timeout_ns = s->shutdown_timeout_ns};
+                                           .shutdown_timeout_ns = s->shutdown_timeout_ns,
+                                           .on_stale = scene_on_stale,
+                                           .stale_arg = s};
     assert_ok(engine_new(&options, &s->engine, &err), &err);
 }
 
