@@ -35,9 +35,10 @@ enum {
      * A commit that makes the log longer waits until the file system's journal is written, and on
      * ext4 that waits for data of new blocks of any file. What a checkpoint leaves to be flushed at
      * once is therefore what a commit may have to wait for. More than a usual checkpoint writes
-     * (1000 pages of 4 KiB), and more than is copied under the write lock.
+     * (1000 pages of 4 KiB), and more than is copied under the write lock. With half of it a log of
+     * 600 MB needs more than 5 s on a busy disk, for the flushes alone.
      */
-    CHECKPOINT_SYNC_BYTES = 4 * 1024 * 1024,
+    CHECKPOINT_SYNC_BYTES = 8 * 1024 * 1024,
 };
 
 struct connection {

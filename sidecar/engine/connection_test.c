@@ -136,8 +136,8 @@ static void test_a_checkpoint_leaves_little_to_flush_at_once(void **state UNUSED
     struct connection *c = open_one(&p);
     app_ok(&p.app, "sql 0 INSERT INTO t(body) VALUES (randomblob(3000000))");
     assert_int_equal(syncs_of_checkpoint(c), 2); /* the log, then the database */
-    app_ok(&p.app, "sql 0 INSERT INTO t(body) VALUES (randomblob(13000000))");
-    assert_int_equal(syncs_of_checkpoint(c), 2 + 3); /* and after each 4 MiB */
+    app_ok(&p.app, "sql 0 INSERT INTO t(body) VALUES (randomblob(26000000))");
+    assert_int_equal(syncs_of_checkpoint(c), 2 + 3); /* and after each 8 MiB */
     connection_close(c);
     place_remove(&p);
 }
