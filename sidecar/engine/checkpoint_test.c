@@ -323,7 +323,7 @@ static void test_shrink_cuts_the_tail_in_steps_and_never_live_frames(void **stat
         steps++;
         scene_assert_same(&s);
     } while (more);
-    assert_true(steps >= 3); /* 4, 8, 16, ... MiB at the quickest */
+    assert_true(steps >= 3); /* 8, 16, 32, ... MiB at the quickest */
     uint64_t live = 32 + (uint64_t)follower_end(s.f)->frame * (24 + s.page_size);
     assert_int_equal(log_bytes(&s), live > 65536 ? live : 65536);
     app_ok(&s.app, "loop 0 10 " UPDATE_1);

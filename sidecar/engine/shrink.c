@@ -24,8 +24,7 @@
 #define CUT_SLOW_NS  (2 * NS_PER_MS)
 
 enum {
-    CUT_BYTES_FIRST = 4 * 1024 * 1024,
-    CUT_BYTES_MIN = 2 * 1024 * 1024,
+    CUT_BYTES_MIN = 8 * 1024 * 1024, /* also the first one */
     CUT_BYTES_MAX = 64 * 1024 * 1024,
 };
 
@@ -57,7 +56,7 @@ static int target_bytes(struct follower *f, uint64_t keep_bytes, uint64_t *out_s
 /* Where a step from size to wanted ends. */
 static uint64_t step_end(const struct follower *f, uint64_t size, uint64_t wanted)
 {
-    uint64_t step = f->cut_bytes ? f->cut_bytes : CUT_BYTES_FIRST;
+    uint64_t step = f->cut_bytes ? f->cut_bytes : CUT_BYTES_MIN;
     return size - wanted > step ? size - step : wanted;
 }
 
