@@ -107,10 +107,11 @@ bool argument_is_replica(const struct env *env, const char *arg)
     return env_stat(env, arg, &st, &ignored) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int target_open_url(struct loop *loop, const char *url, struct target *t, struct error *err)
+static int target_open_url(struct loop *loop, const char *url, enum destination_patience patience,
+                           struct target *t, struct error *err)
 {
     if (config_replica_new(NULL, url, &t->replica, err) < 0 ||
-        destination_open(loop, t->replica, DESTINATION_PATIENT, &t->storages[0], err) < 0)
+        destination_open(loop, t->replica, patience, &t->storages[0], err) < 0)
         return -1;
     t->names[0] = t->replica->name;
     t->count = 1;
@@ -155,14 +156,15 @@ const struct config_db *config_db_choose(const struct config *c, const char *pat
     return NULL;
 }
 
-static int target_open_db(struct loop *loop, const char *path, struct target *t, struct error *err)
+static int target_open_db(struct loop *loop, const char *path, enum destination_patience patience,
+                          struct target *t, struct error *err)
 {
     t->db = config_db_choose(t->config, path, &t->derived, err);
     if (!t->db)
         return -1;
     for (; t->count < t->db->replica_count; t->count++) {
         const struct config_replica *r = &t->db->replicas[t->count];
-        if (destination_open(loop, r, DESTINATION_PATIENT, &t->storages[t->count], err) < 0)
+        if (destination_open(loop, r, patience, &t->storages[t->count], err) < 0)
             return -1;
         t->names[t->count] = r->name;
     }
@@ -170,7 +172,7 @@ static int target_open_db(struct loop *loop, const char *path, struct target *t,
 }
 
 int target_open(struct loop *loop, const struct config_choice *choice, const char *arg,
-                struct target *out, struct error *err)
+                enum destination_patience patience, struct target *out, struct error *err)
 {
     struct target t = {.count = 0};
     int rc = -1;
@@ -179,9 +181,9 @@ int target_open(struct loop *loop, const struct config_choice *choice, const cha
         if (choice->path)
             (void)error_set(err, ERR_USAGE, 0, "-config goes with a DB_PATH, not with a replica");
         else
-            rc = target_open_url(loop, arg, &t, err);
+            rc = target_open_url(loop, arg, patience, &t, err);
     } else if (config_choose(loop_env(loop), choice, &t.config, err) == 0) {
-        rc = target_open_db(loop, arg, &t, err);
+        rc = target_open_db(loop, arg, patience, &t, err);
     }
     if (rc < 0) {
         target_close(&t);

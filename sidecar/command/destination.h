@@ -12,7 +12,7 @@
 /* Who waits for the destination decides how long its requests are tried again. */
 enum destination_patience {
     DESTINATION_PATIENT, /* a person or a starting pod: some half a minute */
-    DESTINATION_BRISK, /* the engine, which tries again itself and has to show the fault: seconds */
+    DESTINATION_BRISK, /* who tries again by itself or asks for the fault (engine, probe): seconds */
 };
 
 /*
@@ -61,9 +61,10 @@ struct target {
     size_t count;
 };
 
-/* Resolves the argument. ERR_USAGE: no such database in the configuration; -config with a URL. */
+/* Resolves the argument, and opens its destinations with so much patience. ERR_USAGE: no such
+ * database in the configuration; -config with a URL. */
 MUST_USE int target_open(struct loop *loop, const struct config_choice *choice, const char *arg,
-                         struct target *out, struct error *err);
+                         enum destination_patience patience, struct target *out, struct error *err);
 void target_close(struct target *t);
 
 /*

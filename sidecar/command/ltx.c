@@ -151,7 +151,7 @@ static int list_and_print(struct loop *loop, const struct ltx_args *args, const 
     CLEANUP(inventory_destroy) struct inventory inv = INVENTORY_INIT;
     struct storage *st = NULL;
 
-    if (target_open(loop, &args->config, arg, &t, err) < 0 ||
+    if (target_open(loop, &args->config, arg, DESTINATION_PATIENT, &t, err) < 0 ||
         storage_choose(&t, args->replica, &st, err) < 0 ||
         inventory_load_wait(st, &inv, true, err) < 0)
         return -1;

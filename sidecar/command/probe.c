@@ -106,7 +106,7 @@ static int all_probe(struct loop *loop, struct printer *p, const char *arg, stru
 {
     CLEANUP(target_close) struct target t = {.count = 0};
 
-    if (target_open(loop, &p->args->config, arg, &t, err) < 0)
+    if (target_open(loop, &p->args->config, arg, DESTINATION_BRISK, &t, err) < 0)
         return -1;
     if (p->args->json)
         json_writer_array(&p->w, NULL);

@@ -340,7 +340,8 @@ static int restore_on_loop(struct loop *loop, const struct restore_args_cli *a, 
     CLEANUP(target_close) struct target t = {.count = 0};
     CLEANUP(mem_free) char *output = NULL;
 
-    if (arguments_check(a, err) < 0 || target_open(loop, &a->config, arg, &t, err) < 0)
+    if (arguments_check(a, err) < 0 ||
+        target_open(loop, &a->config, arg, DESTINATION_PATIENT, &t, err) < 0)
         return -1;
     if (!a->output && !t.db)
         return error_set(err, ERR_USAGE, 0, "restoring from a URL needs -o PATH");

@@ -163,7 +163,7 @@ static int retention_all(struct loop *loop, const struct invocation *inv, struct
     struct json_writer w;
     struct pass p = {.inv = inv, .args = a, .out = &out, .w = a->json ? &w : NULL};
 
-    if (target_open(loop, &a->config, inv->positional[0], &t, err) < 0)
+    if (target_open(loop, &a->config, inv->positional[0], DESTINATION_PATIENT, &t, err) < 0)
         return -1;
     json_writer_init(&w, &out, JSON_PRETTY);
     if (a->json)

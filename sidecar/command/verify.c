@@ -288,7 +288,7 @@ static int database_verify(struct report *r, const char *arg, struct error *err)
     CLEANUP(target_close) struct target t = {.count = 0};
 
     r->database = arg;
-    if (target_open(r->loop, &r->args->config, arg, &t, err) < 0)
+    if (target_open(r->loop, &r->args->config, arg, DESTINATION_PATIENT, &t, err) < 0)
         return -1;
     return target_each(&t, r->args->replica, destination_verify, r, err);
 }
