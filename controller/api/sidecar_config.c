@@ -177,6 +177,7 @@ static void put_global(struct writer *w, const struct api_replica *r)
 
     put(w, "# Written by walferry-controller from SqliteReplica %s/%s; edit that.\n",
         r->meta.namespace_name, r->meta.name);
+    put(w, "unknown-keys: warn\n"); /* of a controller that is newer than the sidecar */
     put(w, "addr: \":%" PRIu64 "\"\n", r->sidecar.metrics_port);
     put(w, "metrics-compat: %s\n", r->sidecar.litestream_metrics ? "litestream" : "none");
     put(w, "socket:\n  enabled: true\n  path: " API_SOCKET_PATH "\n  permissions: \"0600\"\n");

@@ -201,6 +201,98 @@ static void test_the_same_resource_gives_the_same_bytes(void **state UNUSED)
     assert_string_equal(buf_str(&once), buf_str(&twice));
 }
 
+/* A line of the file as a controller of the next version would write it: one more key before it. */
+static void newer_make(const char *text, size_t at, struct buf *out)
+{
+    struct error err = ERROR_INIT;
+    size_t indent = strspn(text + at, " ");
+    bool is_entry = strncmp(text + at + indent, "- ", 2) == 0;
+
+    buf_clear(out);
+    assert_ok(buf_printf(out, &err, "%.*s", (int)at, text), &err);
+    if (is_entry) { /* behind the dash: "- new: 1", and what was there is next */
+        assert_ok(buf_printf(out, &err, "%*s- key-of-a-newer-version: 1\n%*s%s", (int)indent, "",
+                             (int)indent + 2, "", text + at + indent + 2),
+                  &err);
+    } else {
+        assert_ok(buf_printf(out, &err, "%*skey-of-a-newer-version: {a: [1]}\n%s", (int)indent, "",
+                             text + at),
+                  &err);
+    }
+}
+
+static void test_a_sidecar_passes_over_what_a_newer_controller_writes(void **state UNUSED)
+{
+    CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
+    CLEANUP(api_bucket_cleanup) struct api_bucket *bucket = bucket_make("ReadWrite");
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(API_CONFIG_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf newer = BUF_INIT(API_CONFIG_BYTES_MAX);
+    const struct config_options options = {.getenv = pod_getenv};
+    struct error err = ERROR_INIT;
+    size_t line_count = 0;
+
+    assert_ok(api_sidecar_config(r, (const struct api_bucket *const *)&bucket, 1, &text, &err),
+              &err);
+    for (const char *line = buf_str(&text); *line; line = strchr(line, '\n') + 1) {
+        struct config *c = NULL;
+        if (strncmp(line, "  - interval", 12) == 0)
+            continue; /* a level is an interval and nothing else */
+        newer_make(buf_str(&text), (size_t)(line - buf_str(&text)), &newer);
+        if (config_parse(buf_slice(&newer), "walferry.yml", &options, &c, &err) < 0)
+            fail_msg("%s\n%s", err.text, buf_str(&newer));
+        assert_int_equal(c->warning_count, 1);
+        assert_non_null(strstr(c->warnings[0], "key-of-a-newer-version: unknown key"));
+        globals_check(c);
+        config_free(c);
+        line_count++;
+    }
+    assert_true(line_count > 60);
+}
+
+/* Keys without which a file means nothing. */
+static bool is_structure(const char *line)
+{
+    static const char *const words[] = {
+        "dbs:",    "replicas:",   "path:",   "type:",        "bucket:", "name:",
+        "levels:", "- interval:", "socket:", "retention:\n", "logging:"};
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        const char *at = strstr(line, words[i]);
+        if (at && at < strchr(line, '\n'))
+            return true;
+    }
+    return false;
+}
+
+static void test_a_sidecar_does_without_what_an_older_controller_does_not_write(void **state UNUSED)
+{
+    CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
+    CLEANUP(api_bucket_cleanup) struct api_bucket *bucket = bucket_make("ReadWrite");
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(API_CONFIG_BYTES_MAX);
+    CLEANUP(buf_destroy) struct buf older = BUF_INIT(API_CONFIG_BYTES_MAX);
+    const struct config_options options = {.getenv = pod_getenv};
+    struct error err = ERROR_INIT;
+    size_t line_count = 0;
+
+    assert_ok(api_sidecar_config(r, (const struct api_bucket *const *)&bucket, 1, &text, &err),
+              &err);
+    for (const char *line = buf_str(&text); *line; line = strchr(line, '\n') + 1) {
+        struct config *c = NULL;
+        if (*line == '#' || is_structure(line))
+            continue;
+        buf_clear(&older);
+        assert_ok(buf_printf(&older, &err, "%.*s%s", (int)(line - buf_str(&text)), buf_str(&text),
+                             strchr(line, '\n') + 1),
+                  &err);
+        if (config_parse(buf_slice(&older), "walferry.yml", &options, &c, &err) < 0)
+            fail_msg("%s\n%s", err.text, buf_str(&older));
+        assert_int_equal(c->warning_count, 0);
+        config_free(c);
+        line_count++;
+    }
+    assert_true(line_count > 40);
+}
+
 static void test_a_bucket_that_is_missing_or_read_only_is_an_error(void **state UNUSED)
 {
     CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
@@ -220,6 +312,8 @@ int main(void)
         TEST(test_every_setting_reaches_the_sidecar),
         TEST(test_walferry_config_check_accepts_it),
         TEST(test_the_same_resource_gives_the_same_bytes),
+        TEST(test_a_sidecar_passes_over_what_a_newer_controller_writes),
+        TEST(test_a_sidecar_does_without_what_an_older_controller_does_not_write),
         TEST(test_a_bucket_that_is_missing_or_read_only_is_an_error),
     };
     return TEST_MAIN(tests);

@@ -96,6 +96,12 @@ enum config_journal_mode {
     CONFIG_JOURNAL_REQUIRE, /* name the state and wait for the application to do it */
 };
 
+/* What becomes of a key that this version does not know. */
+enum config_unknown_keys {
+    CONFIG_UNKNOWN_REFUSE, /* an error: most are misspelled */
+    CONFIG_UNKNOWN_WARN,   /* passed over: the file was made by a newer program */
+};
+
 enum config_metrics_compat {
     CONFIG_METRICS_NONE,       /* walferry_* only */
     CONFIG_METRICS_LITESTREAM, /* Litestream's names beside them */
@@ -189,6 +195,7 @@ struct config {
     char *name; /* the file, for messages; "command line" */
 
     char *addr; /* "host:port" or ":port" for metrics and health; NULL: off */
+    enum config_unknown_keys unknown_keys;
     enum config_metrics_compat metrics_compat;
     struct {
         bool is_enabled;

@@ -30,6 +30,7 @@ struct config_reader {
     struct config *c;
     struct setting_context context;
     const struct config_options *options; /* never NULL */
+    bool tolerates_unknown_keys;          /* the document says so, wherever in it */
 };
 
 /* Where the keys of one mapping go. */

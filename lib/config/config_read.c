@@ -130,11 +130,14 @@ static void known_collect(struct known_keys *k, const struct config_scope *scope
     }
 }
 
-static int unknown_key(const struct yamldoc_node *child, const char *prefix,
-                       const struct config_scope *scopes, size_t scope_count, struct error *err)
+static int unknown_key(struct config_reader *r, const struct yamldoc_node *child,
+                       const char *prefix, const struct config_scope *scopes, size_t scope_count,
+                       struct error *err)
 {
     struct known_keys known;
 
+    if (r->tolerates_unknown_keys)
+        return config_warn(r->c, child, err, "unknown key: this version passes over it");
     known.count = 0;
     for (size_t i = 0; i < scope_count; i++)
         known_collect(&known, &scopes[i], prefix);
@@ -164,7 +167,7 @@ static int pair_read(struct config_reader *r, const struct yamldoc_node *child, 
     int n = snprintf(key, sizeof(key), "%s%s", prefix, child->key);
 
     if (n < 0 || (size_t)n >= sizeof(key))
-        return unknown_key(child, prefix, scopes, scope_count, err);
+        return unknown_key(r, child, prefix, scopes, scope_count, err);
     for (size_t i = 0; i < scope_count; i++) {
         const struct setting *row = setting_find(scopes[i].table, key);
         /* A dot in the key of a file is part of its name, not a way into a mapping. */
@@ -173,7 +176,7 @@ static int pair_read(struct config_reader *r, const struct yamldoc_node *child, 
     }
     (void)snprintf(below, sizeof(below), "%s.", key); /* one byte longer than key */
     if (strchr(child->key, '.') || !is_mapping_key(scopes, scope_count, below))
-        return unknown_key(child, prefix, scopes, scope_count, err);
+        return unknown_key(r, child, prefix, scopes, scope_count, err);
     if (child->kind == YAMLDOC_NULL)
         return 0;
     return config_mapping_read(r, child, below, scopes, scope_count, err);
@@ -491,6 +494,18 @@ static int words_fold(struct config *c, const struct yamldoc_node *top, struct e
     return config_warn(c, type ? type : top, err, "pretty is the same as text here");
 }
 
+/* unknown-keys counts for the whole document, wherever it stands. */
+static void tolerance_read(struct config_reader *r, const struct yamldoc_node *top)
+{
+    struct error ignored = ERROR_INIT; /* told when it is read in its turn */
+    const struct yamldoc_node *node =
+        top->kind == YAMLDOC_MAPPING ? yamldoc_get(top, "unknown-keys") : NULL;
+    const char *text = "";
+
+    r->tolerates_unknown_keys =
+        node && yamldoc_text(node, &text, &ignored) == 0 && strcmp(text, "warn") == 0;
+}
+
 int config_document_read(struct config_reader *r, struct yamldoc *doc, struct error *err)
 {
     struct config *c = r->c;
@@ -511,6 +526,7 @@ int config_document_read(struct config_reader *r, struct yamldoc *doc, struct er
         return -1;
     if (top->kind == YAMLDOC_NULL)
         return 0;
+    tolerance_read(r, top);
     if (config_mapping_read(r, top, "", scopes, ARRAY_LEN(scopes), err) < 0 ||
         words_fold(c, top, err) < 0 || globals_check(c, top, err) < 0 ||
         levels_read(c, yamldoc_get(top, "levels"), err) < 0 ||

@@ -20,11 +20,13 @@ static const char *const log_level_words[] = {"trace", "debug",   "info", "warn"
                                               "error", "warning", NULL};
 static const char *const log_type_words[] = {"text", "json", "pretty", NULL};
 static const char *const metrics_words[] = {"none", "litestream", NULL};
+static const char *const unknown_words[] = {"refuse", "warn", NULL};
 static const char *const journal_words[] = {"enable", "require", NULL};
 
 #define OWNER config
 static const struct setting global_rows[] = {
     KEY("addr", addr, TEXT),
+    KEY("unknown-keys", unknown_keys, WORD, .words = unknown_words),
     KEY("metrics-compat", metrics_compat, WORD, .words = metrics_words),
     REFUSED("mcp-addr", 0, "there is no MCP server"),
     KEY("socket.enabled", socket.is_enabled, BOOL),
