@@ -13,8 +13,8 @@
 
 #include "controller/api/api.h"
 #include "controller/plugin/facts.h"
+#include "controller/plugin/listing.h"
 #include "controller/plugin/plugin_internal.h"
-#include "controller/plugin/table.h"
 
 enum {
     SIDECAR_STATUS_BYTES_MAX = 8 << 20,
@@ -26,18 +26,9 @@ struct args {
     struct session_args session;
 };
 
-struct run {
-    struct session session;
-    struct table table;
-    struct json_writer json;
-    struct buf out;
-    size_t replica_count;
-    size_t row_count;
-};
-
 /* A pod is asked in the name of a replica. */
 struct pods {
-    struct run *run;
+    struct listing *listing;
     struct jsonval replica;
     size_t told_count;
 };
@@ -54,13 +45,12 @@ struct row {
     uint64_t snapshot_ns, earliest_ns, latest_ns, bytes, objects;
 };
 
-static void row_print(struct run *r, struct jsonval replica, const struct row *row)
+static void row_print(struct listing *r, struct jsonval replica, const struct row *row)
 {
     char text[FACT_TEXT_BYTES];
     uint64_t now = r->session.now_ns;
 
-    if (!r->session.namespace_name)
-        table_cell(&r->table, "%s", fact_text(replica, "metadata.namespace"));
+    listing_namespace_cell(r, replica);
     table_cell(&r->table, "%s", fact_text(replica, "metadata.name"));
     table_cell(&r->table, "%s", row->pod);
     table_cell(&r->table, "%s", row->database);
@@ -77,7 +67,7 @@ static void row_print(struct run *r, struct jsonval replica, const struct row *r
     table_cell(&r->table, "%" PRIu64, row->objects);
 }
 
-static void row_json(struct run *r, struct jsonval replica, const struct row *row)
+static void row_json(struct listing *r, struct jsonval replica, const struct row *row)
 {
     struct json_writer *w = &r->json;
 
@@ -98,9 +88,8 @@ static void row_json(struct run *r, struct jsonval replica, const struct row *ro
     json_writer_end(w);
 }
 
-static void row_tell(struct run *r, struct jsonval replica, const struct row *row)
+static void row_tell(struct listing *r, struct jsonval replica, const struct row *row)
 {
-    r->row_count++;
     if (r->session.output == SESSION_JSON)
         row_json(r, replica, row);
     else
@@ -149,7 +138,7 @@ static void status_tell(struct pods *p, const char *pod, struct jsonval status)
                                     .latest_ns = fact_time_ns(t, "restore_window.newest"),
                                     .bytes = fact_u64(t, "bytes"),
                                     .objects = fact_u64(t, "objects")};
-            row_tell(p->run, p->replica, &row);
+            row_tell(p->listing, p->replica, &row);
             p->told_count++;
         }
     }
@@ -183,7 +172,7 @@ static int pod_ask(void *arg, struct jsonval pod, struct error *err)
     if (buf_printf(&path, err, "/api/v1/namespaces/%s/pods/%s:%" PRIu64 "/proxy/status",
                    fact_text(pod, "metadata.namespace"), name, port) < 0)
         return -1;
-    if (session_text(&p->run->session, buf_str(&path), &text, &cause) < 0 ||
+    if (session_text(&p->listing->session, buf_str(&path), &text, &cause) < 0 ||
         jsonval_parse(&doc, "status of the sidecar", buf_slice(&text), &cause) < 0) {
         (void)fprintf(stderr, "Warning: pod %s cannot be asked: %s\n", name, cause.text);
         return 0;
@@ -194,7 +183,7 @@ static int pod_ask(void *arg, struct jsonval pod, struct error *err)
 
 /* ---- from the operator's report ---- */
 
-static void report_tell(struct run *r, struct jsonval replica)
+static void report_tell(struct listing *r, struct jsonval replica)
 {
     const struct row row = {.pod = "",
                             .database = "",
@@ -212,12 +201,11 @@ static void report_tell(struct run *r, struct jsonval replica)
 
 static int replica_tell(void *arg, struct jsonval replica, struct error *err)
 {
-    struct run *r = arg;
-    struct pods pods = {.run = r, .replica = replica};
+    struct listing *r = arg;
+    struct pods pods = {.listing = r, .replica = replica};
     CLEANUP(mem_free)
     char *selector = str_printf(err, API_LABEL_REPLICA "=%s", fact_text(replica, "metadata.name"));
 
-    r->replica_count++;
     if (!selector || session_each(&r->session, &kube_pods, fact_text(replica, "metadata.namespace"),
                                   selector, pod_ask, &pods, err) < 0)
         return -1;
@@ -228,60 +216,14 @@ static int replica_tell(void *arg, struct jsonval replica, struct error *err)
 
 /* ---- the command ---- */
 
-static int look(struct run *r, const char *name, struct error *err)
-{
-    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
-
-    if (!name) {
-        return session_each(&r->session, &kube_sqlite_replicas, r->session.namespace_name, NULL,
-                            replica_tell, r, err);
-    }
-    return session_get(&r->session, &kube_sqlite_replicas, name, &doc, err) < 0
-               ? -1
-               : replica_tell(r, jsonval_root(&doc), err);
-}
-
-static int tell(struct run *r, const char *name, struct error *err)
-{
-    json_writer_init(&r->json, &r->out, JSON_PRETTY);
-    if (r->session.output == SESSION_JSON) {
-        json_writer_object(&r->json, NULL);
-        json_writer_array(&r->json, "items");
-    }
-    if (look(r, name, err) < 0)
-        return -1;
-    if (r->session.output == SESSION_JSON) {
-        json_writer_end(&r->json);
-        json_writer_end(&r->json);
-        return command_print_json(&r->json, &r->out, err);
-    }
-    if (r->replica_count == 0) {
-        session_say_none(&r->session);
-        return 0;
-    }
-    return table_print(&r->table, &r->out, err) < 0 ? -1 : command_print(buf_slice(&r->out), err);
-}
-
-static void run_end(struct run *r)
-{
-    table_destroy(&r->table);
-    buf_destroy(&r->out);
-    session_close(&r->session);
-}
-
 static int run(const struct invocation *inv, struct error *err)
 {
     const struct args *args = inv->args;
-    const char *name = inv->positional_count > 0 ? inv->positional[0] : NULL;
-    CLEANUP(run_end) struct run r = {.out = BUF_INIT(SESSION_OUTPUT_BYTES_MAX)};
+    CLEANUP(listing_close) struct listing r = LISTING_INIT;
 
-    if (name && args->session.is_all)
-        return error_set(err, ERR_USAGE, 0, "a NAME is looked for in one namespace: leave out -A");
-    if (session_open(&r.session, inv->env, &args->session, err) < 0)
-        return -1;
-    size_t first = r.session.namespace_name ? 1 : 0;
-    r.table = (struct table)TABLE_INIT(columns + first, ARRAY_LEN(columns) - first);
-    return tell(&r, name, err);
+    return listing_open(&r, inv, &args->session, columns, ARRAY_LEN(columns), err) < 0
+               ? -1
+               : listing_run(&r, replica_tell, &r, err);
 }
 
 static const struct flag flags[] = {

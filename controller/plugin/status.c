@@ -5,8 +5,8 @@
 
 #include "controller/plugin/facts.h"
 #include "controller/plugin/follow.h"
+#include "controller/plugin/listing.h"
 #include "controller/plugin/plugin_internal.h"
-#include "controller/plugin/table.h"
 
 struct args {
     struct session_args session;
@@ -16,13 +16,9 @@ struct args {
 
 /* One run of the command. */
 struct run {
-    struct session session;
-    struct table table;
-    struct buf out;
-    struct json_writer json;
-    size_t count;     /* replicas told */
+    struct listing listing;
+    size_t count;     /* followed: objects told */
     bool is_troubled; /* one of them is not Ready */
-    bool is_following;
     bool is_synced;
 };
 
@@ -34,31 +30,24 @@ enum {
     COLUMNS_NARROW = 8, /* of those with the namespace */
 };
 
-static void columns_choose(struct run *r)
-{
-    size_t first = r->session.namespace_name ? 1 : 0;
-    size_t end = r->session.output == SESSION_WIDE ? ARRAY_LEN(columns) : COLUMNS_NARROW;
-
-    r->table = (struct table)TABLE_INIT(columns + first, end - first);
-}
-
 /* ---- a row ---- */
 
 static void wide_cells(struct run *r, struct jsonval o)
 {
     char text[FACT_TEXT_BYTES];
-    uint64_t now = env_wall_ns(r->session.env);
+    uint64_t now = env_wall_ns(r->listing.session.env);
     const char *result = fact_text(o, "status.lastVerification.result");
     uint64_t verified_ns = fact_time_ns(o, "status.lastVerification.time");
 
     if (*result)
-        table_cell(&r->table, "%s %s ago", result, age_since(now, verified_ns, text));
+        table_cell(&r->listing.table, "%s %s ago", result, age_since(now, verified_ns, text));
     else
-        table_cell(&r->table, "%s", "");
-    table_cell(&r->table, "%s", age_since(now, fact_time_ns(o, "status.lastSnapshotTime"), text));
-    table_cell(&r->table, "%s",
+        table_cell(&r->listing.table, "%s", "");
+    table_cell(&r->listing.table, "%s",
+               age_since(now, fact_time_ns(o, "status.lastSnapshotTime"), text));
+    table_cell(&r->listing.table, "%s",
                age_since(now, fact_time_ns(o, "status.earliestRestoreTime"), text));
-    table_cell(&r->table, "%s",
+    table_cell(&r->listing.table, "%s",
                jsonval_exists(jsonval_way(o, "status.storage"))
                    ? bytes_format(fact_u64(o, "status.storage.bytes"), text)
                    : "");
@@ -67,23 +56,23 @@ static void wide_cells(struct run *r, struct jsonval o)
 static void row_add(struct run *r, struct jsonval o)
 {
     char text[FACT_TEXT_BYTES];
-    uint64_t now = env_wall_ns(r->session.env);
+    uint64_t now = env_wall_ns(r->listing.session.env);
     struct fact_condition ready = fact_condition(o, "Ready");
     bool has_lag = jsonval_exists(jsonval_way(o, "status.maxLagSeconds"));
 
-    if (!r->session.namespace_name)
-        table_cell(&r->table, "%s", fact_text(o, "metadata.namespace"));
-    table_cell(&r->table, "%s", fact_text(o, "metadata.name"));
-    table_cell(&r->table, "%s", *ready.status ? ready.status : "Unknown");
-    table_cell(&r->table, "%s", *ready.status ? ready.reason : "NotReconciled");
-    table_cell(&r->table, "%u/%u", (unsigned)fact_u64(o, "status.injectedPods"),
+    listing_namespace_cell(&r->listing, o);
+    table_cell(&r->listing.table, "%s", fact_text(o, "metadata.name"));
+    table_cell(&r->listing.table, "%s", *ready.status ? ready.status : "Unknown");
+    table_cell(&r->listing.table, "%s", *ready.status ? ready.reason : "NotReconciled");
+    table_cell(&r->listing.table, "%u/%u", (unsigned)fact_u64(o, "status.injectedPods"),
                (unsigned)fact_u64(o, "status.desiredPods"));
-    table_cell(&r->table, "%s",
+    table_cell(&r->listing.table, "%s",
                has_lag ? age_format(fact_u64(o, "status.maxLagSeconds") * NS_PER_SEC, text) : "");
-    table_cell(&r->table, "%s", age_since(now, fact_time_ns(o, "status.latestRestoreTime"), text));
-    table_cell(&r->table, "%s",
+    table_cell(&r->listing.table, "%s",
+               age_since(now, fact_time_ns(o, "status.latestRestoreTime"), text));
+    table_cell(&r->listing.table, "%s",
                age_since(now, fact_time_ns(o, "metadata.creationTimestamp"), text));
-    if (r->session.output == SESSION_WIDE)
+    if (r->listing.session.output == SESSION_WIDE)
         wide_cells(r, o);
 }
 
@@ -93,72 +82,52 @@ static int list_one(void *arg, struct jsonval o, struct error *err UNUSED)
 {
     struct run *r = arg;
 
-    r->count++;
     r->is_troubled |= !fact_condition_is_true(o, "Ready");
-    if (r->session.output == SESSION_JSON)
-        status_json(o, &r->json);
+    if (r->listing.session.output == SESSION_JSON)
+        status_json(o, &r->listing.json);
     else
         row_add(r, o);
     return 0;
 }
 
-static int list_all(struct run *r, struct error *err)
-{
-    json_writer_init(&r->json, &r->out, JSON_PRETTY);
-    if (r->session.output == SESSION_JSON) {
-        json_writer_object(&r->json, NULL);
-        json_writer_array(&r->json, "items");
-    }
-    if (session_each(&r->session, &kube_sqlite_replicas, r->session.namespace_name, NULL, list_one,
-                     r, err) < 0)
-        return -1;
-    if (r->session.output == SESSION_JSON) {
-        json_writer_end(&r->json);
-        json_writer_end(&r->json);
-        return command_print_json(&r->json, &r->out, err);
-    }
-    if (r->count == 0) {
-        session_say_none(&r->session);
-        return 0;
-    }
-    return table_print(&r->table, &r->out, err) < 0 ? -1 : command_print(buf_slice(&r->out), err);
-}
-
-static int show_one(struct run *r, const char *name, struct error *err)
+static int show_one(struct run *r, struct error *err)
 {
     CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
 
-    if (session_get(&r->session, &kube_sqlite_replicas, name, &doc, err) < 0)
+    if (session_get(&r->listing.session, &kube_sqlite_replicas, r->listing.name, &doc, err) < 0)
         return -1;
     struct jsonval o = jsonval_root(&doc);
     r->is_troubled = !fact_condition_is_true(o, "Ready");
-    if (r->session.output == SESSION_JSON) {
-        json_writer_init(&r->json, &r->out, JSON_PRETTY);
-        status_json(o, &r->json);
-        return command_print_json(&r->json, &r->out, err);
+    if (r->listing.session.output == SESSION_JSON) {
+        json_writer_init(&r->listing.json, &r->listing.out, JSON_PRETTY);
+        status_json(o, &r->listing.json);
+        return command_print_json(&r->listing.json, &r->listing.out, err);
     }
-    return status_detail(&r->session, o, &r->out, err) < 0 ? -1
-                                                           : command_print(buf_slice(&r->out), err);
+    return status_detail(&r->listing.session, o, &r->listing.out, err) < 0
+               ? -1
+               : command_print(buf_slice(&r->listing.out), err);
 }
 
 /* ---- as it becomes ---- */
 
 static int lines_print(struct run *r, struct error *err)
 {
-    buf_clear(&r->out);
-    return table_print(&r->table, &r->out, err) < 0 ? -1 : command_print(buf_slice(&r->out), err);
+    buf_clear(&r->listing.out);
+    return table_print(&r->listing.table, &r->listing.out, err) < 0
+               ? -1
+               : command_print(buf_slice(&r->listing.out), err);
 }
 
 static int followed_json(struct run *r, struct jsonval o, struct error *err)
 {
     struct json_writer w;
 
-    buf_clear(&r->out);
-    json_writer_init(&w, &r->out, JSON_COMPACT);
+    buf_clear(&r->listing.out);
+    json_writer_init(&w, &r->listing.out, JSON_COMPACT);
     status_json(o, &w);
-    if (json_writer_finish(&w, err) < 0 || buf_append_str(&r->out, "\n", err) < 0)
+    if (json_writer_finish(&w, err) < 0 || buf_append_str(&r->listing.out, "\n", err) < 0)
         return -1;
-    return command_print(buf_slice(&r->out), err);
+    return command_print(buf_slice(&r->listing.out), err);
 }
 
 static int on_object(void *arg, struct jsonval o, bool is_gone, struct error *err)
@@ -168,7 +137,7 @@ static int on_object(void *arg, struct jsonval o, bool is_gone, struct error *er
     if (is_gone)
         return 0;
     r->count++;
-    if (r->session.output == SESSION_JSON)
+    if (r->listing.session.output == SESSION_JSON)
         return followed_json(r, o, err);
     row_add(r, o);
     return r->is_synced ? lines_print(r, err) : 0;
@@ -180,14 +149,15 @@ static int on_synced(void *arg, struct error *err)
 
     r->is_synced = true;
     if (r->count == 0)
-        session_say_none(&r->session);
-    return r->session.output == SESSION_JSON || r->count == 0 ? 0 : lines_print(r, err);
+        session_say_none(&r->listing.session);
+    return r->listing.session.output == SESSION_JSON || r->count == 0 ? 0 : lines_print(r, err);
 }
 
-static int follow_all(struct run *r, const char *name, uint64_t timeout_ns, struct error *err)
+static int follow_all(struct run *r, uint64_t timeout_ns, struct error *err)
 {
+    const char *name = r->listing.name;
     const struct follow follow = {.resource = &kube_sqlite_replicas,
-                                  .namespace_name = r->session.namespace_name,
+                                  .namespace_name = r->listing.session.namespace_name,
                                   .name = name,
                                   .timeout_ns = timeout_ns,
                                   .on_object = on_object,
@@ -197,40 +167,36 @@ static int follow_all(struct run *r, const char *name, uint64_t timeout_ns, stru
     enum follow_end end;
 
     /* What is not there, or not allowed, is told at once instead of being waited for. */
-    if (name && session_get(&r->session, &kube_sqlite_replicas, name, &doc, err) < 0)
+    if (name && session_get(&r->listing.session, &kube_sqlite_replicas, name, &doc, err) < 0)
         return -1;
     const struct kube_call look = {.verb = KUBE_LIST,
                                    .resource = &kube_sqlite_replicas,
-                                   .namespace_name = r->session.namespace_name,
+                                   .namespace_name = r->listing.session.namespace_name,
                                    .limit = 1};
-    if (!name && session_call(&r->session, &look, NULL, NULL, err) < 0)
+    if (!name && session_call(&r->listing.session, &look, NULL, NULL, err) < 0)
         return -1;
-    return follow_run(&r->session, &follow, &end, err);
+    return follow_run(&r->listing.session, &follow, &end, err);
 }
 
 /* ---- the command ---- */
 
 static void run_end(struct run *r)
 {
-    table_destroy(&r->table);
-    buf_destroy(&r->out);
-    session_close(&r->session);
+    listing_close(&r->listing);
 }
 
 static int run(const struct invocation *inv, struct error *err)
 {
     const struct args *args = inv->args;
-    const char *name = inv->positional_count > 0 ? inv->positional[0] : NULL;
-    CLEANUP(run_end) struct run r = {.out = BUF_INIT(SESSION_OUTPUT_BYTES_MAX)};
+    bool is_wide = strcmp(args->session.output, "wide") == 0;
+    CLEANUP(run_end) struct run r = {.listing = LISTING_INIT};
 
-    if (name && args->session.is_all)
-        return error_set(err, ERR_USAGE, 0, "a NAME is looked for in one namespace: leave out -A");
-    if (session_open(&r.session, inv->env, &args->session, err) < 0)
+    if (listing_open(&r.listing, inv, &args->session, columns,
+                     is_wide ? ARRAY_LEN(columns) : COLUMNS_NARROW, err) < 0)
         return -1;
-    columns_choose(&r);
     if (args->watches)
-        return follow_all(&r, name, args->timeout_ns, err);
-    if ((name ? show_one(&r, name, err) : list_all(&r, err)) < 0)
+        return follow_all(&r, args->timeout_ns, err);
+    if ((r.listing.name ? show_one(&r, err) : listing_run(&r.listing, list_one, &r, err)) < 0)
         return -1;
     return r.is_troubled ? PLUGIN_EXIT_PROBLEM : 0;
 }
