@@ -182,13 +182,15 @@ static void wait_unlink(struct engine_wait *w)
     }
 }
 
-static bool chain_lacks_work(const struct chain *c, enum wait_kind kind)
+static bool chain_lacks_work(const struct chain *c, const struct engine_wait *w)
 {
     const struct inventory_object *snapshot = inventory_newest(&c->inv, LTX_LEVEL_SNAPSHOT);
 
     if (c->state != CHAIN_FOLLOWING)
         return false; /* counted for that */
-    if (kind == WAIT_SNAPSHOT)
+    if (!w->has_asked)
+        return true; /* the deadline came first */
+    if (w->kind == WAIT_SNAPSHOT)
         return !snapshot || snapshot->max_txid < c->snapshot_asked_txid;
     return c->retention_error || expire_is_busy(c);
 }
@@ -197,20 +199,21 @@ static bool chain_lacks_work(const struct chain *c, enum wait_kind kind)
  * counted for such a commit already are not counted twice. */
 static void work_judge(struct engine_wait *w)
 {
-    for (size_t i = 0; i < w->e->db_count && w->has_asked; i++) {
+    for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
         const struct chain *lacking = NULL;
         bool is_counted = database_is_lost(db);
         for (size_t j = 0; j < db->chain_count; j++) {
             const struct chain *c = &db->chains[j];
             is_counted = is_counted || chain_has_unshipped(c);
-            if (!lacking && chain_lacks_work(c, w->kind))
+            if (!lacking && chain_lacks_work(c, w))
                 lacking = c;
         }
         if (!lacking || is_counted)
             continue;
         outcome_count(w, db, lacking);
-        if (lacking->retention_error && w->kind == WAIT_EXPIRE && w->error.code == ERR_NONE)
+        if (w->has_asked && lacking->retention_error && w->kind == WAIT_EXPIRE &&
+            w->error.code == ERR_NONE)
             w->error = *lacking->retention_error;
     }
 }
