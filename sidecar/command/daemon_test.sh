@@ -309,6 +309,44 @@ folder() {
 }
 tap_run a_database_that_appears_in_a_folder_later_is_taken_up folder
 
+# folder_configure [GLOBALS]: as configure(), of a folder.
+folder_configure() {
+    cat >"$work/next.yml" <<-END
+	addr: "127.0.0.1:0"
+	socket: {enabled: true, path: $work/sock}
+	${1:-}
+	dbs: [{dir: $work/tenants, pattern: "*.db", watch: true, replica: {path: $work/replica, sync-interval: 10ms}}]
+	END
+    mv "$work/next.yml" "$work/c.yml"
+}
+folder_is_suspended() { grep -q 'configuration has changed.*destinations=1 suspended=true' "$work/a.log"; }
+b_is_seen() {
+    ask /status
+    python3 -c 'import json, sys
+d = {b["path"]: b for b in json.load(open(sys.argv[1]))["databases"]}
+sys.exit(0 if any(p.endswith("/b.db") and b["state"] == "following" for p, b in d.items()) else 1)' "$work/out"
+}
+
+folder_live() {
+    mkdir -p "$work/tenants"
+    db_make "$work/tenants/a.db" 1
+    folder_configure
+    daemon_start a replicate -config "$work/c.yml"
+    wait_until "what was there is replicated" restores "file://$work/replica/a.db" 1
+    folder_configure 'suspend: true'
+    wait_until "it is suspended" folder_is_suspended
+    db_insert "$work/tenants/a.db" 2
+    db_make "$work/tenants/b.db" 3
+    wait_until "what came later is followed" b_is_seen
+    restores "file://$work/replica/a.db" 1
+    [ ! -e "$work/replica/b.db" ] || [ -z "$(find "$work/replica/b.db" -name '*.ltx')" ]
+    folder_configure
+    wait_until "the row is shipped" restores "file://$work/replica/a.db" 2
+    wait_until "and the later database" restores "file://$work/replica/b.db" 3
+    stop
+}
+tap_run a_folder_is_suspended_and_resumed_while_it_runs folder_live
+
 folder_empty() {
     mkdir "$work/tenants"
     cat >"$work/c.yml" <<-END

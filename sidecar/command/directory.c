@@ -9,6 +9,7 @@
 
 #include "lib/config/dir_scan.h"
 #include "lib/io/watch.h"
+#include "sidecar/command/live.h"
 
 static const uint64_t settle_ns = 250 * NS_PER_MS;
 static const uint64_t rescan_ns = 30 * NS_PER_SEC;
@@ -41,6 +42,7 @@ static int scan(struct replication *r, const struct config_db *entry, size_t *ou
         if (register_conflicts(r, &found.dbs[i], err) < 0 ||
             replicate_add(r, &found.dbs[i], err) < 0)
             return -1;
+        live_pace(r, found.dbs[i].path);
     }
     *out_found = found.db_count + found.known_count;
     return 0;

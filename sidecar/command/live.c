@@ -13,7 +13,8 @@ struct live {
     struct replication *r;
     struct live_options options;
     struct loop_timer timer;
-    struct stat seen; /* of the file that is in effect, or was told to be wrong */
+    struct config *current; /* read last; NULL: the file is as it was at the start */
+    struct stat seen;       /* of the file that is in effect, or was told to be wrong */
 };
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -35,36 +36,71 @@ static struct destination_pace pace_of(const struct config *c, const struct conf
     };
 }
 
-/* How many destinations got their pace; those that are not replicated here wait for a restart. */
-static size_t paces_set(struct live *l, const struct config *c, size_t *out_unknown)
-{
-    size_t count = 0;
+/* How many destinations got their pace, and how many are not replicated here. */
+struct paced {
+    size_t count;
+    size_t unknown_count; /* they wait for a restart */
+};
 
-    *out_unknown = 0;
-    for (size_t i = 0; i < c->db_count; i++) {
-        const struct config_db *db = &c->dbs[i];
-        for (size_t j = 0; db->path && j < db->replica_count; j++) {
-            const struct destination_pace pace = pace_of(c, &db->replicas[j]);
-            struct error ignored = ERROR_INIT;
-            if (engine_set_pace(l->r->engine, db->path, db->replicas[j].name, &pace, &ignored) == 0)
-                count++;
-            else
-                (*out_unknown)++;
-        }
+static void db_pace(const struct replication *r, const struct config *c, const struct config_db *db,
+                    struct paced *out)
+{
+    for (size_t j = 0; j < db->replica_count; j++) {
+        const struct destination_pace pace = pace_of(c, &db->replicas[j]);
+        struct error ignored = ERROR_INIT; /* counted */
+        if (engine_set_pace(r->engine, db->path, db->replicas[j].name, &pace, &ignored) == 0)
+            out->count++;
+        else
+            out->unknown_count++;
     }
-    return count;
+}
+
+/* Of a database that is replicated, and that the file may know by its folder only. */
+static void path_pace(const struct replication *r, const struct config *c, const char *path,
+                      struct paced *out)
+{
+    struct config_db *derived = NULL;
+    struct error ignored = ERROR_INIT; /* the file has it no more, or it was registered */
+    const struct config_db *db = config_db_choose(c, path, &derived, &ignored);
+
+    if (db && derived)
+        db_pace(r, c, db, out);
+    config_db_free(derived);
+}
+
+static void paces_set(const struct replication *r, const struct config *c, struct paced *out)
+{
+    struct status_process status;
+    struct error ignored = ERROR_INIT; /* no memory: the next change, or a restart */
+
+    for (size_t i = 0; i < c->db_count; i++) {
+        if (c->dbs[i].path)
+            db_pace(r, c, &c->dbs[i], out);
+    }
+    if (engine_status(r->engine, &status, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < status.db_count; i++)
+        path_pace(r, c, status.dbs[i].path, out);
+}
+
+void live_pace(const struct replication *r, const char *path)
+{
+    struct paced ignored = {.count = 0};
+
+    if (r->current)
+        path_pace(r, r->current, path, &ignored);
 }
 
 static void apply(struct live *l, const struct config *c)
 {
-    size_t unknown = 0;
+    struct paced paced = {.count = 0};
 
     if (!l->options.has_fixed_level)
         l->options.log->level = c->logging.level;
-    size_t count = paces_set(l, c, &unknown);
+    paces_set(l->r, c, &paced);
     LOG_INFO(l->r->log, "configuration has changed", LOG_STR("file", c->name),
-             LOG_U64("destinations", count), LOG_BOOL("suspended", c->is_suspended));
-    if (unknown > 0 || c->db_count != l->r->config->db_count) {
+             LOG_U64("destinations", paced.count), LOG_BOOL("suspended", c->is_suspended));
+    if (paced.unknown_count > 0 || c->db_count != l->r->config->db_count) {
         LOG_WARN(l->r->log, "databases or destinations have changed: that needs a restart",
                  LOG_STR("file", c->name));
     }
@@ -89,6 +125,9 @@ static void on_timer(void *arg)
         return;
     }
     apply(l, c);
+    config_free(l->current);
+    l->current = TAKE(c);
+    l->r->current = l->current;
 }
 
 int live_start(struct replication *r, const struct live_options *options, struct live **out,
@@ -115,5 +154,7 @@ void live_stop(struct live *live)
     if (!live)
         return;
     loop_timer_stop(&live->timer);
+    live->r->current = NULL;
+    config_free(live->current);
     free(live);
 }

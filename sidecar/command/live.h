@@ -7,7 +7,8 @@
  *   l0-retention, retention.enabled
  *
  * A file that has become wrong is told in the log, and what was in effect stays. Other changes wait
- * for the next start. So does everything about databases of a folder (dir).
+ * for the next start. Databases of a folder (dir) are paced by the entry that covers them, also those
+ * that appear later.
  */
 #ifndef WALFERRY_SIDECAR_COMMAND_LIVE_H
 #define WALFERRY_SIDECAR_COMMAND_LIVE_H
@@ -27,6 +28,10 @@ struct live_options {
 /* Begins to look at r->config->name. ERR_NO_MEMORY. */
 MUST_USE int live_start(struct replication *r, const struct live_options *options,
                         struct live **out, struct error *err);
+
+/* Gives a database that has just been added the pace that the file asks for now, if it has changed
+ * since the start. */
+void live_pace(const struct replication *r, const char *path);
 
 /* NULL ok. */
 void live_stop(struct live *live);

@@ -25,7 +25,9 @@ struct replication {
     struct loop *loop;
     const struct log *log;
     const struct config *config; /* as it was at the start; see live.c for what changed since */
-    bool is_from_file;           /* config is the file config->name */
+    const struct config
+        *current;      /* the file as it was read last, if it has changed since; live.c */
+    bool is_from_file; /* config is the file config->name */
     struct engine *engine;
     struct directory *directories; /* watched folders; directory.c */
     struct config_db **registered; /* registered_count of them, owned; register.c */
