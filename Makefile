@@ -213,6 +213,7 @@ e2e-control-plane: all $(E2E_BIN) ## Scenarios against a real API server (built 
 e2e: all $(E2E_BIN) ## Scenarios on a real Kubernetes node, with the images of this tree
 	$(Q)e2e/cluster/run node
 e2e-up: all $(E2E_BIN) ## Start a cluster to play with, walferry and an object store in it
+	$(Q)e2e/cluster/can_run node
 	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster up
 	$(Q)WORK=$(CLUSTER) e2e/cluster/node_setup
 	$(Q)echo "reach it by: WORK=$(CLUSTER) e2e/cluster/cluster kubectl get nodes"
