@@ -162,9 +162,10 @@ static int certificate_check(struct check *c, struct error *err)
     double seconds = metric_read(buf_str(&text));
     if (seconds > 0)
         expiry_tell(c, "webhook certificate", (uint64_t)seconds * NS_PER_SEC);
-    else
+    else {
         check_tell(c, CHECK_WARN, "webhook certificate", NULL,
                    "not told by the operator's metrics");
+    }
     return 0;
 }
 

@@ -14,10 +14,13 @@
  * Source: kubectl pkg/cmd/plugin_completion.go, cobra's ShellCompDirective (4: no files).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/plugin/facts.h"
 #include "controller/plugin/plugin_internal.h"
+#include "lib/io/file_read.h"
+#include "lib/yaml/yaml.h"
 
 enum {
     ANSWER_BYTES_MAX = 1 << 20,
@@ -57,6 +60,51 @@ static int names_propose(struct answer *a, const struct kube_resource *resource,
         return -1;
     const char *namespace_name = resource->is_cluster_scoped ? NULL : s.namespace_name;
     return session_each(&s, resource, namespace_name, NULL, name_propose, a, err);
+}
+
+/* ---- from the kubeconfig ---- */
+
+static int file_contexts_propose(struct answer *a, const char *path, struct error *err)
+{
+    CLEANUP(buf_destroy_secret) struct buf text = BUF_INIT(KUBE_CONFIG_BYTES_MAX);
+    CLEANUP(yamldoc_destroy) struct yamldoc doc = YAMLDOC_INIT;
+
+    if (file_read(a->env, path, &text, err) < 0 ||
+        yamldoc_parse(&doc, path, buf_slice(&text), err) < 0)
+        return -1;
+    const struct yamldoc_node *all = doc.root ? yamldoc_get(doc.root, "contexts") : NULL;
+    for (size_t i = 0; all && i < all->child_count; i++) {
+        const struct yamldoc_node *name = yamldoc_get(all->children[i], "name");
+        const char *word = NULL;
+        if (name && (yamldoc_text(name, &word, err) < 0 || propose(a, word, NULL, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+static int home_contexts_propose(struct answer *a, struct error *err)
+{
+    const char *home = getenv("HOME");
+    CLEANUP(mem_free) char *path = str_printf(err, "%s/.kube/config", home ? home : "");
+
+    return path ? file_contexts_propose(a, path, err) : -1;
+}
+
+/* Of the file that is named, else of each in $KUBECONFIG, else of ~/.kube/config. */
+static int contexts_propose(struct answer *a, struct error *err)
+{
+    const char *list = a->session.kubeconfig ? a->session.kubeconfig : getenv("KUBECONFIG");
+
+    if (!list || !*list)
+        return home_contexts_propose(a, err);
+    for (const char *at = list; *at;) {
+        size_t n = a->session.kubeconfig ? strlen(at) : strcspn(at, ":");
+        CLEANUP(mem_free) char *path = str_printf(err, "%.*s", (int)n, at);
+        if (!path || (n > 0 && file_contexts_propose(a, path, err) < 0))
+            return -1;
+        at += n + (at[n] ? 1 : 0);
+    }
+    return 0;
 }
 
 /* ---- from the tables ---- */
@@ -107,6 +155,8 @@ static int value_propose(struct answer *a, const struct flag *f, struct error *e
         if (strcmp(flag_name(f), rows[i].flag) == 0)
             return names_propose(a, rows[i].resource, err);
     }
+    if (strcmp(flag_name(f), "context") == 0)
+        return contexts_propose(a, err);
     return f->value && strchr(f->value, '|') ? choice_propose(a, f->value, err) : 0;
 }
 

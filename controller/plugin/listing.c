@@ -51,9 +51,10 @@ static int look(struct listing *l, session_item_fn *fn, void *arg, struct error 
     CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
     struct counted c = {.listing = l, .fn = fn, .arg = arg};
 
-    if (!l->name)
+    if (!l->name) {
         return session_each(&l->session, &kube_sqlite_replicas, l->session.namespace_name, NULL,
                             count_one, &c, err);
+    }
     return session_get(&l->session, &kube_sqlite_replicas, l->name, &doc, err) < 0
                ? -1
                : count_one(&c, jsonval_root(&doc), err);
