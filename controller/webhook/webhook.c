@@ -30,6 +30,12 @@ static const struct http_route routes[] = {
     {"POST", "/validate", on_validate},
 };
 
+/*
+ * Longer than the 90 s after which the API server closes connections that it does not use, also those
+ * that it has opened and never used: if we were first, it might just be sending a review.
+ */
+#define CONNECTION_NS (120 * NS_PER_SEC)
+
 int webhook_new(struct loop *loop, const struct webhook_config *config, struct webhook **out,
                 struct error *err)
 {
@@ -38,6 +44,8 @@ int webhook_new(struct loop *loop, const struct webhook_config *config, struct w
                                         .head_bytes_max = HEAD_BYTES_MAX,
                                         .body_bytes_max = WEBHOOK_BODY_BYTES_MAX,
                                         .connections_max = CONNECTIONS_MAX,
+                                        .idle_timeout_ns = CONNECTION_NS,
+                                        .first_timeout_ns = CONNECTION_NS,
                                         .log = config->log};
 
     if (!w)

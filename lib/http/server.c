@@ -368,6 +368,8 @@ static void config_fill(struct http_server_config *config)
         config->request_timeout_ns = 10 * NS_PER_SEC;
     if (config->idle_timeout_ns == 0)
         config->idle_timeout_ns = 90 * NS_PER_SEC;
+    if (config->first_timeout_ns == 0)
+        config->first_timeout_ns = config->request_timeout_ns;
     if (config->write_timeout_ns == 0)
         config->write_timeout_ns = 30 * NS_PER_SEC;
 }

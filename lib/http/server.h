@@ -99,6 +99,7 @@ struct http_server_config {
     unsigned connections_max;    /* of all listeners; 0: 256. The longest idle one makes room */
     uint64_t request_timeout_ns; /* from the first byte to the last of a request; 0: 10 s */
     uint64_t idle_timeout_ns;    /* a connection without a request; 0: 90 s */
+    uint64_t first_timeout_ns;   /* a new connection, until its first byte; 0: request_timeout_ns */
     uint64_t write_timeout_ns;   /* without the peer taking a byte of the answer; 0: 30 s */
 
     const struct log *log; /* debug lines, libwebsockets' own too; NULL: none. Borrowed */

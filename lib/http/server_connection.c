@@ -421,7 +421,7 @@ static int connection_on_open(struct server_connection *c, struct lws *wsi)
     server->connection_count++;
     connection_set_state(c, CONNECTION_IDLE);
     /* A new connection has to say something soon; only between requests the idle time counts. */
-    loop_timer_start(&c->timer, server->config.request_timeout_ns);
+    loop_timer_start(&c->timer, server->config.first_timeout_ns);
     return 0;
 }
 

@@ -446,6 +446,24 @@ static void test_a_peer_that_sends_slowly_is_answered_408(void **state UNUSED)
     fixture_end(&f);
 }
 
+static void test_a_new_connection_may_be_silent_for_longer(void **state UNUSED)
+{
+    struct fixture f = {.config.request_timeout_ns = 150 * NS_PER_MS,
+                        .config.first_timeout_ns = 600 * NS_PER_SEC};
+    CLEANUP(buf_destroy) struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
+
+    fixture_start(&f);
+    int silent = client_connect(f.port);
+    int slow = client_connect(f.port);
+    client_send(slow, "GET /hello HTTP/1.1\r\nHost:");
+    assert_int_equal(client_receive(slow, false, &answer), 408); /* its time is over */
+    client_send(silent, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(client_receive(silent, false, &answer), 200);
+    close(slow);
+    close(silent);
+    fixture_end(&f);
+}
+
 static void test_an_idle_connection_is_closed_in_silence(void **state UNUSED)
 {
     struct fixture f = {.config.idle_timeout_ns = 100 * NS_PER_MS};
@@ -740,6 +758,7 @@ int main(void)
         TEST(test_continue_is_sent_where_it_is_expected),
         TEST(test_a_head_too_large_is_answered_431),
         TEST(test_a_peer_that_sends_slowly_is_answered_408),
+        TEST(test_a_new_connection_may_be_silent_for_longer),
         TEST(test_an_idle_connection_is_closed_in_silence),
         TEST(test_a_peer_that_does_not_read_is_closed),
         TEST(test_the_longest_idle_connection_makes_room),
