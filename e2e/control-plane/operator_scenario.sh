@@ -115,6 +115,8 @@ verified() {
     replica shop
     kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"schedule":"0 3 * * *","timeZone":"Europe/Berlin"}}}' >/dev/null
     wait_until "the CronJob is there" is cronjob walferry-verify-shop '{.spec.timeZone}' Europe/Berlin
+    kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"timeZone":"Europe/Atlantis"}}}' >/dev/null
+    wait_until "the time zone is refused" condition_is sqlr shop RestoreVerified False InvalidSchedule
     kube_ns patch sqlr shop --type json -p '[{"op":"remove","path":"/spec/verification"}]' >/dev/null
     wait_until "the CronJob is gone" gone cronjob walferry-verify-shop
     operator_end
