@@ -154,7 +154,6 @@ static void on_scrape(void *arg, struct observed *observed, const struct error *
     struct sight *s = arg;
     struct pass *p = s->pass;
 
-    s->scrape = NULL;
     s->seen = observed;
     if (!observed)
         s->err = *err;
@@ -173,8 +172,7 @@ static void pod_scrape(void *arg, const char *key UNUSED, const void *item)
     struct sight *s = &p->sights[p->sight_count++];
     s->pass = p;
     (void)snprintf(s->uid, sizeof(s->uid), "%s", pod->uid);
-    if (scrape_start(p->r->scraper, pod->ip, pod->metrics_port, on_scrape, s, &s->scrape,
-                     &s->err) == 0)
+    if (scrape_start(p->r->scraper, pod->ip, pod->metrics_port, on_scrape, s, &s->err) == 0)
         p->pending_count++;
 }
 

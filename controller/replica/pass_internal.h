@@ -10,7 +10,6 @@
 /* One pod's answer. */
 struct sight {
     struct pass *pass;
-    struct scrape *scrape; /* NULL: over, or never begun */
     char uid[64];
     struct observed *seen; /* NULL: no answer */
     struct error err;      /* why not; ERR_NONE: not over yet */

@@ -140,7 +140,7 @@ static char *url_of(const char *ip, uint64_t port, struct error *err)
 }
 
 int scrape_start(struct scraper *s, const char *ip, uint64_t port, scrape_done_fn *done, void *arg,
-                 struct scrape **out, struct error *err)
+                 struct error *err)
 {
     struct scrape *scrape = mem_new(1, sizeof(*scrape), err);
 
@@ -156,38 +156,7 @@ int scrape_start(struct scraper *s, const char *ip, uint64_t port, scrape_done_f
     s->last = &scrape->next;
     s->stats.waiting_count++;
     start_next(s);
-    *out = scrape;
     return 0;
-}
-
-static void waiting_remove(struct scraper *s, const struct scrape *scrape)
-{
-    struct scrape **at = &s->first;
-
-    while (*at != scrape)
-        at = &(*at)->next;
-    *at = scrape->next;
-    if (!*at)
-        s->last = at;
-    s->stats.waiting_count--;
-}
-
-static void forget(void *arg UNUSED, struct observed *observed, const struct error *err UNUSED)
-{
-    free(observed);
-}
-
-void scrape_cancel(struct scrape *scrape)
-{
-    if (!scrape)
-        return;
-    if (scrape->exchange) {
-        scrape->done = forget;
-        http_cancel(scrape->exchange);
-        return;
-    }
-    waiting_remove(scrape->scraper, scrape);
-    scrape_free(scrape);
 }
 
 const struct scrape_stats *scraper_stats(const struct scraper *s)

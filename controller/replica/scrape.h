@@ -16,7 +16,6 @@ enum {
 };
 
 struct scraper;
-struct scrape;
 
 /* ERR_NO_MEMORY. One for all resources. */
 MUST_USE int scraper_new(struct loop *loop, struct scraper **out, struct error *err);
@@ -27,12 +26,9 @@ void scraper_free(struct scraper *s);
 /* observed is taken over by the callee (freed by free()); NULL on failure, with err. */
 typedef void scrape_done_fn(void *arg, struct observed *observed, const struct error *err);
 
-/* Waits for its turn, then asks. *out is for scrape_cancel(). ERR_USAGE (ip), ERR_NO_MEMORY. */
+/* Waits for its turn, then asks. ERR_USAGE (ip), ERR_NO_MEMORY. */
 MUST_USE int scrape_start(struct scraper *s, const char *ip, uint64_t port, scrape_done_fn *done,
-                          void *arg, struct scrape **out, struct error *err);
-
-/* Forgets it: done is not called any more. Not from within its done. */
-void scrape_cancel(struct scrape *scrape);
+                          void *arg, struct error *err);
 
 struct scrape_stats {
     uint64_t ok_count;
