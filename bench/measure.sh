@@ -64,8 +64,9 @@ store_requests() {
     grep -cE " s3_$1" "$work/access.log" 2>/dev/null || true
 }
 
+# store_bytes [LEVEL]: of this level only ("0000").
 store_bytes() {
-    find "$store_data/bench" -ignore_readdir_race -type f -printf '%s\n' | awk '{n += $1} END {printf "%.0f\n", n}'
+    find "$store_data/bench" -ignore_readdir_race -type f -path "*/${1:+$1/}*" -printf '%s\n' | awk '{n += $1} END {printf "%.0f\n", n}'
 }
 
 store_objects() {
