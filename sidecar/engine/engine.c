@@ -89,6 +89,27 @@ static void outcome_count(struct engine_wait *w, const struct database *db, cons
         w->error = *fault_last(fault);
 }
 
+/* The first chain of a database that lacks something. *is_over becomes false if it could still
+ * come. */
+static const struct chain *first_unshipped(const struct engine_wait *w, const struct database *db,
+                                           bool *is_over)
+{
+    const struct chain *first = NULL;
+
+    if (!database_is_settled(db)) { /* what it holds is not known yet */
+        first = db->chain_count > 0 ? &db->chains[0] : NULL;
+        *is_over = false;
+    }
+    for (size_t j = 0; j < db->chain_count; j++) {
+        const struct chain *c = &db->chains[j];
+        if (!chain_has_unshipped(c) || chain_is_at_rest(w, c))
+            continue;
+        first = first ? first : c;
+        *is_over = *is_over && chain_is_stuck(c);
+    }
+    return first;
+}
+
 /* Fills in the outcome; true if nothing that is missing could still come. */
 static bool sync_is_over(struct engine_wait *w)
 {
@@ -99,17 +120,9 @@ static bool sync_is_over(struct engine_wait *w)
     error_clear(&w->error);
     for (size_t i = 0; i < w->e->db_count; i++) {
         const struct database *db = w->e->dbs[i];
-        const struct chain *first = NULL;
         if (w->only && db != w->only)
             continue;
-        is_over = is_over && database_is_settled(db);
-        for (size_t j = 0; j < db->chain_count; j++) {
-            const struct chain *c = &db->chains[j];
-            if (!chain_has_unshipped(c) || chain_is_at_rest(w, c))
-                continue;
-            first = first ? first : c;
-            is_over = is_over && chain_is_stuck(c);
-        }
+        const struct chain *first = first_unshipped(w, db, &is_over);
         if (first || database_is_lost(db))
             outcome_count(w, db, first);
     }

@@ -402,6 +402,30 @@ static void test_stop_is_quick_when_there_is_nothing_to_do(void **state UNUSED)
     scene_end(&s);
 }
 
+/* A database that is being opened has not been looked at: whoever has no time learns that nothing is
+ * known of it, with no error, and may ask again. */
+static void test_orders_without_time_do_not_take_a_database_for_shipped(void **state UNUSED)
+{
+    static scene_order *const orders[] = {engine_sync, engine_snapshot, engine_expire};
+
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        struct engine_scene s;
+        scene_init(&s);
+        scene_database(&s, 0);
+        scene_insert(&s, 0, 5, 100);
+        scene_engine(&s);
+        scene_add(&s, 0);
+        s.is_done = false;
+        orders[i](s.engine, 0, scene_on_done, &s);
+        SCENE_UNTIL(&s, s.is_done);
+        assert_int_equal(s.unshipped, 1);
+        assert_int_equal(s.first_error.code, ERR_NONE);
+        scene_wait(&s, orders[i]);
+        scene_sync_and_compare(&s);
+        scene_end(&s);
+    }
+}
+
 static void test_sync_of_one_database_does_not_wait_for_others(void **state UNUSED)
 {
     struct engine_scene s;
@@ -639,6 +663,7 @@ int main(int argc, char **argv)
         TEST(test_stop_ships_the_tail_of_all_databases),
         TEST(test_stop_tells_what_could_not_be_shipped),
         TEST(test_stop_is_quick_when_there_is_nothing_to_do),
+        TEST(test_orders_without_time_do_not_take_a_database_for_shipped),
         TEST(test_sync_of_one_database_does_not_wait_for_others),
         TEST(test_engine_can_be_freed_at_any_moment),
         TEST(test_crowd_of_databases_attaches_in_turns),

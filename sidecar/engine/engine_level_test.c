@@ -597,22 +597,6 @@ static void test_snapshot_on_demand_is_there_when_its_wait_is_over(void **state 
     scene_end(&s);
 }
 
-/* The time was over before the snapshot could even be asked for. */
-static void test_snapshot_without_time_is_not_told_as_made(void **state UNUSED)
-{
-    struct engine_scene s;
-    scene_init(&s);
-    scene_begin(&s);
-    s.is_done = false;
-    engine_snapshot(s.engine, 0, scene_on_done, &s);
-    SCENE_UNTIL(&s, s.is_done);
-    assert_int_equal(s.unshipped, 1);
-    assert_int_equal(s.first_error.code, ERR_NONE); /* a caller may ask again */
-    scene_wait(&s, engine_snapshot);
-    assert_int_equal(scene_count(&s, 0, 0, 9), 1);
-    scene_end(&s);
-}
-
 static void test_two_destinations_take_turns_with_the_pin(void **state UNUSED)
 {
     struct engine_scene s;
@@ -704,7 +688,6 @@ int main(int argc, char **argv)
         TEST(test_rotten_object_of_the_bucket_is_not_merged),
         TEST(test_engine_can_be_ended_in_the_middle_of_a_merge),
         TEST(test_snapshot_on_demand_is_there_when_its_wait_is_over),
-        TEST(test_snapshot_without_time_is_not_told_as_made),
         TEST(test_lookup_of_changes_does_not_survive_attaching_anew),
         TEST(test_two_destinations_take_turns_with_the_pin),
     };
