@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(buf_destroy) struct buf out = BUF_INIT(8 << 20);
     struct error err = ERROR_INIT;
 
-    if (size > 65536 || buf_append(&text, data, size, &err) < 0 ||
+    if (size > 65536 || memmem(data, size, "hunter2", 7) ||
+        /* not as a secret */ buf_append(&text, data, size, &err) < 0 ||
         buf_append_str(&text, "\n://user:hunter2@host/", &err) < 0 ||
         redact_text(buf_slice(&text), &out, &err) < 0)
         return 0;
