@@ -23,7 +23,6 @@ struct bucket_pass {
     struct buckets *b;
     char *key;
     struct kube_request *request;
-    struct job_result_request *result;
     char job[KUBE_NAME_BYTES_MAX + 1]; /* that ended, or that is being made */
     uint64_t finished_ns;
 };

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct job_result_request {
+/* One that is under way. */
+struct asked {
     job_result_fn *done;
     void *arg;
     struct kube_request *request;
@@ -50,11 +51,10 @@ static int newest_read(struct jsonval items, struct job_result *out, struct erro
 
 static void on_pods(void *arg, const struct kube_answer *answer)
 {
-    struct job_result_request *r = arg;
+    struct asked *r = arg;
     struct error err = *answer->err;
     struct job_result result = {.err = &err, .message = "", .exit_code = -1};
 
-    r->request = NULL;
     if (err.code == ERR_NONE)
         IGNORE(newest_read(jsonval_get(answer->object, "items"), &result, &err)); /* err tells */
     r->done(r->arg, &result);
@@ -62,15 +62,14 @@ static void on_pods(void *arg, const struct kube_answer *answer)
 }
 
 int job_result_start(struct kube_client *client, const char *namespace_name, const char *job_name,
-                     job_result_fn *done, void *arg, struct job_result_request **out,
-                     struct error *err)
+                     job_result_fn *done, void *arg, struct error *err)
 {
     CLEANUP(buf_destroy) struct buf selector = BUF_INIT(512);
-    struct job_result_request *r = mem_new(1, sizeof(*r), err);
+    struct asked *r = mem_new(1, sizeof(*r), err);
 
     if (!r)
         return -1;
-    *r = (struct job_result_request){.done = done, .arg = arg};
+    *r = (struct asked){.done = done, .arg = arg};
     if (buf_printf(&selector, err, "batch.kubernetes.io/job-name=%s", job_name) < 0) {
         free(r);
         return -1;
@@ -85,14 +84,5 @@ int job_result_start(struct kube_client *client, const char *namespace_name, con
         free(r);
         return -1;
     }
-    *out = r;
     return 0;
-}
-
-void job_result_cancel(struct job_result_request *request)
-{
-    if (!request)
-        return;
-    kube_cancel(request->request);
-    free(request);
 }

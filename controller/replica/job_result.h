@@ -17,14 +17,9 @@ struct job_result {
 
 typedef void job_result_fn(void *arg, const struct job_result *result);
 
-struct job_result_request;
-
-/* Asks. *out is for job_result_cancel(). ERR_USAGE, ERR_LIMIT, ERR_NO_MEMORY. */
+/* Asks; done is called once, later. ERR_USAGE, ERR_LIMIT, ERR_NO_MEMORY: it is not. */
 MUST_USE int job_result_start(struct kube_client *client, const char *namespace_name,
                               const char *job_name, job_result_fn *done, void *arg,
-                              struct job_result_request **out, struct error *err);
-
-/* Forgets it: done is not called any more. Not from within done. NULL ok. */
-void job_result_cancel(struct job_result_request *request);
+                              struct error *err);
 
 #endif

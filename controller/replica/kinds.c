@@ -542,3 +542,56 @@ const struct informer_kind kind_cron_jobs = {
     .project = cron_job_project,
     .item_free = cron_job_item_free,
 };
+
+/* ---- ConfigMaps ---- */
+
+static void config_map_item_free(void *item)
+{
+    struct config_map_item *c = item;
+
+    if (!c)
+        return;
+    free(c->namespace_name);
+    free(c->replica);
+    free(c->version);
+    free(c);
+}
+
+static int config_map_read(struct jsonval object, struct config_map_item *c, struct error *err)
+{
+    struct jsonval meta = jsonval_get(object, "metadata");
+    struct jsonval owner = jsonval_first(jsonval_get(meta, "ownerReferences"));
+    const char *kind;
+
+    if (text_dup(jsonval_get(meta, "namespace"), &c->namespace_name, err) < 0 ||
+        text_dup(jsonval_get(meta, "resourceVersion"), &c->version, err) < 0 ||
+        jsonval_str_or(jsonval_get(owner, "kind"), "", &kind, err) < 0)
+        return -1;
+    if (!c->namespace_name || !c->version)
+        return jsonval_error(meta, err, ERR_CORRUPT, "a ConfigMap without namespace or version");
+    return strcmp(kind, kube_sqlite_replicas.kind) == 0
+               ? text_dup(jsonval_get(owner, "name"), &c->replica, err)
+               : 0;
+}
+
+static int config_map_project(struct jsonval object, void **out_item, struct error *err)
+{
+    struct config_map_item *c = mem_new(1, sizeof(*c), err);
+
+    if (!c)
+        return -1;
+    if (config_map_read(object, c, err) < 0) {
+        config_map_item_free(c);
+        return -1;
+    }
+    *out_item = c;
+    return 0;
+}
+
+const struct informer_kind kind_config_maps = {
+    .resource = &kube_config_maps,
+    .label_selector = INJECT_JOB_LABEL_MANAGER "=walferry",
+    .is_metadata_only = true,
+    .project = config_map_project,
+    .item_free = config_map_item_free,
+};

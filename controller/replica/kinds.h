@@ -132,4 +132,15 @@ struct cron_job_item {
 
 extern const struct informer_kind kind_cron_jobs;
 
+/* ---- ConfigMaps of ours ---- */
+
+/* Their metadata: what was written is known, this tells when somebody else has written. */
+struct config_map_item {
+    char *namespace_name;
+    char *replica; /* name of the SqliteReplica that owns it; NULL: something else of ours does */
+    char *version; /* resourceVersion */
+};
+
+extern const struct informer_kind kind_config_maps;
+
 #endif

@@ -56,7 +56,6 @@ static void on_result(void *arg, const struct job_result *result)
     CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
     struct finding f;
 
-    p->result = NULL;
     if (result->err->code != ERR_NONE) {
         pass_fail(p, "create bucket", result->err);
         return;
@@ -150,7 +149,7 @@ static int look(struct pass *p, const struct api_replica *r, size_t idx, bool *o
     p->make_idx = idx;
     *out_is_under_way = true;
     return job ? job_result_start(p->r->context.client, job->namespace_name, job->name, on_result,
-                                  p, &p->result, err)
+                                  p, err)
                : job_create(p, r, idx, err);
 }
 

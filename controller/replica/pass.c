@@ -49,10 +49,23 @@ void pass_fail(struct pass *p, const char *what, const struct error *err)
 
 /* ---- 1. config ---- */
 
+/* No memory: applied once more, which changes nothing. */
+static void config_remember(struct pass *p, struct jsonval written)
+{
+    struct error err = ERROR_INIT;
+    const char *version;
+    struct memory *m = reconcile_memory(p->r, p->key, &err);
+
+    if (!m || jsonval_str(jsonval_way(written, "metadata.resourceVersion"), &version, &err) < 0)
+        return;
+    free(m->config_version);
+    m->config_version = str_dup(version, &err);
+    m->config_crc = m->config_version ? p->crc : 0;
+}
+
 static void on_config(void *arg, const struct kube_answer *answer)
 {
     struct pass *p = arg;
-    struct error err = ERROR_INIT;
 
     p->request = NULL;
     if (answer->err->code != ERR_NONE) {
@@ -60,9 +73,7 @@ static void on_config(void *arg, const struct kube_answer *answer)
         return;
     }
     p->r->config_write_count++;
-    struct memory *m = reconcile_memory(p->r, p->key, &err);
-    if (m)
-        m->config_crc = p->crc; /* no memory: applied once more, which changes nothing */
+    config_remember(p, answer->object);
     make_bucket_begin(p);
 }
 

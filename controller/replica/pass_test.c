@@ -69,6 +69,30 @@ static void test_nothing_is_written_while_nothing_changes(void **state UNUSED)
     replica_scene_drop(&s);
 }
 
+static void test_a_config_map_that_others_touch_is_written_again(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    following_put(&s);
+    scene_wait(&s, REPLICA, "{\"type\":\"Ready\",\"status\":\"True\"");
+    kube_server_delete(s.kube.server, CONFIG);
+    scene_wait(&s, CONFIG, "path: \\\"/data/app.db\\\"");
+    scene_put(&s, CONFIG,
+              "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"walferry\"},"
+              "\"ownerReferences\":[{\"kind\":\"SqliteReplica\",\"name\":\"app\"}]},"
+              "\"data\":{\"walferry.yml\":\"dbs: []\"}}");
+    scene_wait(&s, CONFIG, "path: \\\"/data/app.db\\\"");
+    /* Ours, and of something else: nobody's business. */
+    unsigned written = kube_server_requests(s.kube.server, "PATCH ");
+    scene_put(&s, SHOP_CONFIG_MAPS "walferry-b",
+              "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"walferry\"},"
+              "\"ownerReferences\":[{\"kind\":\"SqliteBucket\",\"name\":\"app\"}]}}");
+    scene_wait_scrapes(&s, 5);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH "), written);
+    replica_scene_drop(&s);
+}
+
 static void test_what_sidecars_answer_is_what_is_said(void **state UNUSED)
 {
     struct replica_scene s;
@@ -204,6 +228,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_a_resource_becomes_a_config_map_and_a_status),
         TEST(test_nothing_is_written_while_nothing_changes),
+        TEST(test_a_config_map_that_others_touch_is_written_again),
         TEST(test_what_sidecars_answer_is_what_is_said),
         TEST(test_a_pod_that_vanishes_is_no_longer_spoken_of),
         TEST(test_a_bucket_that_is_missing_is_told_until_it_is_there),

@@ -106,7 +106,6 @@ static void on_result(void *arg, const struct job_result *result)
     struct finding f;
     struct error err = ERROR_INIT;
 
-    p->result = NULL;
     if (result->err->code != ERR_NONE) {
         bucket_pass_fail(p, "result", result->err);
         return;
@@ -121,5 +120,5 @@ int probe_result_begin(struct bucket_pass *p, const struct bucket_item *item, co
                        struct error *err)
 {
     return job_result_start(p->b->context.client, item->bucket->meta.namespace_name, job, on_result,
-                            p, &p->result, err);
+                            p, err);
 }

@@ -41,21 +41,26 @@ static void memory_free(void *memory)
     struct memory *m = memory;
 
     free(m->key);
+    free(m->config_version);
     free(m->rollout_text);
     free(m->cron_refusal);
     free(m);
 }
 
-struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err)
+static struct memory *memory_find(const struct reconcile *r, const char *key)
 {
     const struct memory wanted = {.key = (char *)key};
     struct memory *const *found = tfind(&wanted, &r->memories, memory_compare);
 
-    if (found)
-        return *found;
-    struct memory *m = mem_new(1, sizeof(*m), err);
-    if (!m)
-        return NULL;
+    return found ? *found : NULL;
+}
+
+struct memory *reconcile_memory(struct reconcile *r, const char *key, struct error *err)
+{
+    struct memory *m = memory_find(r, key);
+
+    if (m || !(m = mem_new(1, sizeof(*m), err)))
+        return m;
     m->key = str_dup(key, err);
     if (!m->key || !tsearch(m, &r->memories, memory_compare)) {
         (void)error_set(err, ERR_NO_MEMORY, 0, "memory of %s", key);
@@ -67,12 +72,10 @@ struct memory *reconcile_memory(struct reconcile *r, const char *key, struct err
 
 void reconcile_forget(struct reconcile *r, const char *key)
 {
-    const struct memory wanted = {.key = (char *)key};
-    struct memory *const *found = tfind(&wanted, &r->memories, memory_compare);
+    struct memory *m = memory_find(r, key);
 
-    if (!found)
+    if (!m)
         return;
-    struct memory *m = *found;
     (void)tdelete(m, &r->memories, memory_compare); /* it is there */
     memory_free(m);
 }
@@ -144,6 +147,27 @@ static void on_job(void *arg, const struct informer_change *change)
         queue_add(r->queue, informer_key(job->namespace_name, job->owner, key), QUEUE_CHANGE);
 }
 
+/*
+ * A ConfigMap that is gone, or that somebody else has written, is written again: pods could not
+ * start without it, and those that run would follow what the resource does not say. The event of a
+ * write of ours that comes before its answer leads to one more look, which finds nothing to do.
+ */
+static void on_config_map(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+    const struct config_map_item *after = change->after;
+    const struct config_map_item *item = after ? after : change->before;
+    char key[INFORMER_KEY_BYTES];
+
+    if (change->is_resync || !item->replica)
+        return;
+    struct memory *m = memory_find(r, informer_key(item->namespace_name, item->replica, key));
+    if (!m || !m->config_version || (after && strcmp(after->version, m->config_version) == 0))
+        return;
+    m->config_crc = 0;
+    queue_add(r->queue, key, QUEUE_EDIT);
+}
+
 size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
                          const struct bucket_item *out[static BUCKETS_MAX])
 {
@@ -196,6 +220,7 @@ static void reconcile_free(void *state)
     informer_unlisten(r->buckets, on_bucket, r);
     informer_unlisten(r->pods, on_pod, r);
     informer_unlisten(r->jobs, on_job, r);
+    informer_unlisten(r->config_maps, on_config_map, r);
     queue_free(r->queue);
     scraper_free(r->scraper);
     tdestroy(r->memories, memory_free);
@@ -213,11 +238,13 @@ static int reconcile_open(struct reconcile *r, struct error *err)
         informer_set_get(set, &kind_pods, &r->pods, err) < 0 ||
         informer_set_get(set, &kind_jobs, &r->jobs, err) < 0 ||
         informer_set_get(set, &kind_cron_jobs, &r->cron_jobs, err) < 0 ||
+        informer_set_get(set, &kind_config_maps, &r->config_maps, err) < 0 ||
         scraper_new(r->context.loop, &r->scraper, err) < 0 ||
         queue_new(r->context.loop, &queue, &r->queue, err) < 0 ||
         informer_listen(r->replicas, on_replica, r, err) < 0 ||
         informer_listen(r->buckets, on_bucket, r, err) < 0 ||
-        informer_listen(r->jobs, on_job, r, err) < 0)
+        informer_listen(r->jobs, on_job, r, err) < 0 ||
+        informer_listen(r->config_maps, on_config_map, r, err) < 0)
         return -1;
     return informer_listen(r->pods, on_pod, r, err);
 }

@@ -22,7 +22,8 @@ enum {
 /* What was judged and written for a resource last; lost at a restart, which costs one write. */
 struct memory {
     char *key;
-    uint64_t config_crc;
+    uint64_t config_crc;  /* of the ConfigMap's text; 0: it is to be written */
+    char *config_version; /* its resourceVersion, as we wrote it; NULL: we did not */
     uint64_t cron_crc;  /* of the CronJob; 0: none was written */
     char *cron_refusal; /* why the API server does not take it; NULL: it does */
     uint64_t status_crc;
@@ -45,6 +46,7 @@ struct reconcile {
     struct informer *pods;
     struct informer *jobs;
     struct informer *cron_jobs;
+    struct informer *config_maps;
     struct queue *queue;
     struct scraper *scraper;
     struct limiter figures; /* of statuses without a changed condition */

@@ -25,7 +25,6 @@ struct restore_pass {
     struct restores *r;
     char *key;
     struct kube_request *request;
-    struct job_result_request *result;
     uint64_t job_created_ns, job_finished_ns; /* of the Job that is being read */
     bool has_job_failed;
     /* in place */

@@ -166,7 +166,6 @@ static void on_report(void *arg, const struct job_result *result)
     struct restore_outcome o = {.seconds = (p->job_finished_ns - p->job_created_ns) / NS_PER_SEC};
     struct error err = ERROR_INIT;
 
-    p->result = NULL;
     if (result->err->code != ERR_NONE) {
         restore_pass_fail(p, "result", result->err);
         return;
@@ -194,5 +193,5 @@ int restore_result_begin(struct restore_pass *p, const struct restore_item *item
     p->job_finished_ns = job->finished_ns;
     p->has_job_failed = job->is_failed;
     return job_result_start(p->r->context.client, item->restore->meta.namespace_name, job->name,
-                            on_report, p, &p->result, err);
+                            on_report, p, err);
 }

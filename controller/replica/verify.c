@@ -101,7 +101,6 @@ static void on_report(void *arg, const struct job_result *result)
                              .has_passed = !p->has_job_failed,
                              .seconds = (p->job_finished_ns - p->job_created_ns) / NS_PER_SEC};
 
-    p->result = NULL;
     if (result->err->code != ERR_NONE) {
         pass_fail(p, "verification", result->err);
         return;
@@ -137,8 +136,8 @@ static void result_begin(struct pass *p)
     p->job_created_ns = job->created_ns;
     p->job_finished_ns = job->finished_ns;
     p->has_job_failed = job->is_failed;
-    if (job_result_start(p->r->context.client, job->namespace_name, job->name, on_report, p,
-                         &p->result, &err) < 0)
+    if (job_result_start(p->r->context.client, job->namespace_name, job->name, on_report, p, &err) <
+        0)
         pass_fail(p, "verification", &err);
 }
 

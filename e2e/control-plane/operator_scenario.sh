@@ -44,6 +44,11 @@ configured() {
     pod_yaml one shop | apply
     wait_until "the pod is counted" is sqlr shop '{.status.injectedPods}' 1
     condition_is sqlr shop Ready False
+    kube_ns delete configmap walferry-shop >/dev/null
+    wait_until "a ConfigMap that somebody deleted is back" is configmap walferry-shop '{.metadata.ownerReferences[0].name}' shop
+    kube_ns patch configmap walferry-shop --type=merge -p '{"data":{"walferry.yml":"dbs: []"}}' >/dev/null
+    wait_until "one that somebody wrote to says what the resource says" \
+        is configmap walferry-shop '{.data.walferry\.yml}' "$(cat "$work/walferry.yml")"
     kube_ns delete sqlr shop >/dev/null
     wait_until "the ConfigMap goes with its owner" gone configmap walferry-shop
     operator_end
