@@ -62,7 +62,7 @@ static const struct flag flags[] = {
 
 static const char detail[] =
     "The application and its replication must be stopped. Its database is left alone:\n"
-    "bring it to the new state by `walferry restore -roll-forward`, or restore it anew.\n"
+    "`walferry restore -roll-forward` brings it to the new state, or restore it anew.\n"
     "What was newer stays in the replica, and restorable by its TXID. A state that is\n"
     "the newest already is left as it is.\n";
 
