@@ -24,8 +24,8 @@ struct memory {
     char *key;
     uint64_t config_crc;  /* of the ConfigMap's text; 0: it is to be written */
     char *config_version; /* its resourceVersion, as we wrote it; NULL: we did not */
-    uint64_t cron_crc;  /* of the CronJob; 0: none was written */
-    char *cron_refusal; /* why the API server does not take it; NULL: it does */
+    uint64_t cron_crc;    /* of the CronJob; 0: none was written */
+    char *cron_refusal;   /* why the API server does not take it; NULL: it does */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
     uint64_t rollout_crc;       /* of hash and owners that a rollout was begun for; 0: none */
