@@ -21,7 +21,7 @@ struct pass {
     struct kube_request *request; /* under way; NULL: none */
     uint64_t crc;                 /* of the body that is being written */
     struct error config_err;      /* why no configuration can be made; ERR_NONE: there is one */
-    struct verification verified;      /* how the last one ended; as in the cache, or newer */
+    struct verification verified; /* how the last one ended; as in the cache, or newer */
     uint64_t job_created_ns, job_finished_ns; /* of the Job whose result is being read */
     bool has_job_failed;
     unsigned made;   /* bit N: the bucket of destination N is known to be there */

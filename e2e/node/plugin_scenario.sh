@@ -40,6 +40,12 @@ status_is_good() {
     [ "$status" -eq 0 ]
 }
 
+lag_is_none() {
+    plug lag
+    [ "$status" -eq 0 ] &&
+        grep -qE '^shop +shop-[a-z0-9-]+ +main +0s +0B +0 +[0-9a-f]{16}' "$work/out"
+}
+
 looks() {
     shop_make looks
     rows_commit shop 10 >/dev/null
@@ -55,8 +61,8 @@ looks() {
     says 'shop'
     plug status nothing
     [ "$status" -eq 4 ] && complains 'sqlitereplicas.walferry.dev "nothing" not found'
-    good lag
-    grep -qE '^shop +shop-[a-z0-9-]+ +main +0s +0B +0 +[0-9a-f]{16}' "$work/out" || fail "$(cat "$work/out")"
+    # The operator tells of it by its next look.
+    wait_until "lag tells of what is shipped" lag_is_none
     good snapshots shop
     grep -qE '^shop +shop-[a-z0-9-]+ +main +primary +[0-9]+ +' "$work/out" || fail "$(cat "$work/out" "$work/err")"
     [ ! -s "$work/err" ] || fail "$(cat "$work/err")"
