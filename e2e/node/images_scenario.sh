@@ -87,7 +87,7 @@ cross() {
     [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["architecture"])' "$work/config.json")" = arm64 ]
     machine=$(od -An -j18 -N2 -tu2 "$work/root/usr/bin/walferry" | tr -d ' ')
     [ "$machine" = 183 ] || fail "ELF machine $machine, not AArch64"
-    [ "$(uname -m)" = aarch64 ] || skip "built for arm64 and looked at; this machine cannot run it"
+    [ "$(uname -m)" = aarch64 ] || skip "built for arm64 and looked at; running it takes an arm64 processor"
     "$work/root/usr/lib/ld-linux-aarch64.so.1" --library-path "$work/root/usr/lib/aarch64-linux-gnu" \
         "$work/root/usr/bin/walferry" version
 }
