@@ -1,11 +1,13 @@
 /*
- * lib/sqlite: SQLite's file formats, as far as a replicator must read them. No I/O, no library.
+ * lib/sqlite: SQLite's file formats, as far as a replicator must read them, and a way to stand in
+ * front of its files.
  *
  *   db_header.h   the first 100 bytes of a database; page sizes; the lock-byte page
  *   wal_format.h  the write-ahead log: header, frames, running checksum, offsets
  *   wal_index.h   the wal-index (-shm), read while another process writes it
+ *   pass_vfs.h    a VFS through which everything passes
  *
- * Everything here is pure and thread-safe. Foreign bytes are parsed once, at this border, into
+ * The formats are pure and thread-safe. Foreign bytes are parsed once, at this border, into
  * structs whose page size is valid by construction.
  * Source: https://www.sqlite.org/fileformat2.html, https://www.sqlite.org/walformat.html.
  */

@@ -1,6 +1,5 @@
 /*
- * A handle is ours in front and the real one behind it, in one piece of memory. The VFS is a copy
- * of the real one with another name, size and functions where the world has its say.
+ * Everything passes (lib/sqlite/pass_vfs.h), but where the world has its say.
  */
 #include "lib/testing/sim_vfs.h"
 
@@ -10,13 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/sqlite/pass_vfs.h"
 #include "lib/testing/sim.h"
 #include "lib/testing/sim_disk.h"
 #include "lib/testing/test.h"
 
 struct sim_file {
-    sqlite3_file base;
-    sqlite3_file *real;
+    struct pass_file pass; /* first */
     struct sim_process *p; /* NULL: opened by nobody in particular */
     const char *path;      /* SQLite's; valid as long as the file is open */
     ino_t ino;
@@ -25,15 +24,11 @@ struct sim_file {
 
 static sqlite3_vfs sim_vfs;
 static sqlite3_vfs *real_vfs;
+static sqlite3_io_methods methods; /* since registration */
 
 static struct sim_file *file_of(sqlite3_file *file)
 {
     return (struct sim_file *)(void *)file;
-}
-
-static sqlite3_file *real_of(sqlite3_file *file)
-{
-    return file_of(file)->real;
 }
 
 /* ---- the world's say ---- */
@@ -85,7 +80,7 @@ static void disk_tell(const struct sim_file *f, bool is_cut, sqlite3_int64 offse
 {
     sqlite3_int64 size = 0;
 
-    if (!is_journaled(f) || f->real->pMethods->xFileSize(f->real, &size) != SQLITE_OK)
+    if (!is_journaled(f) || f->pass.real->pMethods->xFileSize(f->pass.real, &size) != SQLITE_OK)
         return;
     if (is_cut)
         n = size > offset ? (size_t)(size - offset) : 0;
@@ -93,22 +88,12 @@ static void disk_tell(const struct sim_file *f, bool is_cut, sqlite3_int64 offse
         n = offset < size ? (size_t)(size - offset) : 0;
     CLEANUP(mem_free) uint8_t *old = malloc(n + 1);
     assert_non_null(old);
-    if (n > 0 && f->real->pMethods->xRead(f->real, old, (int)n, offset) != SQLITE_OK)
+    if (n > 0 && f->pass.real->pMethods->xRead(f->pass.real, old, (int)n, offset) != SQLITE_OK)
         n = 0;
     sim_disk_before(f->p->disk, f->path, f->ino, is_cut, offset, slice_of(old, n), size);
 }
 
-/* ---- the methods of a file ---- */
-
-static int file_close(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xClose(real_of(file));
-}
-
-static int file_read(sqlite3_file *file, void *p, int n, sqlite3_int64 offset)
-{
-    return real_of(file)->pMethods->xRead(real_of(file), p, n, offset);
-}
+/* ---- the methods of a file that do more than pass ---- */
 
 static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 offset)
 {
@@ -124,7 +109,7 @@ static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 of
     if (rc != SQLITE_OK)
         return rc;
     disk_tell(f, false, offset, (size_t)n);
-    return f->real->pMethods->xWrite(f->real, p, n, offset);
+    return pass_vfs_methods.xWrite(file, p, n, offset);
 }
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -135,7 +120,7 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
     if (rc != SQLITE_OK)
         return rc;
     disk_tell(f, true, size, 0);
-    return f->real->pMethods->xTruncate(f->real, size);
+    return pass_vfs_methods.xTruncate(file, size);
 }
 
 static int file_sync(sqlite3_file *file, int flags UNUSED)
@@ -148,47 +133,12 @@ static int file_sync(sqlite3_file *file, int flags UNUSED)
     return rc;
 }
 
-static int file_size(sqlite3_file *file, sqlite3_int64 *out_size)
-{
-    return real_of(file)->pMethods->xFileSize(real_of(file), out_size);
-}
-
 static int file_lock(sqlite3_file *file, int level)
 {
     struct sim_file *f = file_of(file);
     int rc = suffer(f, 0, SQLITE_IOERR_LOCK);
 
-    return rc != SQLITE_OK ? rc : f->real->pMethods->xLock(f->real, level);
-}
-
-static int file_unlock(sqlite3_file *file, int level)
-{
-    return real_of(file)->pMethods->xUnlock(real_of(file), level);
-}
-
-static int file_check_reserved_lock(sqlite3_file *file, int *out_is_reserved)
-{
-    return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out_is_reserved);
-}
-
-static int file_control(sqlite3_file *file, int op, void *arg)
-{
-    return real_of(file)->pMethods->xFileControl(real_of(file), op, arg);
-}
-
-static int file_sector_size(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xSectorSize(real_of(file));
-}
-
-static int file_device_characteristics(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
-}
-
-static int file_shm_map(sqlite3_file *file, int block, int size, int extend, void volatile **out)
-{
-    return real_of(file)->pMethods->xShmMap(real_of(file), block, size, extend, out);
+    return rc != SQLITE_OK ? rc : pass_vfs_methods.xLock(file, level);
 }
 
 static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
@@ -200,7 +150,7 @@ static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
         if (rc != SQLITE_OK)
             return rc;
     }
-    return f->real->pMethods->xShmLock(f->real, offset, n, flags);
+    return pass_vfs_methods.xShmLock(file, offset, n, flags);
 }
 
 static void file_shm_barrier(sqlite3_file *file)
@@ -209,7 +159,7 @@ static void file_shm_barrier(sqlite3_file *file)
 
     if (f->p)
         between(f->p);
-    f->real->pMethods->xShmBarrier(f->real);
+    pass_vfs_methods.xShmBarrier(file);
 }
 
 static int file_shm_unmap(sqlite3_file *file, int is_delete)
@@ -217,40 +167,20 @@ static int file_shm_unmap(sqlite3_file *file, int is_delete)
     const struct sim_file *f = file_of(file);
     bool is_dead = f->p && f->p->is_dead;
 
-    return f->real->pMethods->xShmUnmap(f->real, is_dead ? 0 : is_delete);
+    return pass_vfs_methods.xShmUnmap(file, is_dead ? 0 : is_delete);
 }
 
-static int file_fetch(sqlite3_file *file, sqlite3_int64 offset, int n, void **out)
+static void methods_make(void)
 {
-    return real_of(file)->pMethods->xFetch(real_of(file), offset, n, out);
+    methods = pass_vfs_methods;
+    methods.xWrite = file_write;
+    methods.xTruncate = file_truncate;
+    methods.xSync = file_sync;
+    methods.xLock = file_lock;
+    methods.xShmLock = file_shm_lock;
+    methods.xShmBarrier = file_shm_barrier;
+    methods.xShmUnmap = file_shm_unmap;
 }
-
-static int file_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *p)
-{
-    return real_of(file)->pMethods->xUnfetch(real_of(file), offset, p);
-}
-
-static const sqlite3_io_methods file_methods = {
-    .iVersion = 3,
-    .xClose = file_close,
-    .xRead = file_read,
-    .xWrite = file_write,
-    .xTruncate = file_truncate,
-    .xSync = file_sync,
-    .xFileSize = file_size,
-    .xLock = file_lock,
-    .xUnlock = file_unlock,
-    .xCheckReservedLock = file_check_reserved_lock,
-    .xFileControl = file_control,
-    .xSectorSize = file_sector_size,
-    .xDeviceCharacteristics = file_device_characteristics,
-    .xShmMap = file_shm_map,
-    .xShmLock = file_shm_lock,
-    .xShmBarrier = file_shm_barrier,
-    .xShmUnmap = file_shm_unmap,
-    .xFetch = file_fetch,
-    .xUnfetch = file_unfetch,
-};
 
 /* ---- the VFS ---- */
 
@@ -260,15 +190,12 @@ static int vfs_open(sqlite3_vfs *vfs UNUSED, const char *name, sqlite3_file *fil
     struct sim_file *f = file_of(file);
     struct stat st;
 
-    *f = (struct sim_file){.real = (sqlite3_file *)(void *)(f + 1),
-                           .p = sim_now_running(),
+    *f = (struct sim_file){.p = sim_now_running(),
                            .path = name ? name : "",
                            .is_temporary = !name || (flags & SQLITE_OPEN_DELETEONCLOSE)};
     if (f->p && !sim_step(f->p))
         return SQLITE_CANTOPEN;
-    int rc = real_vfs->xOpen(real_vfs, name, f->real, flags, out_flags);
-    if (f->real->pMethods)
-        f->base.pMethods = &file_methods;
+    int rc = pass_vfs_open(real_vfs, name, &f->pass, sizeof(*f), &methods, flags, out_flags);
     if (rc == SQLITE_OK && name && stat(name, &st) == 0)
         f->ino = st.st_ino;
     return rc;
@@ -322,10 +249,8 @@ void sim_vfs_register(void)
         return;
     real_vfs = sqlite3_vfs_find("unix");
     assert_non_null(real_vfs);
-    sim_vfs = *real_vfs;
-    sim_vfs.pNext = NULL;
-    sim_vfs.zName = SIM_VFS_NAME;
-    sim_vfs.szOsFile = (int)sizeof(struct sim_file) + real_vfs->szOsFile;
+    methods_make();
+    pass_vfs_make(&sim_vfs, real_vfs, SIM_VFS_NAME, sizeof(struct sim_file));
     sim_vfs.xOpen = vfs_open;
     sim_vfs.xDelete = vfs_delete;
     sim_vfs.xRandomness = vfs_randomness;

@@ -1,14 +1,5 @@
 /*
- * A pass-through VFS that records locks.
- *
- * Every file handle is ours in front and the real one behind it, in one piece of memory:
- *
- *     struct lock_file            what SQLite sees: our methods, the recorded locks
- *     sqlite3_file of the real    szOsFile bytes of the VFS below
- *
- * The VFS struct itself is a copy of the real one with another name, size and xOpen. The copied
- * functions (xDelete, xAccess, xRandomness, ...) do not look at which struct they are called on,
- * as the documentation of wrapped VFSes requires.
+ * A VFS through which everything passes (lib/sqlite/pass_vfs.h) and that records locks.
  *
  * Recording: xShmLock(offset, n, flags) covers lock bytes offset .. offset + n - 1 (0 write,
  * 1 checkpoint, 2 recover, 3..7 readers 0..4). A bit is set when the call succeeds and cleared when
@@ -16,10 +7,10 @@
  *
  * A file can be told to sync itself after so many written bytes: a checkpoint of a long log then
  * never leaves more than that in the page cache for one flush (lock_vfs_sync_each()).
- *
- * Leaves out: memory-mapped pages need no wrapping beyond the forward (mmap_size is 0 for us).
  */
 #include "sidecar/engine/lock_vfs.h"
+
+#include "lib/sqlite/pass_vfs.h"
 
 enum {
     LOCK_WRITER = 0,
@@ -28,8 +19,7 @@ enum {
 };
 
 struct lock_file {
-    sqlite3_file base;
-    sqlite3_file *real;
+    struct pass_file pass;    /* first */
     unsigned shared;          /* bit i: lock byte 120 + i is held shared */
     unsigned exclusive;       /* bit i: held exclusively */
     uint64_t sync_each_bytes; /* 0: only when SQLite wants it */
@@ -38,6 +28,7 @@ struct lock_file {
 
 static sqlite3_vfs lock_vfs;
 static sqlite3_vfs *real_vfs;
+static sqlite3_io_methods methods; /* since registration */
 
 /* The fault under way; tests are single-threaded. */
 static struct {
@@ -82,11 +73,6 @@ static struct lock_file *file_of(sqlite3_file *file)
     return (struct lock_file *)(void *)file;
 }
 
-static sqlite3_file *real_of(sqlite3_file *file)
-{
-    return file_of(file)->real;
-}
-
 int lock_vfs_slot(const sqlite3_file *file)
 {
     const struct lock_file *f = (const struct lock_file *)(const void *)file;
@@ -111,23 +97,18 @@ void lock_vfs_sync_each(sqlite3_file *file, uint64_t bytes)
     file_of(file)->unsynced_bytes = 0;
 }
 
-/* ---- the methods of a file, in the order of sqlite3_io_methods ---- */
-
-static int file_close(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xClose(real_of(file));
-}
+/* ---- the methods of a file that do more than pass ---- */
 
 static int file_read(sqlite3_file *file, void *p, int n, sqlite3_int64 offset)
 {
     int rc = fault_of(LOCK_VFS_READ);
-    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xRead(real_of(file), p, n, offset);
+    return rc != SQLITE_OK ? rc : pass_vfs_methods.xRead(file, p, n, offset);
 }
 
 static int file_sync(sqlite3_file *file, int flags)
 {
     int rc = fault_of(LOCK_VFS_SYNC);
-    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xSync(real_of(file), flags);
+    return rc != SQLITE_OK ? rc : pass_vfs_methods.xSync(file, flags);
 }
 
 static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 offset)
@@ -136,7 +117,7 @@ static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 of
     int rc = fault_of(LOCK_VFS_WRITE);
 
     if (rc == SQLITE_OK) {
-        rc = f->real->pMethods->xWrite(f->real, p, n, offset);
+        rc = pass_vfs_methods.xWrite(file, p, n, offset);
     }
     f->unsynced_bytes += (uint64_t)n;
     if (rc != SQLITE_OK || f->sync_each_bytes == 0 || f->unsynced_bytes < f->sync_each_bytes) {
@@ -149,42 +130,7 @@ static int file_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 of
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     int rc = fault_of(LOCK_VFS_TRUNCATE);
-    return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xTruncate(real_of(file), size);
-}
-
-static int file_size(sqlite3_file *file, sqlite3_int64 *out_size)
-{
-    return real_of(file)->pMethods->xFileSize(real_of(file), out_size);
-}
-
-static int file_lock(sqlite3_file *file, int level)
-{
-    return real_of(file)->pMethods->xLock(real_of(file), level);
-}
-
-static int file_unlock(sqlite3_file *file, int level)
-{
-    return real_of(file)->pMethods->xUnlock(real_of(file), level);
-}
-
-static int file_check_reserved_lock(sqlite3_file *file, int *out_is_reserved)
-{
-    return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out_is_reserved);
-}
-
-static int file_control(sqlite3_file *file, int op, void *arg)
-{
-    return real_of(file)->pMethods->xFileControl(real_of(file), op, arg);
-}
-
-static int file_sector_size(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xSectorSize(real_of(file));
-}
-
-static int file_device_characteristics(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+    return rc != SQLITE_OK ? rc : pass_vfs_methods.xTruncate(file, size);
 }
 
 static int file_shm_map(sqlite3_file *file, int block, int size, int extend, void volatile **out)
@@ -193,7 +139,7 @@ static int file_shm_map(sqlite3_file *file, int block, int size, int extend, voi
     if (rc != SQLITE_OK) {
         return rc;
     }
-    return real_of(file)->pMethods->xShmMap(real_of(file), block, size, extend, out);
+    return pass_vfs_methods.xShmMap(file, block, size, extend, out);
 }
 
 static void record(struct lock_file *f, int offset, int n, int flags)
@@ -217,69 +163,39 @@ static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
     if (rc != SQLITE_OK) {
         return rc;
     }
-    rc = real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags);
+    rc = pass_vfs_methods.xShmLock(file, offset, n, flags);
     if (rc == SQLITE_OK) {
         record(file_of(file), offset, n, flags);
     }
     return rc;
 }
 
-static void file_shm_barrier(sqlite3_file *file)
-{
-    real_of(file)->pMethods->xShmBarrier(real_of(file));
-}
-
 static int file_shm_unmap(sqlite3_file *file, int is_delete)
 {
     file_of(file)->shared = 0;
     file_of(file)->exclusive = 0;
-    return real_of(file)->pMethods->xShmUnmap(real_of(file), is_delete);
+    return pass_vfs_methods.xShmUnmap(file, is_delete);
 }
 
-static int file_fetch(sqlite3_file *file, sqlite3_int64 offset, int n, void **out)
+static void methods_make(void)
 {
-    return real_of(file)->pMethods->xFetch(real_of(file), offset, n, out);
+    methods = pass_vfs_methods;
+    methods.xRead = file_read;
+    methods.xWrite = file_write;
+    methods.xTruncate = file_truncate;
+    methods.xSync = file_sync;
+    methods.xShmMap = file_shm_map;
+    methods.xShmLock = file_shm_lock;
+    methods.xShmUnmap = file_shm_unmap;
 }
-
-static int file_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *p)
-{
-    return real_of(file)->pMethods->xUnfetch(real_of(file), offset, p);
-}
-
-static const sqlite3_io_methods file_methods = {
-    .iVersion = 3,
-    .xClose = file_close,
-    .xRead = file_read,
-    .xWrite = file_write,
-    .xTruncate = file_truncate,
-    .xSync = file_sync,
-    .xFileSize = file_size,
-    .xLock = file_lock,
-    .xUnlock = file_unlock,
-    .xCheckReservedLock = file_check_reserved_lock,
-    .xFileControl = file_control,
-    .xSectorSize = file_sector_size,
-    .xDeviceCharacteristics = file_device_characteristics,
-    .xShmMap = file_shm_map,
-    .xShmLock = file_shm_lock,
-    .xShmBarrier = file_shm_barrier,
-    .xShmUnmap = file_shm_unmap,
-    .xFetch = file_fetch,
-    .xUnfetch = file_unfetch,
-};
 
 static int vfs_open(sqlite3_vfs *vfs UNUSED, const char *name, sqlite3_file *file, int flags,
                     int *out_flags)
 {
     struct lock_file *f = file_of(file);
 
-    *f = (struct lock_file){.real = (sqlite3_file *)(void *)(f + 1)};
-    int rc = real_vfs->xOpen(real_vfs, name, f->real, flags, out_flags);
-    /* SQLite calls xClose exactly if there are methods. */
-    if (f->real->pMethods) {
-        f->base.pMethods = &file_methods;
-    }
-    return rc;
+    *f = (struct lock_file){.shared = 0};
+    return pass_vfs_open(real_vfs, name, &f->pass, sizeof(*f), &methods, flags, out_flags);
 }
 
 int lock_vfs_stand_on(const char *vfs_name, struct error *err)
@@ -289,10 +205,8 @@ int lock_vfs_stand_on(const char *vfs_name, struct error *err)
         return error_set(err, ERR_WRONG_STATE, 0, "SQLite has no VFS \"%s\"",
                          vfs_name ? vfs_name : "(default)");
     }
-    lock_vfs = *found;
-    lock_vfs.pNext = NULL;
-    lock_vfs.zName = LOCK_VFS_NAME;
-    lock_vfs.szOsFile = (int)sizeof(struct lock_file) + found->szOsFile;
+    methods_make();
+    pass_vfs_make(&lock_vfs, found, LOCK_VFS_NAME, sizeof(struct lock_file));
     lock_vfs.xOpen = vfs_open;
     int rc = sqlite3_vfs_register(&lock_vfs, 0);
     if (rc != SQLITE_OK) {
