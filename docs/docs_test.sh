@@ -11,7 +11,8 @@
 # becomes a folder, too. `walferry replicate` gets -once, unless it has a child. In a block without
 # a mark every line that calls walferry is run by itself.
 #
-# Besides: rules for Prometheus are given to promtool, links must lead somewhere.
+# Besides: rules for Prometheus are given to promtool, links must lead somewhere, and the README's
+# figures are those of bench/results.md.
 # shellcheck source=e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 tap_need sqlite3 python3
@@ -276,4 +277,5 @@ for file in README.md docs/*.md; do
 done
 tap_run rules_for_prometheus_are_valid prometheus_rules
 tap_run links_lead_somewhere links
+tap_run figures_in_the_readme_are_those_of_bench_results bench/summary --check
 tap_end
