@@ -211,6 +211,7 @@ static int members_start(struct operator_process *p, struct error *err)
         .log = p->opt->log,
         .outage = &p->outage,
         .namespace_name = p->opt->namespace_name,
+        .interval_ns = p->opt->interval_ns,
         .sidecar_image = p->opt->sidecar_image,
         .pull_policy = p->opt->webhook.pull_policy,
         .allow_host_path = p->opt->webhook.allow_host_path,

@@ -42,6 +42,7 @@ struct operator_options {
     const struct log *log;
     const struct kube_config *kube;
     double rate_per_s, burst; /* of requests; 0: the client's defaults */
+    uint64_t interval_ns;     /* between looks at a resource whose pods run; 0: the default */
     const char *const *namespaces;
     size_t namespace_count;     /* 0: all */
     const char *namespace_name; /* in which we run */

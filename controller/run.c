@@ -34,6 +34,7 @@ struct run_args {
     uint64_t port;
     uint64_t webhook_port;
     uint64_t qps, burst;
+    uint64_t status_interval_ns;
     bool elects;
     bool is_webhook_off;
     bool allow_host_path;
@@ -83,6 +84,8 @@ static const struct flag flags[] = {
      "Webhook configurations that are told whom to trust", webhook_default},
     {"kube-api-qps", FLAG_NUMBER, AT(qps), "N", "Requests a second to the Kubernetes API", "50"},
     {"kube-api-burst", FLAG_NUMBER, AT(burst), "N", "Requests at once", "100"},
+    {"status-interval", FLAG_DURATION, AT(status_interval_ns), "D",
+     "Between two looks at the sidecars of a resource, hence how old its status may be", "15s"},
     {"log-level", FLAG_TEXT, AT(log_level), "LEVEL", "trace, debug, info, warn or error", "info"},
     {"log-format", FLAG_TEXT, AT(log_format), "FORMAT", "text or json", "json"},
 };
@@ -185,6 +188,9 @@ static int check(const struct run_args *a, struct error *err)
         return error_set(err, ERR_USAGE, 0, "-webhook-cert and -webhook-key go together");
     if (a->qps > 100000 || a->burst > 100000)
         return error_set(err, ERR_USAGE, 0, "-kube-api-qps and -kube-api-burst: up to 100000");
+    if (a->status_interval_ns != 0 &&
+        (a->status_interval_ns < NS_PER_SEC || a->status_interval_ns > NS_PER_HOUR))
+        return error_set(err, ERR_USAGE, 0, "-status-interval: from 1s to 1h");
     return 0;
 }
 
@@ -210,6 +216,7 @@ static int run_with(const struct invocation *inv, const struct log *log, struct 
         .kube = kube,
         .rate_per_s = (double)a->qps,
         .burst = (double)a->burst,
+        .interval_ns = a->status_interval_ns,
         .namespaces = namespaces.names,
         .namespace_count = namespaces.count,
         .namespace_name = own,

@@ -210,6 +210,7 @@ static void test_run_tells_what_is_wrong_with_its_configuration(void **state UNU
         {"-namespaces", "Shop/x", "cannot be a namespace", 2},
         {"-log-level", "loud", "loud", 2},
         {"-metrics-port", "70000", "no port", 2},
+        {"-status-interval", "10ms", "from 1s to 1h", 2},
         {"-context", "nowhere", "no context \"nowhere\"", 2},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -29,7 +29,7 @@ struct reconcile_context {
     const char *pull_policy;    /* of it; NULL: Kubernetes decides */
     bool allow_host_path;       /* databases on hostPath volumes are injected */
     uint64_t interval_ns;       /* between looks at a resource that goes on; 0: the reconciler's own
-                                   value. For tests */
+                                   value */
 };
 
 struct reconciler {

@@ -65,7 +65,7 @@ void reconcile_log(const struct reconcile_context *context, const char *kind, co
 /* What injection is told, as the webhook has it: so both make the same hash of a spec. */
 struct inject_options reconcile_inject_options(const struct reconcile_context *context);
 
-/* RECONCILE_INTERVAL_S, or what a test wants. */
+/* RECONCILE_INTERVAL_S, or what -status-interval says. */
 uint64_t reconcile_interval_ns(const struct reconcile *r);
 
 /* The memory of a key, made when there is none. NULL: ERR_NO_MEMORY. */
