@@ -77,7 +77,7 @@ FUZZ_BIN    := $(FUZZ_SRC:%.c=$(OUT)/bin/%)
 E2E_BIN     := $(E2E_SRC:%.c=$(OUT)/%)
 
 .PHONY: all help deps peers demo test test-build fuzz-build compare bench bench-controller bench-instructions fuzz asan tsan lint \
-        format chaos nth sim coverage clean install golden images e2e e2e-control-plane e2e-up e2e-down e2e-shell FORCE
+        format chaos nth sim coverage clean install golden images e2e e2e-build e2e-control-plane e2e-up e2e-down e2e-shell FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -86,7 +86,7 @@ PROGRAMS := $(addprefix $(OUT)/bin/,walferry walferry-controller kubectl-walferr
 all: $(PROGRAMS) compile_commands.json ## Build the programs into build/bin/
 
 help: ## Show this list
-	$(Q)awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	$(Q)awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	$(Q)echo
 	$(Q)echo "  V=1 shows the commands; VARIANT=asan (tsan, coverage, clang) builds into build/asan/"
 
@@ -208,6 +208,8 @@ images: ## Build the images into build/images/ (IMAGE_ARCH=arm64 cross-compiles)
 	$(Q)images/build --arch $(IMAGE_ARCH)
 
 CLUSTER ?= build/cluster
+e2e-build: all $(E2E_BIN) ## Build what scenarios stand on: programs, Kubernetes, a Debian for the images
+	$(Q)e2e/cluster/can_run node || e2e/cluster/can_run control-plane || true
 e2e-control-plane: all $(E2E_BIN) ## Scenarios against a real API server (built from Go modules)
 	$(Q)e2e/cluster/run control-plane
 e2e: all $(E2E_BIN) ## Scenarios on a real Kubernetes node, with the images of this tree
