@@ -116,13 +116,19 @@ now_ms() {
     echo $(($(date +%s%N) / 1000000))
 }
 
-# poll_until SECONDS COMMAND...: asks until it succeeds; fails after the time.
+# Between two questions; whoever asks something expensive sets the greatest to more.
+poll_pause_ms=50
+poll_pause_ms_max=50
+
+# poll_until SECONDS COMMAND...: asks until it succeeds, at growing intervals; fails after the time.
 poll_until() {
-    local until_ms=$(($(now_ms) + $1 * 1000))
+    local until_ms=$(($(now_ms) + $1 * 1000)) pause_ms=$poll_pause_ms
     shift
     until "$@"; do
         [ "$(now_ms)" -lt "$until_ms" ] || return 1
-        sleep 0.05
+        sleep "$(printf '0.%03d' "$pause_ms")"
+        pause_ms=$((pause_ms * 3 / 2))
+        [ "$pause_ms" -le "$poll_pause_ms_max" ] || pause_ms=$poll_pause_ms_max
     done
 }
 

@@ -98,7 +98,7 @@ control_plane() {
         --service-account-issuer=https://kubernetes.default.svc.cluster.local \
         --enable-admission-plugins=NodeRestriction --enable-aggregator-routing=true \
         --shutdown-watch-termination-grace-period=1s &
-    await 120 apiserver kubectl get --raw /readyz
+    await 300 apiserver kubectl get --raw /readyz
     keep controller-manager kube-controller-manager --kubeconfig="$pki/controller-manager.conf" \
         --leader-elect=false --use-service-account-credentials \
         --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
@@ -126,7 +126,7 @@ init() {
     if [ "$NODE" = yes ]; then
         mounts
         keep containerd containerd --config "$WORK/containerd.toml" &
-        await 60 containerd ctr version
+        await 120 containerd ctr version
         ctr -n k8s.io images import "$WORK/pause.tar" >>"$WORK/log/init.log"
     fi
     control_plane

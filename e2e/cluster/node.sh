@@ -48,6 +48,7 @@ evictionHard: {memory.available: 50Mi}
 oomScoreAdj: 0
 volumePluginDir: $WORK/flexvolume
 serializeImagePulls: false
+imageGCHighThresholdPercent: 100 # no registry has what a full disk would make it throw away
 syncFrequency: 10s # changed ConfigMaps and Secrets reach pods at this pace; the default is a minute
 Y
     : >"$WORK/resolv.conf" # no name of the machine outside leaks into pods

@@ -121,15 +121,15 @@ up() {
         [ ! -s "$WORK/run/pid1" ] || break
         sleep 0.05
     done
-    await 120 apiserver as_admin get --raw /readyz
-    [ "$NODE" != yes ] || await 120 node is_node_ready "$started"
-    await 60 'default service account' as_admin get serviceaccount default
+    await 300 apiserver as_admin get --raw /readyz
+    [ "$NODE" != yes ] || await 300 node is_node_ready "$started"
+    await 120 'default service account' as_admin get serviceaccount default
 }
 
 down() {
     local pid outer
-    if pid=$(pid1); then kill -KILL "$pid"; fi
     for _ in {1..300}; do # the outer half sees that, sweeps and ends; if that was killed too, we do it
+        if pid=$(pid1); then kill -KILL "$pid"; fi # one that is only just coming up has none at first
         if ! outer=$(cat "$WORK/run/outer" 2>/dev/null) ||
             ! readlink "/proc/$outer/ns/net" >/dev/null; then
             sweep

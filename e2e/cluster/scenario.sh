@@ -15,6 +15,7 @@ cluster_work=${WALFERRY_CLUSTER:?run this by e2e/cluster/run}
 cluster=$root/e2e/cluster/cluster
 namespace=default
 deadline_s=${DEADLINE_S:-180} # a node has more to do than a process
+poll_pause_ms_max=400         # kubectl is a large program to start; several scenes share the machine
 scenes=$(mktemp)              # the namespaces of the scene that runs
 trap 'rm -f "$scenes"' EXIT
 [ -z "${BIN:-}" ] || PATH=$BIN:$PATH # helm, kubectl

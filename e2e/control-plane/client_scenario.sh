@@ -57,12 +57,13 @@ caches_survive_restarts_of_the_api_server() {
 }
 
 another_replica_takes_over() {
-    local first first_pid began
+    local first first_pid second_pid began
     scene_begin takeover
     operator one -namespaces "$namespace"
     first=$port first_pid=$pid
     until_says "$first" /readyz "ok: leading"
     operator two -namespaces "$namespace"
+    second_pid=$pid
     until_says "$port" /readyz "ok: standby"
     pid_stop "$first_pid" KILL
     # A killed leader's lease is good for 15 s.
@@ -70,7 +71,7 @@ another_replica_takes_over() {
     operator three -namespaces "$namespace"
     until_says "$port" /readyz "ok: standby"
     began=$(now_ms)
-    pid_stop "$(pgrep -f -- "-metrics-port $((port - 1)) ")" TERM
+    pid_stop "$second_pid" TERM
     poll_until 8 says "$port" /readyz "ok: leading" || fail "a lease that was given back is not taken"
     echo "taken over $(($(now_ms) - began)) ms after the end began"
     is lease walferry-controller '{.spec.leaseTransitions}' 2 || fail "transitions are not counted"

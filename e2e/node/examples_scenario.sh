@@ -52,7 +52,6 @@ shop() {
     restored before-the-mistake
     [ "$(claim_count inspection shop.db)" = "$last" ] || fail "the copy has $(claim_count inspection shop.db) rows"
 
-    e2e/cluster/chart upgrade --reuse-values --set restore.inPlace.enabled=true >/dev/null
     apply_example point-in-time-in-place.yaml "s/targetTime: .*/targetTime: \"$moment\"/"
     restored back-to-the-morning
     wait_until "the pod is ready again" app_is_ready shop

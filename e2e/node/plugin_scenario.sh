@@ -131,7 +131,6 @@ tap_run verify_and_restore_are_followed_to_their_end restores
 
 goes_back() {
     local txid
-    e2e/cluster/chart upgrade --reuse-values --set restore.inPlace.enabled=true >/dev/null
     shop_make back
     rows_commit shop 5 >/dev/null
     wait_until "everything is shipped" is_shipped shop
