@@ -242,9 +242,10 @@ chaos: all $(E2E_BIN) ## Kill application, sidecar, store and disk CHAOS_ROUNDS 
 sim: $(OUT)/bin/walferry-sim ## Play lives of walferry in a simulated world (SIM_SEEDS=n, SIM_SEED=n SIM_TRACE=1)
 	$(Q)$(OUT)/bin/walferry-sim
 
-nth: test-build ## Each allocation, file operation, request and system call fails or kills once (long)
+NTH_FOLDER ?= /dev/shm
+nth: test-build ## Each allocation, file operation and request fails once, each change is a death once
 	$(Q).ci/peers || true
-	$(Q)NTH=1 KILL_EACH=1 TEST_TIMEOUT=36000 .ci/run-tests e2e/crash/nth_test.sh \
+	$(Q)TMPDIR=$(NTH_FOLDER) NTH=1 KILL_EACH=1 TEST_TIMEOUT=36000 .ci/run-tests e2e/crash/nth_test.sh \
 	    $(filter %_nth_test %_kill_test,$(TEST_BIN))
 
 FUZZ_SECONDS ?= 60

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The n-th fault of whole commands: each is killed before its n-th system call, or has its n-th
-# request to a real store (versitygw) spoiled, n = 1, 2, 3, ... until a run is clean. Whatever is
-# left is sound: the replica restores page for page, nothing half-made is taken for whole, and the
-# next run finishes the work.
+# The n-th fault of whole commands: each is killed before its n-th change (a system call that others
+# can tell from none, lib/testing/kill_at.h), or has its n-th request to a real store (versitygw)
+# spoiled, n = 1, 2, 3, ... until a run is clean. Whatever is left is sound: the replica restores
+# page for page, nothing half-made is taken for whole, and the next run finishes the work.
 #
-# NTH=1 tries every call and request; by default CALLS calls spread evenly, and each request up to
-# REQUESTS.
+# NTH=1 tries every change and request; by default some changes spread evenly, and the first
+# requests.
 # shellcheck source=e2e/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=e2e/stores/lib.sh
@@ -13,7 +13,7 @@
 
 tap_need sqlite3 curl "$peers/versitygw"
 tools=$root/build/$variant/e2e/tools
-calls=7
+changes=7
 requests=8
 
 # A database with history in the bucket, more of it in the log (unless it is for restores), and
@@ -68,22 +68,22 @@ finishes() {
     history_is_one "$direct"
 }
 
-killed_at_each_call() {
+killed_at_each_change() {
     local n=0 total step status
     prepare "$1" 0
     wrap=("$tools/kill_at" 0 it.yml)
-    "$@" 2>"$work/calls" || fail "without a fault: $(cat "$work/calls")"
-    total=$(sed -n 's/^calls //p' "$work/calls")
-    step=${NTH:-$((total / calls))}
-    echo "$total system calls"
+    "$@" 2>"$work/changes" || fail "without a fault: $(cat "$work/changes")"
+    total=$(sed -n 's/^changes //p' "$work/changes")
+    step=${NTH:-$((total / changes))}
+    echo "measured: $total changes"
     for ((n = 1 + RANDOM % step; ; n += step)); do
         prepare "$1" "$n"
         wrap=("$tools/kill_at" "$n" it.yml)
         status=0
-        "$@" 2>"$work/calls" || status=$?
+        "$@" 2>"$work/changes" || status=$?
         wrap=()
         [ "$status" -ne 0 ] || break
-        [ "$status" -eq 137 ] || fail "call $n: status $status: $(cat "$work/calls")"
+        [ "$status" -eq 137 ] || fail "change $n: status $status: $(cat "$work/changes")"
         left_is_sound "$1"
     done
     finishes "$@"
@@ -102,7 +102,7 @@ spoiled_at_each_request() {
         left_is_sound "$1"
         [ "${reply##* }" -gt 0 ] || break
     done
-    echo "$((n - 1)) requests"
+    echo "measured: $((n - 1)) requests"
     app_must proxy none
     finishes "$@"
 }
@@ -122,7 +122,7 @@ snapshot: {interval: 1h, retention: 1h}"
 
 kill_case() {
     scene_make "$(replica_file "$work/replica")" "$1"
-    killed_at_each_call "$@"
+    killed_at_each_change "$@"
 }
 
 request_case() {
@@ -135,7 +135,7 @@ request_case() {
 
 for what in "once" "once -force-snapshot" "once -enforce-retention" "restore"; do
     # shellcheck disable=SC2086 # a command and its flag
-    tap_run "$what: killed before any of its system calls" kill_case $what
+    tap_run "$what: killed before any of its changes" kill_case $what
 done
 store_start versitygw || exit 1
 for what in "once" "once -force-snapshot" "once -enforce-retention" "restore"; do

@@ -3,8 +3,8 @@
  *
  *   kill_at N MARK PROGRAM [ARGUMENT...]
  *
- * Kills PROGRAM before its N-th system call (0: never), counted from when it opens a path that
- * contains MARK. The last line on standard error is "calls COUNT"; exit status as the program's,
+ * Kills PROGRAM before its N-th change (0: never), a system call that others can tell from none,
+ * counted from when it opens a path that contains MARK. The last line on standard error is "changes COUNT"; exit status as the program's,
  * 137 if it was killed.
  */
 #include "lib/testing/kill_at.h"
@@ -23,6 +23,6 @@ int main(int argc, char **argv)
     }
     kill_at((const char *const *)(uintptr_t)(argv + 3), NULL, argv[2], strtoull(argv[1], NULL, 10),
             &result);
-    (void)fprintf(stderr, "calls %" PRIu64 "\n", result.calls);
+    (void)fprintf(stderr, "changes %" PRIu64 "\n", result.changes);
     return result.status;
 }

@@ -1,10 +1,12 @@
 /*
- * The tracer. Each stop of a thread is one of: entry into a system call (counted), return from it,
+ * The tracer. Each stop of a thread is one of: entry into a system call (counted if it changes
+ * something), return from it,
  * a new thread (which begins with a stop of its own), the exec, a signal (passed on), the end.
  */
 #include "lib/testing/kill_at.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,64 @@ static NO_RETURN void tracee_run(const char *const *argv, const char *log_path)
     _exit(127);
 }
 
+/* ---- what counts ---- */
+
+/* Calls that are changes, whatever their arguments; those that need a look are in is_change(). */
+static const uint64_t changing_calls[] = {
+    SYS_pwrite64,  SYS_writev,    SYS_pwritev,   SYS_pwritev2, SYS_truncate,        SYS_ftruncate,
+    SYS_fallocate, SYS_fsync,     SYS_fdatasync, SYS_mkdirat,  SYS_unlinkat,        SYS_linkat,
+    SYS_symlinkat, SYS_renameat,  SYS_renameat2, SYS_fchmod,   SYS_fchmodat,        SYS_fchown,
+    SYS_fchownat,  SYS_utimensat, SYS_sendfile,  SYS_splice,   SYS_copy_file_range, SYS_connect,
+    SYS_sendto,    SYS_sendmsg,   SYS_sendmmsg,  SYS_shutdown, SYS_exit_group,
+#ifdef __x86_64__
+    SYS_mkdir,     SYS_rmdir,     SYS_unlink,    SYS_link,     SYS_symlink,         SYS_rename,
+    SYS_creat,     SYS_chmod,     SYS_chown,     SYS_lchown,
+#endif
+};
+
+static bool is_changing_call(uint64_t nr)
+{
+    for (size_t i = 0; i < ARRAY_LEN(changing_calls); i++) {
+        if (changing_calls[i] == nr)
+            return true;
+    }
+    return false;
+}
+
+/* By which the threads of the program wake each other. */
+static bool is_eventfd(pid_t tid, uint64_t fd)
+{
+    static const char eventfd[] = "anon_inode:[eventfd]";
+    char path[64];
+    char target[64] = "";
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd/%" PRIu64, (int)tid, fd); /* bounded */
+    return readlink(path, target, sizeof(target) - 1) > 0 && strcmp(target, eventfd) == 0;
+}
+
+static bool is_change(pid_t tid, const struct __ptrace_syscall_info *info)
+{
+    const uint64_t *args = (const uint64_t *)info->entry.args;
+
+    switch (info->entry.nr) {
+    case SYS_write:
+        return !is_eventfd(tid, args[0]);
+    case SYS_openat:
+        return (args[2] & (O_CREAT | O_TRUNC)) != 0;
+#ifdef __x86_64__
+    case SYS_open:
+        return (args[1] & (O_CREAT | O_TRUNC)) != 0;
+#endif
+    case SYS_fcntl:
+        return args[1] == F_SETLK || args[1] == F_SETLKW || args[1] == F_OFD_SETLK ||
+               args[1] == F_OFD_SETLKW;
+    default:
+        return is_changing_call(info->entry.nr);
+    }
+}
+
+/* ---- the tracer ---- */
+
 /* Whether the thread is about to open the mark. */
 static bool is_mark(pid_t tid, const struct tracer *t, const struct __ptrace_syscall_info *info)
 {
@@ -68,10 +128,10 @@ static void on_entry(struct tracer *t, pid_t tid)
         info.op != PTRACE_SYSCALL_INFO_ENTRY)
         return; /* killed meanwhile; or a return */
     t->has_begun = t->has_begun || is_mark(tid, t, &info);
-    if (!t->has_begun)
+    if (!t->has_begun || !is_change(tid, &info))
         return;
-    t->out->calls++;
-    if (t->out->calls == t->n) {
+    t->out->changes++;
+    if (t->out->changes == t->n) {
         t->out->was_killed = true;
         assert_int_equal(kill(t->pid, SIGKILL), 0);
     }
@@ -100,7 +160,7 @@ void kill_at(const char *const *argv, const char *log_path, const char *mark, ui
         PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
     int status = 0;
 
-    *out = (struct kill_at_result){.calls = 0};
+    *out = (struct kill_at_result){.changes = 0};
     t.pid = fork();
     if (t.pid == 0)
         tracee_run(argv, log_path);

@@ -1,10 +1,10 @@
 /*
- * An engine that is killed (SIGKILL, lib/testing/kill_at.h) before any of its system calls, in a
- * life that syncs, checkpoints, compacts, snapshots, expires and shrinks the log: what lies in the
+ * An engine that is killed (SIGKILL, lib/testing/kill_at.h) before any change that others could see,
+ * in a life that syncs, checkpoints, compacts, snapshots, expires and shrinks the log: what lies in the
  * bucket can be restored as it is, and the next engine goes on from there.
  *
  * The life runs in a process of its own: this program, started again with the folder to live in.
- * KILL_EACH=1 kills at every call; by default KILLS calls are spread evenly over the life, behind an
+ * KILL_EACH=1 kills before every one; by default KILLS of them are spread evenly over the life, behind an
  * offset that changes from run to run (SEED=n repeats it).
  */
 #include "lib/testing/kill_at.h"
@@ -68,7 +68,7 @@ static void life_folder(const char *folder, char out[static 256])
     (void)snprintf(out, 256, "%.255s", line);
 }
 
-/* Lives until call n; whatever is left is sound, and another engine goes on with it. */
+/* Lives until change n; whatever is left is sound, and another engine goes on with it. */
 static void live_and_die(uint64_t n, struct kill_at_result *out)
 {
     struct engine_scene s;
@@ -96,8 +96,7 @@ static void live_and_die(uint64_t n, struct kill_at_result *out)
     test_folder_remove(folder);
 }
 
-static void
-test_engine_killed_at_any_system_call_leaves_a_replica_to_go_on_with(void **state UNUSED)
+static void test_engine_killed_before_any_change_leaves_a_replica_to_go_on_with(void **state UNUSED)
 {
     const char *each = getenv("KILL_EACH");
     const char *seed = getenv("SEED");
@@ -107,12 +106,12 @@ test_engine_killed_at_any_system_call_leaves_a_replica_to_go_on_with(void **stat
 
     live_and_die(0, &r);
     assert_int_equal(r.status, 0);
-    uint64_t step = each ? strtoull(each, NULL, 10) : r.calls / KILLS;
+    uint64_t step = each ? strtoull(each, NULL, 10) : r.changes / KILLS;
     step = step > 0 ? step : 1;
     uint64_t offset = seed ? strtoull(seed, NULL, 10) : env_wall_ns(env_real());
-    print_message("# %" PRIu64 " system calls, SEED=%" PRIu64 "\n", r.calls, offset % step);
+    print_message("# %" PRIu64 " changes, SEED=%" PRIu64 "\n", r.changes, offset % step);
     for (uint64_t n = 1 + offset % step;; n += step) {
-        (void)snprintf(row, sizeof(row), "system call %" PRIu64, n);
+        (void)snprintf(row, sizeof(row), "change %" PRIu64, n);
         test_row(row);
         live_and_die(n, &r);
         if (!r.was_killed)
@@ -128,7 +127,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--life") == 0)
         return life_run(argv[2]);
     static const struct CMUnitTest tests[] = {
-        TEST(test_engine_killed_at_any_system_call_leaves_a_replica_to_go_on_with),
+        TEST(test_engine_killed_before_any_change_leaves_a_replica_to_go_on_with),
     };
     return TEST_MAIN(tests);
 }
