@@ -38,10 +38,9 @@ scene_config() {
     done
 }
 
-author_flags=()
 author_start() {
     scene_config >"$scene/it.yml"
-    spawn "$work/it.log" "$author" replicate -config "$scene/it.yml" "${author_flags[@]}"
+    spawn "$work/it.log" "$author" replicate -config "$scene/it.yml"
     author_pid=$pid
 }
 

@@ -5,11 +5,13 @@
  *   LIST   the inventory of the prefix                                   (one listing)
  *   HEAD   header of the tip, TAIL its trailer                           (two small reads)
  *   JUDGE  facts from map, log and database; the verdict of lineage.h    (task)
+ *   COMPARE  Litestream's tip, and no other proof: the newest state   (ranged reads of all that a
+ *          of the replica, page by page                              restore would need)
  *   ASK    before a refusal: what do the other destinations know?        (reads), then JUDGE again
  *   COVER  heal, rewind, join: the objects, or page indexes, in between  (reads)
  *   APPLY  the map is healed, the dirty set filled                       (task)
  *
- * From JUDGE (or APPLY) on the chain tracks: what is noted goes into its dirty set. Nothing is
+ * From JUDGE, COMPARE or APPLY on the chain tracks: what is noted goes into its dirty set. Nothing is
  * written to the bucket before the end. Any failure ends in a back-off and a new start from LIST;
  * a refusal stays until a person decides.
  */
@@ -37,6 +39,7 @@ static void attach_free(struct attach *a)
 {
     bucket_turn_end(a->c);
     fetched_destroy(&a->fetched);
+    attach_compare_free(a->compare);
     buf_destroy(&a->reply);
     free(a);
 }
@@ -226,6 +229,8 @@ static void attach_done(struct task *task)
     }
     if (a->err.code != ERR_NONE)
         attach_fail(a, "attaching", &a->err);
+    else if (a->verdict == LINEAGE_NEEDS_REPLICA)
+        attach_compare_next(a);
     else if (lineage_is_refusal(a->verdict)) {
         if (!attach_ask_siblings(a))
             attach_refuse(a);

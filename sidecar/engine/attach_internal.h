@@ -1,7 +1,8 @@
 /*
  * One attaching of a chain, shared by its parts: attach.c is its course, attach_tip.c asks the bucket
  * (loop thread), attach_judge.c gathers the facts and carries the verdict out (task); attach_sibling.c asks the
- * other destinations before a refusal (loop thread), attach_join.c makes a join (task).
+ * other destinations before a refusal (loop thread), attach_join.c makes a join (task),
+ * attach_compare.c compares the database with a download of the replica (both).
  */
 #ifndef WALFERRY_SIDECAR_ENGINE_ATTACH_INTERNAL_H
 #define WALFERRY_SIDECAR_ENGINE_ATTACH_INTERNAL_H
@@ -11,6 +12,8 @@
 #include "sidecar/engine/cover.h"
 #include "sidecar/engine/engine_internal.h"
 #include "sidecar/engine/sibling.h"
+
+struct comparison; /* attach_compare.c */
 
 struct attach {
     struct chain *c;
@@ -32,7 +35,8 @@ struct attach {
     const char *reason;
     bool is_applying; /* the next run of the task applies what cover fetched */
     struct cover_result fetched;
-    struct error err; /* of the task */
+    struct comparison *compare; /* NULL: none was needed */
+    struct error err;           /* of the task */
 };
 
 /* Where the log stood at the end of an object, as far as its header tells; frame 0: it does not. */
@@ -68,7 +72,25 @@ void attach_wake_siblings(struct chain *c);
  */
 MUST_USE int attach_join(struct attach *a, struct task *task, struct error *err);
 
-/* attach_judge.c, for attach_join.c */
+/*
+ * The comparison with the replica's newest state, in this order:
+ *   begin   task: takes the checksums of the database; the chain tracks from that state on
+ *   next    loop thread: asks for the next bytes; attach_work() calls take() with them, and then next()
+ *           follows again. When the answer is known, a->facts.content_is_tip has it,
+ *           a->verdict is judged anew and attach_work() applies it. Or attach_fail().
+ *   take    task: compares what has come
+ *   apply   task: the checksums become the page map of the tip
+ * Memory: COMPARE_BYTES, and a bit a page.
+ */
+MUST_USE int attach_compare_begin(struct attach *a, struct task *task, struct error *err);
+void attach_compare_next(struct attach *a);
+bool attach_compare_has_bytes(const struct attach *a);
+MUST_USE int attach_compare_take(struct attach *a, struct error *err);
+MUST_USE int attach_compare_apply(struct attach *a, struct error *err);
+void attach_compare_free(struct comparison *compare); /* NULL ok */
+
+/* attach_judge.c, for attach_join.c and attach_compare.c */
+void attach_chain_reset(struct chain *c);
 struct map_state attach_state_of_tip(const struct attach *a);
 void attach_apply_new(struct attach *a);
 

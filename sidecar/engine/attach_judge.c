@@ -133,8 +133,9 @@ static int content_compare(struct attach *a, struct task *task, struct entry_lis
                                 end->page_size == f->map.page_size
                             ? LINEAGE_YES
                             : LINEAGE_NO;
-    f->content_is_tip = f->has_tip && f->tip.has_ext && sum == f->tip.db_checksum &&
-                                end->page_count == f->tip.page_count &&
+    if (!f->has_tip || !f->tip.has_ext)
+        return 0; /* nobody recorded what it should be */
+    f->content_is_tip = sum == f->tip.db_checksum && end->page_count == f->tip.page_count &&
                                 end->page_size == f->tip.page_size
                             ? LINEAGE_YES
                             : LINEAGE_NO;
@@ -229,12 +230,13 @@ static int verdict_apply(struct attach *a, struct task *task, const struct entry
     case LINEAGE_DIVERGED:
     case LINEAGE_FOREIGN:
     case LINEAGE_NEEDS_CONTENT:
+    case LINEAGE_NEEDS_REPLICA:
     default:
         return 0;
     }
 }
 
-static void chain_reset(struct chain *c)
+void attach_chain_reset(struct chain *c)
 {
     c->is_tracking = false;
     c->needs_all = false;
@@ -247,7 +249,7 @@ static int judge(struct attach *a, struct task *task, struct error *err)
 {
     CLEANUP(entry_list_destroy) struct entry_list entries = {.entry = NULL};
 
-    chain_reset(a->c);
+    attach_chain_reset(a->c);
     if (facts_gather(a, err) < 0)
         return -1;
     a->verdict = lineage_judge(&a->facts, &a->reason);
@@ -256,6 +258,8 @@ static int judge(struct attach *a, struct task *task, struct error *err)
             return -1;
         a->verdict = lineage_judge(&a->facts, &a->reason);
     }
+    if (a->verdict == LINEAGE_NEEDS_REPLICA)
+        return attach_compare_begin(a, task, err);
     return verdict_apply(a, task, &entries, err);
 }
 
@@ -319,7 +323,11 @@ static int apply(struct attach *a, struct error *err)
 
     if (a->verdict == LINEAGE_JOIN) /* tracks since it was judged */
         return page_set_add_all(&a->c->dirty, &a->fetched.pages, err);
-    chain_reset(a->c);
+    if (a->compare && a->verdict == LINEAGE_REBUILD) /* tracks since it was begun */
+        return attach_compare_apply(a, err);
+    attach_chain_reset(a->c);
+    if (lineage_is_refusal(a->verdict))
+        return 0;
     if (follower_advance(db->follower, database_note, db, &proof, err) < 0)
         return -1;
     if (proof == ADVANCE_UNPROVEN)
@@ -348,6 +356,8 @@ void attach_work(struct task *task)
         (void)error_set(&a->err, ERR_WRONG_STATE, 0, "the database is not followed");
     else if (c->db->is_released)
         (void)error_set(&a->err, ERR_NO_SPACE, 0, "free disk space is below the reserve");
+    else if (attach_compare_has_bytes(a))
+        IGNORE(attach_compare_take(a, &a->err)); /* see done */
     else
         (void)(a->is_applying ? apply(a, &a->err) : judge(a, task, &a->err)); /* see done */
 }

@@ -35,10 +35,8 @@ struct cover {
     struct cover_result result;
 };
 
-/* The object that reaches furthest among those that follow txid, over all levels but snapshots, which
- * count only from the beginning. */
-static const struct inventory_object *furthest(const struct inventory *inv, uint64_t after_txid,
-                                               uint64_t to_txid, unsigned *out_level)
+const struct inventory_object *cover_furthest(const struct inventory *inv, uint64_t after_txid,
+                                              uint64_t to_txid, unsigned *out_level)
 {
     const struct inventory_object *best = NULL;
 
@@ -72,7 +70,8 @@ static int cover_plan(struct cover *c, struct error *err)
 
     for (uint64_t at = c->args.after_txid; at < c->args.to_txid && !is_cut(c);) {
         unsigned level = 0;
-        const struct inventory_object *o = furthest(c->args.inventory, at, c->args.to_txid, &level);
+        const struct inventory_object *o =
+            cover_furthest(c->args.inventory, at, c->args.to_txid, &level);
         if (!o)
             return error_set(err, ERR_GAP, 0, "no object follows TXID %016" PRIx64, at);
         if (c->step_count == COVER_OBJECTS_MAX) {

@@ -61,6 +61,13 @@ struct cover_args {
 MUST_USE int cover_start(const struct cover_args *args, cover_done_fn *done, void *arg,
                          struct cover **out, struct error *err);
 
+/*
+ * The object that reaches furthest, but not beyond to_txid, among those that follow after_txid; of all
+ * levels, but snapshots only from the beginning (after_txid 0). NULL: none. Borrowed from inv.
+ */
+const struct inventory_object *cover_furthest(const struct inventory *inv, uint64_t after_txid,
+                                              uint64_t to_txid, unsigned *out_level);
+
 /* Ends it without calling done. NULL ok. */
 void cover_cancel(struct cover *c);
 

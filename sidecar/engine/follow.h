@@ -152,6 +152,22 @@ MUST_USE int follower_page_read(struct follower *f, uint32_t pgno, uint8_t *out_
                                 struct error *err);
 
 /*
+ * The commit that ends with a frame of the current log, 1..the noted end's. Returns 1 with *out; 0 if
+ * no commit ends there; -1: ERR_IO, ERR_CORRUPT (the log is shorter).
+ */
+MUST_USE int follower_end_at(struct follower *f, uint32_t frame, struct log_end *out,
+                             struct error *err);
+
+/*
+ * The page as it was at such a commit. Returns 1 with the page; 0 if that cannot be told any more: a
+ * later version may stand in the database file already. Whether the log was restarted in between
+ * (possible on slot 0 only) is for follower_note_since() to tell, after the last page.
+ * ERR_CORRUPT, ERR_IO.
+ */
+MUST_USE int follower_page_read_at(struct follower *f, const struct log_end *at, uint32_t pgno,
+                                   uint8_t *out_page, struct error *err);
+
+/*
  * Pins the noted end: until follower_unpin(), follower_page_read_pinned() answers pages as they
  * were there, while follower_advance() goes on. Checkpoints are refused meanwhile (ERR_BUSY) and
  * the log grows. One pin at a time.

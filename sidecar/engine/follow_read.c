@@ -10,6 +10,10 @@
  *
  * A view that is backfilled skips 1: the log may be restarted under it.
  *
+ * A commit of the log before the noted end is read in the same way, but backfill may have passed it:
+ * a page that changed since is known only from a frame up to there, or if no checkpoint has come
+ * further by the time that the page was read from the database file.
+ *
  * A pin is a copy of the view. If the holder sits on slot >= 1 it keeps the pinned state, too: the
  * log only grows, and without checkpoints of ours the holder stays. If it sits on slot 0, the next
  * hand-over leaves it to the pin (holder_swap() in follow.c).
@@ -78,6 +82,50 @@ int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno, ui
 int follower_page_read(struct follower *f, uint32_t pgno, uint8_t *out_page, struct error *err)
 {
     return follow_view_read(f, &f->now, pgno, out_page, err);
+}
+
+int follower_end_at(struct follower *f, uint32_t frame, struct log_end *out, struct error *err)
+{
+    struct log_identity log = follow_log_of(&f->now);
+    struct wal_frame last;
+
+    ASSERT(frame >= 1 && frame <= f->now.end.frame);
+    if (log_reader_frame(f->holder, &log, frame, &last, err) < 0) {
+        return -1;
+    }
+    if (!wal_salt_eq(last.salt, log.salt) || last.commit_pages == 0) {
+        return 0;
+    }
+    *out = f->now.end;
+    out->frame = frame;
+    out->cksum[0] = last.cksum.s[0];
+    out->cksum[1] = last.cksum.s[1];
+    out->page_count = last.commit_pages;
+    return 1;
+}
+
+int follower_page_read_at(struct follower *f, const struct log_end *at, uint32_t pgno,
+                          uint8_t *out_page, struct error *err)
+{
+    struct log_identity log = follow_log_of(&f->now);
+    struct wal_index_map map;
+    uint32_t frame = 0;
+    uint32_t later = 0;
+
+    ASSERT(pgno >= 1 && at->frame <= f->now.end.frame);
+    if (follow_map(f, f->now.end.frame, &map, err) < 0 ||
+        wal_index_find(&map, pgno, 1, at->frame, &frame, err) < 0 ||
+        wal_index_find(&map, pgno, at->frame + 1, f->now.end.frame, &later, err) < 0) {
+        return error_wrap(err, "%s: page %u", f->path, pgno);
+    }
+    if (frame > 0) {
+        return log_reader_page(&f->log, f->holder, &log, frame, pgno, out_page, err) < 0 ? -1 : 1;
+    }
+    int64_t offset = (int64_t)(pgno - 1) * at->page_size;
+    if (connection_db_read(f->holder, offset, out_page, at->page_size, err) < 0) {
+        return -1;
+    }
+    return later == 0 || follow_checkpoint_info(f).backfill_attempted <= at->frame;
 }
 
 int follower_pin(struct follower *f, struct log_end *out_end, struct error *err)

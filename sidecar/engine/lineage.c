@@ -11,9 +11,33 @@ static enum lineage_verdict verdict(enum lineage_verdict v, const char *reason,
     return v;
 }
 
+/* What one pass over the database would tell. Objects of Litestream name no checksum of it. */
 static bool content_is_unknown(const struct lineage_facts *f)
 {
-    return f->content_is_map == LINEAGE_UNKNOWN || f->content_is_tip == LINEAGE_UNKNOWN;
+    return f->content_is_map == LINEAGE_UNKNOWN ||
+           (f->tip.has_ext && f->content_is_tip == LINEAGE_UNKNOWN);
+}
+
+/* The content is the tip's, or was when the tip was made. */
+static enum lineage_verdict content_fits(const struct lineage_facts *f, const char **out_reason)
+{
+    if (f->log_contains_tip) {
+        return verdict(LINEAGE_REBUILD,
+                       "this database's log leads on from exactly the newest state of the replica: "
+                       "the page map is rebuilt",
+                       out_reason);
+    }
+    return verdict(LINEAGE_REBUILD,
+                   "the database is exactly the newest state of the replica: the page map is "
+                   "rebuilt",
+                   out_reason);
+}
+
+static enum lineage_verdict needs_replica(const char **out_reason)
+{
+    return verdict(LINEAGE_NEEDS_REPLICA,
+                   "comparing the database with the replica, whose newest object is Litestream's",
+                   out_reason);
 }
 
 /* No map that could help: only the log or the content itself can prove descent. */
@@ -26,16 +50,14 @@ static enum lineage_verdict judge_without_map(const struct lineage_facts *f,
                        "page map: all pages are sent once",
                        out_reason);
     }
-    if (content_is_unknown(f)) {
+    if (f->content_is_tip == LINEAGE_UNKNOWN && !f->tip.has_ext)
+        return needs_replica(out_reason);
+    if (content_is_unknown(f) && f->tip.has_ext) {
         return verdict(LINEAGE_NEEDS_CONTENT, "comparing the database with the newest object",
                        out_reason);
     }
-    if (f->content_is_tip == LINEAGE_YES) {
-        return verdict(LINEAGE_REBUILD,
-                       "the database is exactly the newest state of the replica: the page map is "
-                       "rebuilt",
-                       out_reason);
-    }
+    if (f->content_is_tip == LINEAGE_YES)
+        return content_fits(f, out_reason);
     return verdict(LINEAGE_FOREIGN, foreign_reason, out_reason);
 }
 
@@ -79,18 +101,16 @@ static enum lineage_verdict judge_map_behind(const struct lineage_facts *f, cons
                        "the page map is older than the replica: comparing the database",
                        out_reason);
     }
-    if (f->content_is_tip == LINEAGE_YES) {
-        return verdict(LINEAGE_REBUILD,
-                       "the database is exactly the newest state of the replica: the page map is "
-                       "rebuilt",
-                       out_reason);
-    }
+    if (f->content_is_tip == LINEAGE_YES)
+        return content_fits(f, out_reason);
     if (f->content_is_map == LINEAGE_YES) {
         return verdict(LINEAGE_STALE,
                        "the database is an older state of this replica (a stale volume?): restore "
                        "rolls it forward",
                        out_reason);
     }
+    if (f->content_is_tip == LINEAGE_UNKNOWN)
+        return needs_replica(out_reason);
     return verdict(LINEAGE_DIVERGED,
                    "the database is an older state of this replica and was written to since: two "
                    "histories have grown apart",
@@ -133,7 +153,8 @@ enum lineage_verdict lineage_judge(const struct lineage_facts *f, const char **o
 {
     enum lineage_verdict alone = judge_alone(f, out_reason);
 
-    if (alone != LINEAGE_NEEDS_CONTENT && !lineage_is_refusal(alone))
+    bool is_open = alone == LINEAGE_NEEDS_CONTENT || alone == LINEAGE_NEEDS_REPLICA;
+    if (!is_open && !lineage_is_refusal(alone))
         return alone;
     switch (f->sibling) {
     case LINEAGE_SIBLING_EQUALS:
@@ -162,6 +183,7 @@ const char *lineage_verdict_name(enum lineage_verdict v)
 {
     static const char *const names[] = {
         [LINEAGE_NEEDS_CONTENT] = "needs content",
+        [LINEAGE_NEEDS_REPLICA] = "needs replica",
         [LINEAGE_NEW] = "new",
         [LINEAGE_CONTINUE] = "continue",
         [LINEAGE_HEAL] = "heal",

@@ -2,8 +2,9 @@
  * Lineage: does this database descend from what lies in the bucket? The one decision that keeps an
  * empty, stale or foreign database from burying a good backup.
  *
- * Pure: facts in, verdict out. Some facts cost a pass over the database; the judge asks for them
- * (LINEAGE_NEEDS_CONTENT) only when they decide.
+ * Pure: facts in, verdict out. Some facts cost a pass over the database, or a download of the
+ * replica; the judge asks for them (LINEAGE_NEEDS_CONTENT, LINEAGE_NEEDS_REPLICA) only when they
+ * decide.
  *
  *   bucket's tip (TXID N) against the page map (TXID n) and the database:
  *
@@ -16,6 +17,8 @@
  *   n < N, database changed since n                  diverged: refused
  *   no usable map, content is that of N              rebuild the map, continue
  *   no usable map, N's position lies in our log      full: descends, but all pages must be sent
+ *   N is Litestream's (it records no checksum of     the replica's newest state is downloaded and
+ *     the database), and none of the above              compared: equal is "content is that of N"
  *   anything else                                    foreign: refused
  *
  *   Instead of a refusal, if another destination of the database is attached and its history
@@ -71,13 +74,15 @@ struct lineage_facts {
     bool log_contains_tip; /* the tip's position lies in the database's current log */
     bool log_contains_map; /* the map's position does */
     enum lineage_answer content_is_map; /* database checksum equals the map's */
-    enum lineage_answer content_is_tip; /* ... the tip's */
+    enum lineage_answer content_is_tip; /* ... the tip's; without has_ext: each page's checksum
+                                           equals that of the page in the replica */
     enum lineage_sibling sibling;
     bool adopt; /* the user said: continue with this database whatever it is */
 };
 
 enum lineage_verdict {
     LINEAGE_NEEDS_CONTENT, /* fill in content_is_*, ask again */
+    LINEAGE_NEEDS_REPLICA, /* compare with a download: fill in content_is_tip, ask again */
     LINEAGE_NEW,
     LINEAGE_CONTINUE,
     LINEAGE_HEAL,

@@ -117,6 +117,12 @@ static void test_map_behind_heals_if_the_tip_was_made_from_this_database(void **
 
     log.tip.has_ext = false; /* salts and frame alone are no proof */
     expect("Litestream's position in our log", log, LINEAGE_NEEDS_CONTENT, "comparing");
+    log.content_is_map = LINEAGE_NO;
+    expect("Litestream's position, another content", log, LINEAGE_NEEDS_REPLICA, "the replica");
+    expect("Litestream's position, as it was there", with_content(log, false, true),
+           LINEAGE_REBUILD, "leads on from exactly");
+    expect("Litestream's position, other pages", with_content(log, false, false), LINEAGE_DIVERGED,
+           "grown apart");
 }
 
 static void test_rewound_map_goes_on_as_a_rewind(void **state UNUSED)
@@ -155,6 +161,27 @@ static void test_no_map_needs_the_log_or_equal_content(void **state UNUSED)
     expect("position in our log", f, LINEAGE_FULL, "all pages are sent once");
     f.tip.has_ext = false;
     expect("Litestream's position in our log", f, LINEAGE_FULL, "all pages are sent once");
+}
+
+static void test_replica_of_litestreams_is_compared_before_it_is_refused(void **state UNUSED)
+{
+    struct lineage_facts f = bucket_at_9();
+    f.tip.has_ext = false;
+    expect("no map", f, LINEAGE_NEEDS_REPLICA, "whose newest object is Litestream's");
+    expect("no map, equal", with_content(f, false, true), LINEAGE_REBUILD, "rebuilt");
+    expect("no map, other content", with_content(f, false, false), LINEAGE_FOREIGN,
+           "nothing proves");
+
+    struct lineage_facts behind = with_map(4, 0x66);
+    behind.tip.has_ext = false;
+    expect("map behind, not read yet", behind, LINEAGE_NEEDS_CONTENT, "comparing");
+    behind.content_is_map = LINEAGE_YES;
+    expect("map behind, its state", behind, LINEAGE_STALE, "rolls it forward");
+    behind.content_is_map = LINEAGE_NO;
+    expect("map behind, written to", behind, LINEAGE_NEEDS_REPLICA, "the replica");
+    expect("map behind, equal", with_content(behind, false, true), LINEAGE_REBUILD, "rebuilt");
+    behind.sibling = LINEAGE_SIBLING_EQUALS;
+    expect("another destination tells", behind, LINEAGE_JOIN, "exactly this state");
 }
 
 static void test_tip_that_is_not_what_we_led_to_is_another_writers(void **state UNUSED)
@@ -246,6 +273,7 @@ static void test_every_combination_of_facts_has_a_verdict(void **state UNUSED)
             f = with_content(f, bits & 64, bits & 128);
             enum lineage_verdict v = lineage_judge(&f, &reason);
             assert_int_not_equal(v, LINEAGE_NEEDS_CONTENT);
+            assert_int_not_equal(v, LINEAGE_NEEDS_REPLICA);
             assert_int_not_equal(v, LINEAGE_NEW);
             bool has_proof = f.is_same_file || f.log_contains_tip || f.log_contains_map ||
                              f.map.is_rewind || (bits & 64) || (bits & 128);
@@ -261,7 +289,7 @@ static void test_refusals_are_the_three_that_ship_nothing(void **state UNUSED)
         [LINEAGE_NEEDS_CONTENT] = false, [LINEAGE_NEW] = false,    [LINEAGE_CONTINUE] = false,
         [LINEAGE_HEAL] = false,          [LINEAGE_REWIND] = false, [LINEAGE_REBUILD] = false,
         [LINEAGE_FULL] = false,          [LINEAGE_JOIN] = false,   [LINEAGE_STALE] = true,
-        [LINEAGE_DIVERGED] = true,       [LINEAGE_FOREIGN] = true,
+        [LINEAGE_DIVERGED] = true,       [LINEAGE_FOREIGN] = true, [LINEAGE_NEEDS_REPLICA] = false,
     };
 
     for (unsigned v = 0; v < ARRAY_LEN(refused); v++) {
@@ -279,6 +307,7 @@ int main(void)
         TEST(test_rewound_map_goes_on_as_a_rewind),
         TEST(test_older_state_is_stale_and_a_changed_one_has_diverged),
         TEST(test_no_map_needs_the_log_or_equal_content),
+        TEST(test_replica_of_litestreams_is_compared_before_it_is_refused),
         TEST(test_tip_that_is_not_what_we_led_to_is_another_writers),
         TEST(test_bucket_that_lost_its_newest_objects_gets_all_pages),
         TEST(test_adopt_continues_whatever_there_is),
