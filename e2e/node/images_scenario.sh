@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What somebody gets who looks into the images that the other scenarios run: one program, what it is
-# linked to, and papers about both. No shell, no package manager, nobody's user id.
+# linked to, and papers about both. No shell, no package manager, nobody's user id. The images for arm64
+# are run, too.
 # shellcheck source=e2e/cluster/scenario.sh
 . "$(dirname "$0")/../cluster/scenario.sh"
 
@@ -81,16 +82,75 @@ END
 tap_run the_bill_of_materials_names_every_package bill sidecar walferry
 tap_run the_controllers_bill_of_materials_does_too bill controller walferry-controller
 
-cross() {
-    local machine
-    unpack sidecar arm64
-    [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["architecture"])' "$work/config.json")" = arm64 ]
-    machine=$(od -An -j18 -N2 -tu2 "$work/root/usr/bin/walferry" | tr -d ' ')
-    [ "$machine" = 183 ] || fail "ELF machine $machine, not AArch64"
-    [ "$(uname -m)" = aarch64 ] || skip "built for arm64 and looked at; running it takes an arm64 processor"
-    "$work/root/usr/lib/ld-linux-aarch64.so.1" --library-path "$work/root/usr/lib/aarch64-linux-gnu" \
-        "$work/root/usr/bin/walferry" version
+# ---- for the other machine ---------------------------------------------------------------------
+
+revision() {
+    python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["config"]["Labels"]["org.opencontainers.image.revision"])' "$work/config.json"
 }
-tap_run the_image_for_arm64_runs cross
+
+# arm64_unpack TARGET PROGRAM: $work/PROGRAM runs it then, by qemu where this machine is another. The image
+# is made if it is missing, or of another commit than the one for amd64.
+arm64_unpack() {
+    local commit with=(qemu-aarch64-static -L "$work/root")
+    if [ "$(uname -m)" = aarch64 ]; then
+        with=("$work/root/usr/lib/ld-linux-aarch64.so.1" --library-path "$work/root/usr/lib/aarch64-linux-gnu")
+    elif ! command -v qemu-aarch64-static; then
+        skip "what is built for arm64 runs on such a processor, or with qemu-user-static"
+    fi
+    unpack "$1" amd64
+    commit=$(revision)
+    if [ -e "$images/$1-arm64.tar" ]; then
+        unpack "$1" arm64
+    fi
+    if [ ! -e "$images/$1-arm64.tar" ] || [ "$(revision)" != "$commit" ]; then
+        COMMIT=$commit "$root/images/build" --arch arm64 sidecar controller
+        unpack "$1" arm64
+    fi
+    printf '#!/bin/sh\nexec %s "$@"\n' "${with[*]} $work/root/usr/bin/$2" >"$work/$2"
+    chmod +x "$work/$2"
+}
+
+# All of it is for that machine, and needs nothing that is not in it.
+cross() { # TARGET PROGRAM
+    local file name count=0
+    arm64_unpack "$1" "$2"
+    [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["architecture"])' "$work/config.json")" = arm64 ]
+    while read -r file; do
+        [ "$(od -An -j18 -N2 -tu2 "$file" | tr -d ' ')" = 183 ] || fail "$file is not for AArch64"
+        for name in $(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p'); do
+            [ -e "$work/root/usr/lib/aarch64-linux-gnu/$name" ] || [ -e "$work/root/usr/lib/$name" ] ||
+                fail "$file needs $name, which is not there"
+        done
+        count=$((count + 1))
+    done < <(find "$work/root/usr/bin" "$work/root/usr/lib" -type f)
+    [ "$count" -gt 20 ] || fail "$count programs and shared objects"
+    "$work/$2" version
+}
+tap_run the_sidecars_image_for_arm64_runs cross sidecar walferry
+tap_run the_controllers_image_for_arm64_runs cross controller walferry-controller
+
+# An application of this machine is followed by the program of the other one, and its rows come back.
+cross_round_trip() {
+    local db=$work/disk/app.db
+    arm64_unpack sidecar walferry
+    walferry=$work/walferry
+    mkdir "$work/disk"
+    config_write "$work/litestream.yml" "$db" "$(replica_file "$work/bucket")"
+    app_start app "$db"
+    app_must app insert 50
+    spawn "$work/log" "$walferry" replicate -config "$work/litestream.yml"
+    wait_until "what was there is shipped" row_is_restorable "$work/litestream.yml" "$db" 50
+    app_must app insert 50
+    app_must app checkpoint passive
+    app_must app insert 50
+    wait_until "what comes is shipped" row_is_restorable "$work/litestream.yml" "$db" 150
+    pid_stop "$pid" TERM
+    [ "$status" -eq 0 ] || fail "exit status $status: $(cat "$work/log")"
+    restore_with "$walferry" "$work/litestream.yml" "$db" "$work/restored.db" -integrity-check full
+    app_stop app
+    pages_equal "$db" "$work/restored.db" || fail "the pages are not the same"
+}
+tap_run an_application_is_replicated_and_restored_on_arm64 cross_round_trip
 
 tap_end
