@@ -105,12 +105,15 @@ settled() {
     sleep 2
     [ -n "$before" ] && [ "$(state)" = "$before" ]
 }
+# collected: Kubernetes has taken along what belonged to the restore that changes() deletes.
+collected() { [ -z "$(kube_ns get jobs -l walferry.dev/owner=check -o name)" ]; }
 finish() { # FILE
     controller_flags=(-namespaces "$namespace" -leader-elect=false)
     controller_start
     poll_until 120 settled || fail "it never came to rest"
     operator_end
     [ "$status" -eq 0 ] || fail "status $status: $(tail -n 3 "$work/controller.log")"
+    wait_until "nothing is left of what was deleted" collected
     state >"$1"
 }
 
