@@ -63,6 +63,9 @@ enum {
     CONFIG_REPLICA_SETTINGS = 80,
 };
 
+/* "never" of sync-interval: the destination is only read, see config_replica_is_read_only(). */
+#define CONFIG_NEVER_NS UINT64_MAX
+
 /* Where the value of a setting comes from: a line number, or one of these. */
 enum config_origin {
     CONFIG_ORIGIN_DEFAULT = 0,
@@ -150,7 +153,7 @@ struct config_replica {
     char *path;
     struct config_s3 s3;
 
-    uint64_t sync_interval_ns;       /* bounds the rate of L0 objects, > 0 */
+    uint64_t sync_interval_ns;       /* bounds the rate of L0 objects, > 0; CONFIG_NEVER_NS */
     uint64_t snapshot_interval_ns;   /* L9 cadence, > 0 */
     uint64_t snapshot_retention_ns;  /* every moment in it stays restorable, > 0 */
     uint64_t validation_interval_ns; /* how often the chain here is checked; 0: never */
@@ -314,6 +317,12 @@ MUST_USE int config_db_conflicts(const struct config_db *a, const struct config_
  */
 MUST_USE int config_dir_conflicts(const struct config_db *dir, const struct config_db *db,
                                   struct error *err);
+
+/*
+ * Whether a destination is only restored from (sync-interval: never): it belongs to somebody else,
+ * and nothing is ever written there, nor deleted. (config_replica.c)
+ */
+bool config_replica_is_read_only(const struct config_replica *replica);
 
 /* The scheme of a backend: "file", "s3", "gs", ... Never NULL. (replica_url.c) */
 const char *config_backend_name(enum config_backend backend);

@@ -3,7 +3,8 @@
  *
  *   its path        two replicators on one file would fight over its WAL
  *   its folder of state
- *   its destinations   two writers on one prefix fence each other, or worse
+ *   its destinations   two writers on one prefix fence each other, or worse; one that is only read
+ *                   is claimed by nobody
  *
  * The claims of all databases are sorted; neighbours that are equal are a conflict. (n log n: there
  * may be ten thousand databases.) A folder in directory mode also claims the databases in it that
@@ -85,7 +86,8 @@ static int claims_of_db(struct claims *c, const struct config_db *db, struct err
         return -1;
     for (size_t i = 0; i < db->replica_count; i++) {
         const struct config_replica *r = &db->replicas[i];
-        if (claim_add(c, db, "destination", destination_text(r, err), r->url) < 0)
+        if (!config_replica_is_read_only(r) &&
+            claim_add(c, db, "destination", destination_text(r, err), r->url) < 0)
             return -1;
     }
     return 0;
@@ -190,6 +192,8 @@ int config_dir_conflicts(const struct config_db *dir, const struct config_db *db
     for (size_t i = 0; i < dir->replica_count * db->replica_count; i++) {
         const struct config_replica *above = &dir->replicas[i / db->replica_count];
         const struct config_replica *below = &db->replicas[i % db->replica_count];
+        if (config_replica_is_read_only(above) || config_replica_is_read_only(below))
+            continue;
         CLEANUP(mem_free) char *prefix = destination_text(above, err);
         CLEANUP(mem_free) char *text = prefix ? destination_text(below, err) : NULL;
         if (!text)

@@ -17,6 +17,7 @@ static const struct conflict_row {
     {A("url: s3://b/p") B("/b.db", "url: s3://b/q"), NULL},
     {A("url: s3://b/p") B("/b.db", "url: s3://c/p"), NULL},
     {A("url: s3://b/p") B("/b.db", "url: 's3://b/p?endpoint=h:1'"), NULL},
+    {A("url: s3://b/p") B("/b.db", "url: s3://b/p, sync-interval: never"), NULL},
     {A("url: s3://b/p") B("/a.db", "url: s3://b/q"),
      "c.yml:4: the database /a.db is listed twice (first in line 2)"},
     {A("url: s3://b/p") B("/x/..//a.db", "url: s3://b/q"),

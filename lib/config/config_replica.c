@@ -423,3 +423,8 @@ int config_replica_from_url(const struct config_replica *defaults, const char *u
     }
     return 0;
 }
+
+bool config_replica_is_read_only(const struct config_replica *replica)
+{
+    return replica->sync_interval_ns == CONFIG_NEVER_NS;
+}

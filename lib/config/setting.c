@@ -47,10 +47,14 @@ bool setting_has_value(const struct setting *s)
     return s->kind < SETTING_PLACE;
 }
 
+static const char never_word[] = "never";
+
 /* A number of a kind as text, for errors about its range. */
 static void number_format(enum setting_kind kind, uint64_t value, char out[static TIME_TEXT_BYTES])
 {
-    if (kind == SETTING_DURATION)
+    if (kind == SETTING_DURATION && value == CONFIG_NEVER_NS)
+        (void)snprintf(out, TIME_TEXT_BYTES, "%s", never_word);
+    else if (kind == SETTING_DURATION)
         (void)duration_format(value, out); /* writes out */
     else if (kind == SETTING_BYTES)
         (void)scalar_bytes_format(value, out); /* writes out */
@@ -81,6 +85,10 @@ static int number_parse(const struct setting *s, const char *text, uint64_t *out
     uint64_t value;
     int rc;
 
+    if ((s->flags & SETTING_OR_NEVER) && strcmp(text, never_word) == 0) {
+        *out = CONFIG_NEVER_NS;
+        return 0;
+    }
     if (s->kind == SETTING_DURATION)
         rc = duration_parse(text, &value, err);
     else if (s->kind == SETTING_BYTES)

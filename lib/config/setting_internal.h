@@ -33,8 +33,9 @@ enum setting_kind {
 };
 
 enum setting_flag {
-    SETTING_AT_TOP = 1,  /* may stand at the top level as a default */
-    SETTING_S3_ONLY = 2, /* of replicas of type s3 */
+    SETTING_AT_TOP = 1,   /* may stand at the top level as a default */
+    SETTING_S3_ONLY = 2,  /* of replicas of type s3 */
+    SETTING_OR_NEVER = 4, /* a duration that may be the word "never": CONFIG_NEVER_NS */
 };
 
 struct setting {

@@ -37,6 +37,7 @@ struct storage {
     struct storage_caps caps;
     struct storage_counters counters; /* the driver counts requests, storage.c nothing */
     char *url;                        /* owned; without credentials */
+    bool is_read_only;                /* of storage.c: whatever writes is refused at the door */
     struct storage_idle_op *idle_ops; /* of storage.c; the driver makes it NULL */
 };
 

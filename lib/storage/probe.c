@@ -3,7 +3,7 @@
  * one operation, and judges its outcome; the row's step is where that is reported.
  *
  *   row           applies if                      judged good if
- *   create        always                          created; or ERR_EXISTS, since the name is random:
+ *   create        unless it is only read          created; or ERR_EXISTS, since the name is random:
  *                                                 our own, whose first answer was lost
  *   create plain  create answered ERR_UNSUPPORTED created, with can_create off
  *   create again  created by the first row        ERR_EXISTS; an acceptance is noted, no failure
@@ -98,6 +98,11 @@ static int put_start(struct storage_probe *p, const char *content, struct error 
 static bool always(const struct storage_probe *p UNUSED)
 {
     return true;
+}
+
+static bool may_write(const struct storage_probe *p)
+{
+    return !p->report.is_read_only;
 }
 
 static bool has_canary(const struct storage_probe *p)
@@ -330,7 +335,7 @@ static const struct probe_row {
     /* err is the outcome; -1 with err as the step's failure, 0 if the row is good. */
     int (*judge)(struct storage_probe *p, const struct storage_object *object, struct error *err);
 } table[] = {
-    {STORAGE_PROBE_CREATE, always, create_start, create_judge},
+    {STORAGE_PROBE_CREATE, may_write, create_start, create_judge},
     {STORAGE_PROBE_CREATE, create_plain_applies, create_plain_start, create_plain_judge},
     {STORAGE_PROBE_CREATE_AGAIN, create_again_applies, create_again_start, create_again_judge},
     {STORAGE_PROBE_HEAD, has_canary, head_start, head_judge},
@@ -429,7 +434,10 @@ int storage_probe_start(struct storage *st, storage_probe_done_fn *done, void *a
     p->timestamp_ns = env_wall_ns(env) / NS_PER_MS * NS_PER_MS;
     env_random_fill(env, &random, sizeof(random));
     (void)snprintf(p->key, sizeof(p->key), STORAGE_PROBE_PREFIX "%016" PRIx64, random);
-    if (table[0].start(p, err) < 0) {
+    p->report.is_read_only = storage_is_read_only(st);
+    while (!table[p->row].applies(p)) /* the listing always does */
+        p->row++;
+    if (table[p->row].start(p, err) < 0) {
         blob_destroy(&p->body);
         free(p);
         return -1;
@@ -513,7 +521,7 @@ const char *storage_probe_reason(const struct storage_probe_report *r)
 {
     switch ((int)r->first.code) {
     case ERR_NONE:
-        return "Available";
+        return r->is_read_only ? "ReadOnly" : "Available";
     case ERR_ACCESS:
         return access_reason(r);
     case ERR_NOT_FOUND:

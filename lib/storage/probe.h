@@ -13,7 +13,8 @@
  *
  * A step that fails does not end the probe (a role without delete is worth knowing beside the one
  * without list), except when the store is away (ERR_UNAVAILABLE, ERR_TIMEOUT) or after a cancel.
- * When creating itself is refused, only list is tried: a restore needs no more than reading.
+ * When creating itself is refused, or the destination is only read (storage_set_read_only()), only
+ * list is tried: a restore needs no more than reading.
  * Where the bucket is missing and the caller has asked for it, it is made first, and its absence is no
  * failure.
  *
@@ -50,6 +51,7 @@ struct storage_probe_report {
         bool was_tried;
         bool is_ok;
     } step[STORAGE_PROBE_STEPS];
+    bool is_read_only;     /* nothing was to be written: steps 1 to 5 and 7 were not asked for */
     bool can_create;       /* create-if-absent is atomic here: proven by steps 1 and 2 */
     bool keeps_timestamps; /* head answered the timestamp that was put */
     /*

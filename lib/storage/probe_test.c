@@ -164,6 +164,41 @@ static void test_a_store_that_may_only_be_read_is_still_listed(void **state)
     assert_false(report.can_create);
 }
 
+static void test_a_destination_that_is_only_read_gets_no_canary(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    struct storage_probe_report report;
+
+    storage_set_read_only(f->st, true);
+    probe(f, &report);
+    assert_ok(report.first.code == ERR_NONE ? 0 : -1, &report.first);
+    assert_string_equal(storage_probe_reason(&report), "ReadOnly");
+    assert_false(report.step[STORAGE_PROBE_CREATE].was_tried);
+    assert_true(report.step[STORAGE_PROBE_LIST].is_ok);
+    assert_false(report.step[STORAGE_PROBE_DELETE].was_tried);
+    assert_int_equal(storage_counters(f->st)->op[STORAGE_OP_PUT].requests, 0);
+    assert_error(storage_make_wait(f->st, &err), &err, ERR_ACCESS, "is only read");
+}
+
+static void test_a_destination_that_is_only_read_refuses_every_write(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    CLEANUP(blob_destroy) struct blob body = BLOB_INIT;
+    static const char *const keys[] = {"a"};
+    struct storage_put put = {.key = "a", .body = &body, .mode = STORAGE_PUT_CREATE};
+
+    assert_ok(blob_of_slice(&f->env, SLICE_LIT("x"), &body, &err), &err);
+    assert_ok(storage_put_wait(f->st, &put, &err), &err);
+    storage_set_read_only(f->st, true);
+    put.mode = STORAGE_PUT_OVERWRITE;
+    assert_error(storage_put_wait(f->st, &put, &err), &err, ERR_ACCESS, "is only read");
+    error_clear(&err);
+    assert_error(storage_delete_wait(f->st, keys, 1, &err), &err, ERR_ACCESS, "is only read");
+    assert_int_equal(object_count(f), 1);
+}
+
 static int unlink_refused(void *ctx UNUSED, const char *path)
 {
     return strstr(path, ".tmp") ? env_real()->file.unlink(NULL, path) : -EACCES;
@@ -241,6 +276,8 @@ int main(void)
         CASE(test_a_store_that_does_not_know_create_is_probed_without_it),
         CASE(test_a_store_that_ignores_the_condition_is_found_out),
         CASE(test_a_store_that_may_only_be_read_is_still_listed),
+        CASE(test_a_destination_that_is_only_read_gets_no_canary),
+        CASE(test_a_destination_that_is_only_read_refuses_every_write),
         CASE(test_a_store_that_may_not_be_deleted_from_fails_that_step_only),
         CASE(test_canaries_of_dead_probes_are_removed_after_a_day),
         CASE(test_a_canceled_probe_ends_with_canceled),

@@ -75,12 +75,19 @@ static int prefix_check(const struct storage *st, const char *prefix, struct err
                  : 0;
 }
 
+static int write_check(const struct storage *st, struct error *err)
+{
+    return st->is_read_only
+               ? error_set(err, ERR_ACCESS, 0, "%s is only read: nothing is written to it", st->url)
+               : 0;
+}
+
 int storage_put_start(struct storage *st, const struct storage_put *args, storage_done_fn *done,
                       void *arg, struct storage_op **out_op, struct error *err)
 {
     loop_assert_owner(st->loop);
     ASSERT(done && args->body);
-    if (key_check(st, args->key, err) < 0)
+    if (write_check(st, err) < 0 || key_check(st, args->key, err) < 0)
         return -1;
     return st->driver->put(st, args, done, arg, out_op, err);
 }
@@ -112,6 +119,8 @@ int storage_delete_start(struct storage *st, const struct storage_delete *args,
 {
     loop_assert_owner(st->loop);
     ASSERT(done);
+    if (write_check(st, err) < 0)
+        return -1;
     for (size_t i = 0; i < args->key_count; i++) {
         if (key_check(st, args->keys[i], err) < 0)
             return -1;
@@ -186,6 +195,8 @@ int storage_make_start(struct storage *st, storage_done_fn *done, void *arg,
 {
     loop_assert_owner(st->loop);
     ASSERT(done);
+    if (write_check(st, err) < 0)
+        return -1;
     return st->driver->make ? st->driver->make(st, done, arg, out_op, err)
                             : idle_start(st, done, arg, out_op, err);
 }
@@ -195,7 +206,7 @@ int storage_housekeep_start(struct storage *st, uint64_t older_than_ns, storage_
 {
     loop_assert_owner(st->loop);
     ASSERT(done);
-    if (!st->driver->housekeep)
+    if (!st->driver->housekeep || st->is_read_only)
         return idle_start(st, done, arg, out_op, err);
     return st->driver->housekeep(st, older_than_ns, done, arg, out_op, err);
 }
@@ -234,6 +245,17 @@ void storage_set_can_create(struct storage *st, bool can_create)
 {
     loop_assert_owner(st->loop);
     st->caps.can_create = can_create;
+}
+
+void storage_set_read_only(struct storage *st, bool is_read_only)
+{
+    loop_assert_owner(st->loop);
+    st->is_read_only = is_read_only;
+}
+
+bool storage_is_read_only(const struct storage *st)
+{
+    return st->is_read_only;
 }
 
 const struct storage_counters *storage_counters(const struct storage *st)

@@ -114,7 +114,8 @@ struct storage_delete {
 /*
  * Each starts an operation. arg goes to done and to the callbacks of args; args itself is copied,
  * what it points at (key is copied too) stays as noted above. *out_op (may be NULL) is for
- * storage_cancel(). -1 only for ERR_NO_MEMORY and a bad key (ERR_USAGE); done is not called then.
+ * storage_cancel(). -1 only for ERR_NO_MEMORY, a bad key (ERR_USAGE), and what would write to a
+ * destination that is only read (ERR_ACCESS); done is not called then.
  */
 MUST_USE int storage_put_start(struct storage *st, const struct storage_put *args,
                                storage_done_fn *done, void *arg, struct storage_op **out_op,
@@ -165,6 +166,13 @@ const char *storage_type(const struct storage *st);
 
 /* Records what a probe found (storage_probe.h): whether create-if-absent is really refused. */
 void storage_set_can_create(struct storage *st, bool can_create);
+
+/*
+ * Whether puts, deletes and making are refused with ERR_ACCESS before any request is made, and
+ * housekeeping clears nothing away: the destination is somebody else's, and only restored from.
+ */
+void storage_set_read_only(struct storage *st, bool is_read_only);
+bool storage_is_read_only(const struct storage *st);
 
 /* Requests and bytes since the start, by operation; for metrics. */
 enum storage_op_kind {

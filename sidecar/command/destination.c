@@ -69,7 +69,10 @@ int destination_open(struct loop *loop, const struct config_replica *replica,
         (void)error_set(err, ERR_UNSUPPORTED, 0, "this version has no %s backend",
                         config_backend_name(replica->backend));
     }
-    return rc < 0 ? error_wrap(err, "destination %s", replica->url) : 0;
+    if (rc < 0)
+        return error_wrap(err, "destination %s", replica->url);
+    storage_set_read_only(*out, config_replica_is_read_only(replica));
+    return 0;
 }
 
 int config_choose(const struct env *env, const struct config_choice *choice, struct config **out,

@@ -25,14 +25,17 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 
 static struct destination_pace pace_of(const struct config *c, const struct config_replica *r)
 {
+    bool is_read_only = config_replica_is_read_only(r);
+
     return (struct destination_pace){
-        .sync_interval_ns = r->sync_interval_ns,
+        .sync_interval_ns = is_read_only ? NS_PER_SEC : r->sync_interval_ns, /* it is not used */
         .snapshot_interval_ns = r->snapshot_interval_ns,
         .snapshot_retention_ns = r->snapshot_retention_ns,
         .l0_retention_ns = c->l0_retention_ns,
         .validation_interval_ns = r->validation_interval_ns,
         .is_retention_enabled = c->retention_enabled,
-        .is_suspended = c->is_suspended,
+        .is_read_only = is_read_only,
+        .is_suspended = c->is_suspended || is_read_only,
     };
 }
 
@@ -50,7 +53,7 @@ static void db_pace(const struct replication *r, const struct config *c, const s
         struct error ignored = ERROR_INIT; /* counted */
         if (engine_set_pace(r->engine, db->path, db->replicas[j].name, &pace, &ignored) == 0)
             out->count++;
-        else
+        else if (!pace.is_read_only) /* one that is only read is nothing to the engine */
             out->unknown_count++;
     }
 }

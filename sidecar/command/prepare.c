@@ -65,7 +65,9 @@ int prepare_restore(const struct replication *r, const struct config_db *db, con
         if (rc < 0)
             break;
         from[t.count] =
-            (struct restore_destination){.storage = t.storages[t.count], .name = wanted->name};
+            (struct restore_destination){.storage = t.storages[t.count],
+                                         .name = wanted->name,
+                                         .is_read_only = config_replica_is_read_only(wanted)};
         t.count++;
     }
     if (rc == 0 && t.count == 0) {

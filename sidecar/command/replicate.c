@@ -115,11 +115,40 @@ static void warn_unverified(const struct replication *r, const struct config_db 
     }
 }
 
+/* Opens those that are written to. On failure none is open. */
+static int destinations_open(const struct replication *r, const struct config_db *db,
+                             struct destination_options *to, size_t *out_count, struct error *err)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < db->replica_count; i++) {
+        if (config_replica_is_read_only(&db->replicas[i]))
+            continue;
+        warn_unverified(r, db, &db->replicas[i]);
+        to[count] = destination_options_of(r->config, &db->replicas[i], r->adopt);
+        if (destination_open(r->loop, &db->replicas[i], DESTINATION_BRISK, &to[count].storage,
+                             err) < 0) {
+            while (count-- > 0)
+                storage_free(to[count].storage);
+            return -1;
+        }
+        count++;
+    }
+    *out_count = count;
+    if (count > 0)
+        return 0;
+    (void)error_set(err, ERR_USAGE, 0, "%s has no destination%s", db->path,
+                    db->replica_count > 0 ? " that is written to" : "");
+    return db->replica_count > 0
+               ? error_hint(err, "sync-interval: never makes one a source of restores only")
+               : -1;
+}
+
 int replicate_add(const struct replication *r, const struct config_db *db, struct error *err)
 {
     const struct env *env = loop_env(r->loop);
     struct destination_options to[CONFIG_REPLICAS_MAX];
-    const struct database_options options = {
+    struct database_options options = {
         .path = db->path,
         .meta_path = db->meta_path,
         .enable_wal = db->journal_mode == CONFIG_JOURNAL_ENABLE,
@@ -131,21 +160,10 @@ int replicate_add(const struct replication *r, const struct config_db *db, struc
         .wal_keep_bytes = 4U << 20,
         .reserve_bytes = reserve_bytes(env, db),
         .destinations = to,
-        .destination_count = db->replica_count,
     };
 
-    if (db->replica_count == 0)
-        return error_set(err, ERR_USAGE, 0, "%s has no destination", db->path);
-    for (size_t i = 0; i < db->replica_count; i++) {
-        warn_unverified(r, db, &db->replicas[i]);
-        to[i] = destination_options_of(r->config, &db->replicas[i], r->adopt);
-        if (destination_open(r->loop, &db->replicas[i], DESTINATION_BRISK, &to[i].storage, err) <
-            0) {
-            for (size_t j = 0; j < i; j++)
-                storage_free(to[j].storage);
-            return -1;
-        }
-    }
+    if (destinations_open(r, db, to, &options.destination_count, err) < 0)
+        return -1;
     return engine_add_database(r->engine, &options, err);
 }
 

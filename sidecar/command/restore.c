@@ -119,8 +119,12 @@ static int destinations_choose(const struct target *t, const char *name,
     size_t n = 0;
 
     for (size_t i = 0; i < t->count; i++) {
-        if (!name || strcmp(t->names[i], name) == 0)
-            out[n++] = (struct restore_destination){.storage = t->storages[i], .name = t->names[i]};
+        if (!name || strcmp(t->names[i], name) == 0) {
+            out[n++] =
+                (struct restore_destination){.storage = t->storages[i],
+                                             .name = t->names[i],
+                                             .is_read_only = storage_is_read_only(t->storages[i])};
+        }
     }
     *out_count = n;
     return n ? 0

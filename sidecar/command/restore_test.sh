@@ -211,6 +211,48 @@ configured() {
 }
 tap_run a_configured_database_is_restored_from_a_chosen_or_any_destination configured
 
+# Somebody else's replica as a source: a first start comes from there, and nothing is ever written.
+source_only() {
+    replica_make "$work/theirs" 3
+    db_remove "$work/made.db"
+    rm -rf "$work/.made.db-walferry"
+    find "$work/theirs" -type f -exec sha256sum {} + | sort >"$work/before"
+    cat >"$work/c.yml" <<-END
+	dbs:
+	  - path: $work/made.db
+	    replicas: [{name: production, path: $work/theirs, sync-interval: never}, {name: own, path: $work/own}]
+	END
+    # An own destination that cannot be asked is no empty one.
+    touch "$work/own"
+    run restore -config "$work/c.yml" "$work/made.db"
+    [ "$status" -ne 0 ] && [ ! -e "$work/made.db" ]
+    rm "$work/own"
+    expect 0 restore -config "$work/c.yml" "$work/made.db"
+    says "file://$work/theirs"
+    [ ! -e "$work/.made.db-walferry/production.map" ]
+    db_insert "$work/made.db" 4
+    expect 0 replicate -once -config "$work/c.yml"
+    restores "file://$work/own" 4
+    # From then on its own history counts, wherever theirs goes.
+    expect 0 restore -roll-forward -if-db-not-exists -config "$work/c.yml" "$work/made.db"
+    db_remove "$work/made.db"
+    expect 0 restore -config "$work/c.yml" "$work/made.db"
+    says "file://$work/own"
+    # A probe asks, and leaves nothing; rewinding and deleting are for the own one.
+    expect 0 probe -json -replica production -config "$work/c.yml" "$work/made.db"
+    json_is "d[0]['reason'] == 'ReadOnly' and d[0]['steps']['create'] == 'not tried'"
+    mkdir "$work/scratch"
+    expect 2 rewind -replica production -txid "$(txid 1)" -work-folder "$work/scratch" -config "$work/c.yml" "$work/made.db"
+    expect 0 rewind -txid "$(txid 1)" -work-folder "$work/scratch" -config "$work/c.yml" "$work/made.db"
+    sed -i 's/, {name: own.*}]/]/' "$work/c.yml"
+    expect 2 replicate -once -config "$work/c.yml"
+    tells "has no destination that is written to"
+    expect 2 rewind -txid "$(txid 1)" -work-folder "$work/scratch" -config "$work/c.yml" "$work/made.db"
+    expect 0 verify -drill -config "$work/c.yml" "$work/made.db"
+    find "$work/theirs" -type f -exec sha256sum {} + | sort | diff "$work/before" -
+}
+tap_run a_source_is_restored_from_and_never_written_to source_only
+
 directory_mode() {
     mkdir -p "$work/tenants/deep"
     db_make "$work/tenants/a.db" 2

@@ -71,7 +71,9 @@ struct rewind_run {
     struct replication r;
     const struct rewind_args *args;
     const struct config_db *db;
-    struct config_db scratch; /* the same destinations, another path */
+    struct config_db
+        scratch; /* the same destinations, but those that are only read; another path */
+    struct config_replica own[CONFIG_REPLICAS_MAX]; /* of scratch; what they point to is borrowed */
     struct restore_result restored;
     uint64_t tip_txid; /* of the replica, afterwards */
 };
@@ -207,6 +209,18 @@ static int scratch_make(struct rewind_run *w, struct error *err)
     if (path_expand(w->args->work_folder, getenv("HOME"), &folder, err) < 0)
         return -1;
     w->scratch = *w->db;
+    w->scratch.path = NULL; /* these two will be its own */
+    w->scratch.meta_path = NULL;
+    w->scratch.replicas = w->own;
+    w->scratch.replica_count = 0;
+    for (size_t i = 0; i < w->db->replica_count; i++) {
+        if (!config_replica_is_read_only(&w->db->replicas[i]))
+            w->own[w->scratch.replica_count++] = w->db->replicas[i];
+    }
+    if (w->scratch.replica_count == 0) {
+        return error_set(err, ERR_USAGE, 0, "%s has no destination that is written to",
+                         w->db->path);
+    }
     w->scratch.path = str_printf(err, "%s/%s", folder, name);
     w->scratch.meta_path =
         w->scratch.path ? str_printf(err, "%s/.%s-walferry", folder, name) : NULL;

@@ -262,6 +262,7 @@ void chain_set_pace(struct chain *c, const struct destination_pace *pace)
     o->validation_interval_ns = pace->validation_interval_ns;
     o->is_retention_enabled = pace->is_retention_enabled;
     o->is_suspended = pace->is_suspended;
+    storage_set_read_only(c->storage, pace->is_read_only);
     if (c->state != CHAIN_FOLLOWING)
         return;                      /* attaching begins with what is there then */
     loop_timer_stop(&c->ship_timer); /* it was armed for the old interval */

@@ -64,6 +64,7 @@ struct destination_pace {
     uint64_t l0_retention_ns;
     uint64_t validation_interval_ns;
     bool is_retention_enabled;
+    bool is_read_only; /* whatever would write there is refused, also at the end of the process */
     bool is_suspended; /* nothing is shipped until this ends, unless somebody asks for it (sync) or
                         * the process ends: the sets of changed pages wait */
 };

@@ -303,8 +303,9 @@ static void result_fill(struct attempt *a, enum restore_outcome outcome)
 static int attempt_run(struct attempt *a, bool *out_is_empty, struct error *err)
 {
     const struct restore_options *options = a->r->options;
+    bool is_source = a->r->args->destinations[a->destination_idx].is_read_only;
 
-    if (options->want_page_map && !options->is_fenced) {
+    if (options->want_page_map && !options->is_fenced && !(is_source && restore_has_own(a->r))) {
         a->map_path = page_map_path(a->r->guard.path, options->meta_path,
                                     a->r->args->destinations[a->destination_idx].name, err);
         if (!a->map_path) {

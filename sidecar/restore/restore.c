@@ -6,6 +6,9 @@
  * away, refuses credentials, or whose bucket does not exist makes the whole restore an error, even
  * if all others are empty.
  *
+ * Destinations that are only read come last, and only if all others are empty: the newest state of
+ * this database is never in them, so one that is away must not make an older beginning of it.
+ *
  * Otherwise the destinations are tried in order, and the error that is told in the end is the first
  * one: it belongs to the preferred destination. Failures that no other destination would cure (the
  * disk is full, the output is in use) end it at once.
@@ -252,25 +255,48 @@ static int no_backup(struct restore *r, struct error *err)
                      storage_url(args->destinations[0].storage));
 }
 
+bool restore_has_own(const struct restore *r)
+{
+    for (size_t i = 0; i < r->args->destination_count; i++) {
+        if (!r->args->destinations[i].is_read_only)
+            return true;
+    }
+    return false;
+}
+
+/* Tries those that are only read, or the others. 1: one could serve. */
+static int destinations_try(struct restore *r, bool is_read_only, struct verdict *v,
+                            struct error *err)
+{
+    for (size_t i = 0; i < r->args->destination_count; i++) {
+        if (r->args->destinations[i].is_read_only != is_read_only)
+            continue;
+        error_clear(err);
+        switch (restore_attempt(r, i, NULL, err)) {
+        case ATTEMPT_DONE:
+            return 1;
+        case ATTEMPT_IMPOSSIBLE:
+            return -1;
+        case ATTEMPT_EMPTY:
+            v->empty_count++;
+            break;
+        case ATTEMPT_FAILED:
+            verdict_add(r, v, err);
+            break;
+        }
+    }
+    return 0;
+}
+
 static int restore_afresh(struct restore *r, struct error *err)
 {
     struct verdict v = {.first = ERROR_INIT};
 
-    for (size_t i = 0; i < r->args->destination_count; i++) {
-        error_clear(err);
-        switch (restore_attempt(r, i, NULL, err)) {
-        case ATTEMPT_DONE:
-            return 0;
-        case ATTEMPT_IMPOSSIBLE:
-            return -1;
-        case ATTEMPT_EMPTY:
-            v.empty_count++;
-            break;
-        case ATTEMPT_FAILED:
-            verdict_add(r, &v, err);
-            break;
-        }
-    }
+    int rc = destinations_try(r, false, &v, err);
+    if (rc == 0 && !v.has_failed)
+        rc = destinations_try(r, true, &v, err);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
     if (!v.has_failed) {
         error_clear(err);
         return no_backup(r, err);
@@ -310,9 +336,12 @@ static int roll_undecided(struct restore *r, const struct verdict *v, struct err
 static int roll_forward(struct restore *r, struct error *err)
 {
     struct verdict v = {.first = ERROR_INIT};
+    bool has_own = restore_has_own(r);
 
     for (size_t i = 0; i < r->args->destination_count; i++) {
         error_clear(err);
+        if (has_own && r->args->destinations[i].is_read_only)
+            continue;
         switch (restore_roll(r, i, err)) {
         case ROLL_DONE:
             return 0;

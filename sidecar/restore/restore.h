@@ -51,7 +51,8 @@ enum {
 /* A place to restore from. All borrowed for the call. */
 struct restore_destination {
     struct storage *storage;
-    const char *name; /* as in the configuration: the page map is named by it */
+    const char *name;  /* as in the configuration: the page map is named by it */
+    bool is_read_only; /* somebody else's history: see restore_run() */
 };
 
 enum restore_integrity {
@@ -156,7 +157,12 @@ struct restore_args {
 };
 
 /*
- * Restores. Runs the loop until it is done: for commands, and before a process serves anybody.
+ * Restores. A destination that is only read is where a first start comes from, and never what the
+ * database goes on with: it is asked when every other one was listed with success and found empty,
+ * it leaves no page map, and nothing is rolled forward to its state. (Where there are only such, all
+ * are asked as others are: then nobody replicates what is restored.)
+ *
+ * Runs the loop until it is done: for commands, and before a process serves anybody.
  *
  * out  destroyed by the caller; on failure only out->outcome is set
  *

@@ -70,6 +70,9 @@ void restore_set_phase(struct restore *r, enum restore_phase phase);
 /* Tells about progress, if the last time is long enough ago. */
 void restore_report(struct restore *r);
 
+/* Whether any destination is written to, too: see restore_run(). */
+bool restore_has_own(const struct restore *r);
+
 /* Whether the caller asked to end (options.is_canceled). */
 bool restore_is_canceled(const struct restore *r);
 
