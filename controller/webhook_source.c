@@ -328,6 +328,17 @@ static void rival_look(void *arg, const char *key, const void *item)
         (void)snprintf(s->rival, sizeof(s->rival), "%s", key);
 }
 
+/* Where nothing is written no history can meet another. */
+static bool is_read_only(struct webhook_source_state *s, const struct api_replica *replica,
+                         size_t destination_idx)
+{
+    const char *name = replica->destinations[destination_idx].bucket_ref;
+    const struct bucket_item *found =
+        name ? bucket_find(s, replica->meta.namespace_name, name) : NULL;
+
+    return found && found->bucket->is_read_only;
+}
+
 /* Only others are found: the index has this resource, too, unless it is new. */
 static const char *prefix_rival(void *ctx, const struct api_replica *replica,
                                 struct buf *out_prefix)
@@ -338,7 +349,7 @@ static const char *prefix_rival(void *ctx, const struct api_replica *replica,
 
     (void)informer_key(replica->meta.namespace_name, replica->meta.name, own);
     for (size_t i = 0; i < replica->destination_count; i++) {
-        for (size_t j = 0; j < replica->database_count; j++) {
+        for (size_t j = 0; !is_read_only(s, replica, i) && j < replica->database_count; j++) {
             CLEANUP(buf_destroy) struct buf key = BUF_INIT(8192);
             if (replica_store_key(replica, &replica->destinations[i], &replica->databases[j], &key,
                                   &ignored) < 0)

@@ -12,7 +12,7 @@ struct api_bucket {
     struct api_meta meta;
     struct api_store store;     /* never API_STORE_NONE */
     char *prefix;               /* stands before the prefix of each replica; "" for none */
-    bool is_read_only;          /* accessMode: ReadOnly: restores only */
+    bool is_read_only;          /* accessMode: ReadOnly: only restored from */
     bool create_bucket;         /* create it when it is missing */
     uint64_t probe_interval_ns; /* validationIntervalSeconds; 0: once for each generation */
     char *service_account;      /* of the probe Job; NULL: the namespace's default */

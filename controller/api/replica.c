@@ -580,3 +580,15 @@ int api_destination_store(const struct api_destination *destination,
     return error_set(err, ERR_NOT_FOUND, 0, "SqliteBucket \"%s\" does not exist",
                      destination->bucket_ref);
 }
+
+bool api_destination_is_read_only(const struct api_destination *destination,
+                                  const struct api_bucket *const *buckets, size_t bucket_count)
+{
+    const struct api_store *store = NULL;
+    const struct api_bucket *bucket = NULL;
+    struct error ignored = ERROR_INIT; /* whoever needs the bucket itself tells */
+
+    return api_destination_store(destination, buckets, bucket_count, &store, &bucket, &ignored) ==
+               0 &&
+           bucket && bucket->is_read_only;
+}

@@ -176,6 +176,13 @@ MUST_USE int api_replica_config_map(const struct api_replica *replica, struct bu
 bool api_replica_has_reported(const struct api_replica *replica, const char *prefix);
 
 /*
+ * Whether a destination is only restored from: it names a SqliteBucket with accessMode ReadOnly.
+ * Of a bucket that is not among them nothing is known: false.
+ */
+bool api_destination_is_read_only(const struct api_destination *destination,
+                                  const struct api_bucket *const *buckets, size_t bucket_count);
+
+/*
  * Where a destination leads: its own store, or that of the bucket it names.
  * buckets: those of the namespace that were found, in any order; others in it do not matter.
  * *out_bucket is NULL for an own store. Both are borrowed.

@@ -134,17 +134,16 @@ static int put_destination(struct writer *w, const struct api_replica *r,
     if (api_destination_store(d, buckets, bucket_count, &store, &bucket, w->err) < 0 ||
         api_prefix_resolve(r, d, db, bucket, "${POD_NAME}", &prefix, w->err) < 0)
         return -1;
-    if (bucket && bucket->is_read_only) {
-        return error_set(w->err, ERR_WRONG_STATE, 0,
-                         "SqliteBucket \"%s\" is ReadOnly: nothing can be replicated to it",
-                         bucket->meta.name);
-    }
     put_text(w, "      - name", d->name, false);
     if (store->kind == API_STORE_S3)
         put_s3(w, d, store, buf_str(&prefix));
     else
         put_file(w, d, buf_str(&prefix));
-    put_duration(w, R "sync-interval", d->sync_interval_ns);
+    /* A word that sidecars of earlier versions refuse: they must not pass over it. */
+    if (bucket && bucket->is_read_only)
+        put(w, R "sync-interval: never\n");
+    else
+        put_duration(w, R "sync-interval", d->sync_interval_ns);
     put_duration(w, R "snapshot-interval", d->snapshot_interval_ns);
     put_duration(w, R "retention", d->retention_ns);
     put_duration(w, R "validation-interval", r->validation_ns);

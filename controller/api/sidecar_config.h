@@ -16,9 +16,9 @@ enum {
 };
 
 /*
- * Adds the file to out. buckets: see api_destination_store().
- * ERR_NOT_FOUND a SqliteBucket is missing, ERR_WRONG_STATE it is read-only, ERR_LIMIT,
- * ERR_NO_MEMORY.
+ * Adds the file to out. buckets: see api_destination_store(). A destination whose bucket is ReadOnly
+ * becomes one that sidecars only restore from (sync-interval: never).
+ * ERR_NOT_FOUND a SqliteBucket is missing, ERR_LIMIT, ERR_NO_MEMORY.
  */
 MUST_USE int api_sidecar_config(const struct api_replica *replica,
                                 const struct api_bucket *const *buckets, size_t bucket_count,

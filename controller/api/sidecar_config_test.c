@@ -293,17 +293,29 @@ static void test_a_sidecar_does_without_what_an_older_controller_does_not_write(
     assert_true(line_count > 40);
 }
 
-static void test_a_bucket_that_is_missing_or_read_only_is_an_error(void **state UNUSED)
+static void test_a_bucket_that_is_missing_is_an_error(void **state UNUSED)
+{
+    CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(API_CONFIG_BYTES_MAX);
+    struct error err = ERROR_INIT;
+
+    assert_error(api_sidecar_config(r, NULL, 0, &text, &err), &err, ERR_NOT_FOUND,
+                 "SqliteBucket \"shared\" does not exist");
+}
+
+static void test_a_read_only_bucket_is_only_restored_from(void **state UNUSED)
 {
     CLEANUP(api_replica_cleanup) struct api_replica *r = replica_make(rich);
     CLEANUP(api_bucket_cleanup) struct api_bucket *bucket = bucket_make("ReadOnly");
     CLEANUP(buf_destroy) struct buf text = BUF_INIT(API_CONFIG_BYTES_MAX);
     struct error err = ERROR_INIT;
 
-    assert_error(api_sidecar_config(r, NULL, 0, &text, &err), &err, ERR_NOT_FOUND,
-                 "SqliteBucket \"shared\" does not exist");
-    assert_error(api_sidecar_config(r, (const struct api_bucket *const *)&bucket, 1, &text, &err),
-                 &err, ERR_WRONG_STATE, "SqliteBucket \"shared\" is ReadOnly");
+    assert_ok(api_sidecar_config(r, (const struct api_bucket *const *)&bucket, 1, &text, &err),
+              &err);
+    CLEANUP(config_cleanup) struct config *c = read_back(&text);
+    assert_false(config_replica_is_read_only(&c->dbs[0].replicas[0]));
+    assert_true(config_replica_is_read_only(&c->dbs[0].replicas[2]));
+    assert_string_equal(c->dbs[0].replicas[2].name, "shared");
 }
 
 int main(void)
@@ -314,7 +326,8 @@ int main(void)
         TEST(test_the_same_resource_gives_the_same_bytes),
         TEST(test_a_sidecar_passes_over_what_a_newer_controller_writes),
         TEST(test_a_sidecar_does_without_what_an_older_controller_does_not_write),
-        TEST(test_a_bucket_that_is_missing_or_read_only_is_an_error),
+        TEST(test_a_bucket_that_is_missing_is_an_error),
+        TEST(test_a_read_only_bucket_is_only_restored_from),
     };
     return TEST_MAIN(tests);
 }

@@ -155,7 +155,7 @@ static int put_mounts(struct json_writer *w, const struct inject_request *reques
         if (api_destination_store(d, request->buckets, request->bucket_count, &store, &bucket,
                                   err) < 0)
             return -1;
-        needs_write_mounts(store, i, d->name, w);
+        needs_write_mounts(store, bucket && bucket->is_read_only, i, d->name, w);
     }
     json_writer_end(w);
     return 0;

@@ -263,6 +263,11 @@ static int patch_write(const struct inject_request *request, const struct pod_vi
 
 /* ---- the pod ---- */
 
+bool inject_is_read_only(const struct inject_request *request, const struct api_destination *d)
+{
+    return api_destination_is_read_only(d, request->buckets, request->bucket_count);
+}
+
 /* Other pods that may write to the same prefixes. */
 static int peers_check(const struct inject_request *request, const struct pod_view *pod,
                        struct inject_result *result)
@@ -270,8 +275,9 @@ static int peers_check(const struct inject_request *request, const struct pod_vi
     bool is_shared = false;
 
     for (size_t i = 0; i < request->replica->destination_count; i++) {
-        is_shared =
-            is_shared || !api_prefix_is_per_pod(request->replica->destinations[i].prefix_template);
+        const struct api_destination *d = &request->replica->destinations[i];
+        is_shared = is_shared || (!inject_is_read_only(request, d) &&
+                                  !api_prefix_is_per_pod(d->prefix_template));
     }
     for (size_t i = 0; is_shared && i < request->peer_count; i++) {
         const struct inject_peer *peer = &request->peers[i];
@@ -318,6 +324,14 @@ static int replica_check(const struct inject_request *request, struct inject_res
                            "SqliteReplica \"%s\" in namespace \"%s\" is being restored in place by "
                            "SqliteRestore \"%s\": its pods may run when that is done",
                            r->meta.name, request->namespace_name, r->status.restore.name);
+    }
+    if (inject_is_read_only(request, &r->destinations[0])) {
+        return inject_deny(result,
+                           "SqliteBucket \"%s\", the destination of SqliteReplica \"%s\", is "
+                           "ReadOnly: it is restored from by SqliteRestores; for pods name a "
+                           "destination that may be written to, and this one under "
+                           "spec.secondaryDestinations, to start from",
+                           r->destinations[0].bucket_ref, r->meta.name);
     }
     if (!r->meta.is_deleted)
         return 0;

@@ -89,6 +89,9 @@ struct inject_pieces {
     char hash[INJECT_HASH_BYTES];
 };
 
+/* Whether a destination of the resource is only restored from. */
+bool inject_is_read_only(const struct inject_request *request, const struct api_destination *d);
+
 /* inject_deny() or, where the resource only asks for warnings, inject_warn() and 0. */
 int inject_object(const struct inject_request *request, struct inject_result *out, const char *fmt,
                   ...) PRINTF_LIKE(3, 4);

@@ -104,7 +104,7 @@ static int put_mounts(const struct inject_job *job, struct json_writer *w, struc
         const struct api_destination *d = &job->replica->destinations[i];
         if (api_destination_store(d, job->buckets, job->bucket_count, &store, &bucket, err) < 0)
             return -1;
-        needs_write_mounts(store, i, d->name, w);
+        needs_write_mounts(store, bucket && bucket->is_read_only, i, d->name, w);
     }
     json_writer_end(w);
     return 0;

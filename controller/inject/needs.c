@@ -48,15 +48,15 @@ static const char *need_volume(const struct need *need, size_t destination_idx, 
     return out;
 }
 
-static void put_need_mount(struct json_writer *w, const struct need *need, const char *volume,
-                           const char *destination)
+static void put_need_mount(struct json_writer *w, const struct need *need, bool is_read_only,
+                           const char *volume, const char *destination)
 {
     json_writer_object(w, NULL);
     json_writer_str(w, "name", volume);
     json_writer_strf(w, "mountPath", "%s/%s", need->folder, destination);
     if (need->sub_path)
         json_writer_str(w, "subPath", need->sub_path);
-    if (!need->claim)
+    if (!need->claim || is_read_only)
         json_writer_bool(w, "readOnly", true);
     json_writer_end(w);
 }
@@ -70,15 +70,17 @@ void needs_write_source(struct json_writer *w, const char *kind, const char *nam
     json_writer_end(w);
 }
 
-void needs_write_mounts(const struct api_store *store, size_t destination_idx,
+void needs_write_mounts(const struct api_store *store, bool is_read_only, size_t destination_idx,
                         const char *destination, struct json_writer *w)
 {
     struct need needs[NEEDS_MAX];
     size_t count = needs_of(store, needs);
     char volume[64];
 
-    for (size_t i = 0; i < count; i++)
-        put_need_mount(w, &needs[i], need_volume(&needs[i], destination_idx, volume), destination);
+    for (size_t i = 0; i < count; i++) {
+        put_need_mount(w, &needs[i], is_read_only, need_volume(&needs[i], destination_idx, volume),
+                       destination);
+    }
 }
 
 static int need_volume_write(const struct need *need, const char *name, struct buf *out,

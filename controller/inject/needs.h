@@ -15,10 +15,11 @@ enum {
 };
 
 /*
- * Adds the mounts of a destination to an array that is open. destination_idx tells its volumes from
+ * Adds the mounts of a destination to an array that is open. The claim of one that is only restored
+ * from cannot be written to. destination_idx tells its volumes from
  * those of others (by number: names of destinations may be as long as names of volumes).
  */
-void needs_write_mounts(const struct api_store *store, size_t destination_idx,
+void needs_write_mounts(const struct api_store *store, bool is_read_only, size_t destination_idx,
                         const char *destination, struct json_writer *w);
 
 /*

@@ -324,6 +324,8 @@ static int restore_choose(const struct inject_request *request, const struct pod
             r->restore.policy == API_RESTORE_REQUIRE || !r->restore.may_start_empty;
         for (size_t k = 0; k < r->destination_count && !plan->must_exist[i]; k++) {
             CLEANUP(buf_destroy) struct buf prefix = BUF_INIT(4096);
+            if (inject_is_read_only(request, &r->destinations[k]))
+                continue;
             if (api_destination_store(&r->destinations[k], request->buckets, request->bucket_count,
                                       &store, &bucket, err) < 0 ||
                 api_prefix_resolve(r, &r->destinations[k], &r->databases[i], bucket, pod->name,

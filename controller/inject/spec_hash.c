@@ -41,7 +41,8 @@ static void put_sidecar(struct json_writer *w, const struct api_sidecar *s,
     json_writer_end(w);
 }
 
-static void put_store(struct json_writer *w, const char *name, const struct api_store *s)
+static void put_store(struct json_writer *w, const char *name, const struct api_store *s,
+                      bool is_read_only)
 {
     json_writer_array(w, NULL);
     json_writer_str(w, NULL, name);
@@ -51,6 +52,8 @@ static void put_store(struct json_writer *w, const char *name, const struct api_
     json_writer_str(w, NULL, s->sse_secret);
     json_writer_str(w, NULL, s->claim);
     json_writer_str(w, NULL, s->sub_path);
+    if (is_read_only) /* not in every text: pods of an earlier version stay as they are */
+        json_writer_str(w, NULL, "ReadOnly");
     json_writer_end(w);
 }
 
@@ -103,7 +106,7 @@ int inject_spec_hash(const struct api_replica *replica, const struct api_bucket 
         const struct api_destination *d = &replica->destinations[i];
         if (api_destination_store(d, buckets, bucket_count, &store, &bucket, err) < 0)
             return -1;
-        put_store(&w, d->name, store);
+        put_store(&w, d->name, store, bucket && bucket->is_read_only);
     }
     json_writer_end(&w);
     json_writer_end(&w);

@@ -48,13 +48,14 @@ const char *inject_replica_name(struct jsonval object, const char *kind)
 
 /* ---- rules ---- */
 
-/* Whether every destination has a prefix for each pod, or none has. */
+/* Whether every destination that is written to has a prefix for each pod. */
 static bool is_per_pod(const struct inject_request *request)
 {
     const struct api_replica *r = request->replica;
 
     for (size_t i = 0; i < r->destination_count; i++) {
-        if (!api_prefix_is_per_pod(r->destinations[i].prefix_template))
+        if (!inject_is_read_only(request, &r->destinations[i]) &&
+            !api_prefix_is_per_pod(r->destinations[i].prefix_template))
             return false;
     }
     return true;
@@ -65,7 +66,8 @@ static bool has_pod_name(const struct inject_request *request)
     const struct api_replica *r = request->replica;
 
     for (size_t i = 0; i < r->destination_count; i++) {
-        if (api_prefix_is_per_pod(r->destinations[i].prefix_template))
+        if (!inject_is_read_only(request, &r->destinations[i]) &&
+            api_prefix_is_per_pod(r->destinations[i].prefix_template))
             return true;
     }
     return false;

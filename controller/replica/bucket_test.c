@@ -52,6 +52,8 @@ static void test_what_a_probe_found_is_the_reason(void **state UNUSED)
          "create: 403"},
         {",\"accessMode\":\"ReadOnly\"", "Failed",
          DOCUMENT("false", "ReadOnly", "\"create: 403\"", ""), "True", "ReadOnly", "create: 403"},
+        {",\"accessMode\":\"ReadOnly\"", "Complete", DOCUMENT("true", "ReadOnly", "null", ""),
+         "True", "ReadOnly", "nothing is written"},
         {"", "Failed", "error: no such flag", "False", "ProbeFailed", "error: no such flag"},
         {"", "Failed", "", "False", "ProbeFailed", "The Job ended without an answer."},
         {"", "Failed", "[7]", "False", "ProbeFailed", "[7]"},

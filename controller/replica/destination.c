@@ -94,6 +94,9 @@ void judge_destination(const struct replica_view *view, struct replica_outcome *
     } else if (view->is_bucket_unprobed) {
         condition_put(set, type, CONDITION_UNKNOWN, "NotProbed",
                       "A SqliteBucket has not been probed yet.");
+    } else if (judge_is_source(view)) {
+        condition_put(set, type, CONDITION_TRUE, "ReadOnly",
+                      "It is restored from, and nothing is written there.");
     } else if (has_shipped(view))
         condition_put(set, type, CONDITION_TRUE, "Available", "Objects are accepted.");
     else

@@ -30,7 +30,9 @@ void judge_injected(const struct replica_view *view, struct replica_outcome *out
             outdated_count++;
         }
     }
-    if (view->pod_total == 0) {
+    if (view->pod_total == 0 && judge_is_source(view)) {
+        return; /* nobody is meant to ask: absent */
+    } else if (view->pod_total == 0) {
         condition_put(set, CONDITION_INJECTED, CONDITION_FALSE, "NoMatchingPods",
                       "No pod of the namespace has the label %s: %s.", API_LABEL_REPLICA,
                       view->item->replica->meta.name);

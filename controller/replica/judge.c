@@ -53,7 +53,12 @@ static bool is_progressing(const char *reason)
            strcmp(reason, "NeverRun") == 0;
 }
 
-static void ready_put(struct condition_set *set)
+bool judge_is_source(const struct replica_view *view)
+{
+    return view->read_only & 1U;
+}
+
+static void ready_put(const struct replica_view *view, struct condition_set *set)
 {
     const struct condition *cause = NULL;
 
@@ -61,6 +66,11 @@ static void ready_put(struct condition_set *set)
         const struct condition *c = &set->of[ready_needs[i]];
         if (c->status == CONDITION_FALSE)
             cause = c;
+    }
+    if (!cause && judge_is_source(view)) {
+        condition_put(set, CONDITION_READY, CONDITION_TRUE, "ReadOnly",
+                      "It is there to be restored from: its SqliteBucket is ReadOnly.");
+        return;
     }
     if (!cause) {
         condition_put(set, CONDITION_READY, CONDITION_TRUE, "Ready",
@@ -81,5 +91,5 @@ void judge(const struct replica_view *view, struct replica_outcome *out)
     *out = (struct replica_outcome){0};
     for (size_t i = 0; i < ARRAY_LEN(concerns); i++)
         concerns[i](view, out);
-    ready_put(&out->conditions);
+    ready_put(view, &out->conditions);
 }

@@ -40,6 +40,7 @@ struct replica_view {
     unsigned made;           /* bit N: the bucket of destination N was made, or was there */
     const char *make_reason; /* why one could not be made; NULL: none */
     const char *make_text;
+    unsigned read_only;       /* bit N: destination N is only restored from */
     const char *prefix_rival; /* "namespace/name" that writes to the same prefix; NULL: none */
     struct verification verified;
     bool is_verification_running;
@@ -75,6 +76,9 @@ struct replica_outcome {
 
 /* Judges everything, in order. out is large: allocate it. */
 void judge(const struct replica_view *view, struct replica_outcome *out);
+
+/* Whether the resource is only there to be restored from: its first destination is ReadOnly. */
+bool judge_is_source(const struct replica_view *view);
 
 /* ---- the concerns, for judge() and tests ---- */
 

@@ -183,6 +183,23 @@ static void no_configuration(struct scene *s)
     s->view.spec_hash = NULL;
 }
 
+static void a_source(struct scene *s)
+{
+    no_pods(s);
+    s->view.read_only = 1;
+}
+
+static void a_source_with_pods(struct scene *s)
+{
+    s->view.read_only = 1;
+}
+
+static void a_source_whose_bucket_says_no(struct scene *s)
+{
+    a_source(s);
+    bucket_says_no(s);
+}
+
 static void suspended(struct scene *s)
 {
     s->replica.is_suspended = true;
@@ -260,6 +277,14 @@ static const struct row rows[] = {
      "BucketMissing", "BucketMissing", "there is no bucket backups", true},
     {"no configuration", no_configuration, CONDITION_DESTINATION_AVAILABLE, CONDITION_FALSE,
      "InvalidConfiguration", "InvalidConfiguration", "gone", true},
+    {"only restored from", a_source, CONDITION_DESTINATION_AVAILABLE, CONDITION_TRUE, "ReadOnly",
+     "ReadOnly", "nothing is written there", false},
+    {"only restored from, and no pods", a_source, CONDITION_INJECTED, CONDITION_ABSENT, "",
+     "ReadOnly", "", false},
+    {"only restored from, and pods", a_source_with_pods, CONDITION_REPLICATING, CONDITION_FALSE,
+     "ReadOnly", "ReadOnly", "nothing is shipped", true},
+    {"only restored from, and not there", a_source_whose_bucket_says_no,
+     CONDITION_DESTINATION_AVAILABLE, CONDITION_FALSE, "BucketMissing", "BucketMissing", "", true},
     {"suspended", suspended, CONDITION_REPLICATING, CONDITION_FALSE, "Suspended", "Suspended", "",
      false},
     {"verified", verified, CONDITION_RESTORE_VERIFIED, CONDITION_TRUE, "Passed", "Ready", "",

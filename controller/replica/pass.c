@@ -143,7 +143,7 @@ void pass_begin(struct reconcile *r, const char *key)
     if (!item)
         return;
     if (config_begin(p, item, &is_under_way, &err) < 0) {
-        if (err.code == ERR_NOT_FOUND || err.code == ERR_WRONG_STATE || err.code == ERR_USAGE)
+        if (err.code == ERR_NOT_FOUND || err.code == ERR_USAGE)
             config_refuse(p, &err);
         else
             pass_fail(p, "config", &err);

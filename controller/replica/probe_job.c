@@ -17,6 +17,7 @@ static char text_probe[] = "probe", text_path[] = INJECT_JOB_FOLDER "/probe.db",
 
 /* A resource with the bucket as its only destination; everything borrowed. */
 struct stand_in {
+    const struct api_bucket *bucket;
     struct api_replica replica;
     struct api_database database;
     struct api_destination destination;
@@ -25,6 +26,7 @@ struct stand_in {
 static void stand_in_make(const struct api_bucket *bucket, struct stand_in *s)
 {
     *s = (struct stand_in){
+        .bucket = bucket,
         .database = {.name = text_probe,
                      .path = text_path,
                      .min_checkpoint_page_count = 1000,
@@ -32,7 +34,7 @@ static void stand_in_make(const struct api_bucket *bucket, struct stand_in *s)
                      .checkpoint_interval_ns = NS_PER_MIN,
                      .busy_timeout_ns = NS_PER_SEC},
         .destination = {.name = text_probe,
-                        .store = bucket->store,
+                        .bucket_ref = bucket->meta.name,
                         .prefix_template = text_probe,
                         .sync_interval_ns = NS_PER_SEC,
                         .snapshot_interval_ns = NS_PER_DAY,
@@ -84,6 +86,8 @@ static int job_create(struct bucket_pass *p, const struct bucket_item *item, str
         .owner_name = bucket->meta.name,
         .owner_uid = bucket->meta.uid,
         .replica = &s.replica,
+        .buckets = &s.bucket,
+        .bucket_count = 1,
         .options = &options,
         .config_map = buf_str(&config),
         .args = {"probe", "-config", (API_CONFIG_FOLDER "/" API_CONFIG_KEY), "-json"},
@@ -130,7 +134,7 @@ int probe_job_begin(struct bucket_pass *p, const struct bucket_item *item, struc
     struct stand_in s;
 
     stand_in_make(item->bucket, &s);
-    if (api_sidecar_config(&s.replica, NULL, 0, &config, err) < 0 ||
+    if (api_sidecar_config(&s.replica, &s.bucket, 1, &config, err) < 0 ||
         buf_printf(&name, err, "walferry-bucket-%s", meta->name) < 0 ||
         config_map_body(meta, kube_sqlite_buckets.kind, buf_str(&name), buf_slice(&config), &body,
                         err) < 0)

@@ -20,7 +20,10 @@ static void conditions_make(const struct bucket_item *item, const struct finding
     enum condition_status status = is_good ? CONDITION_TRUE : CONDITION_FALSE;
 
     condition_put(out, CONDITION_AVAILABLE, status, f->reason, "%s",
-                  *f->error ? f->error : "The destination was probed and can do what is needed.");
+                  *f->error                    ? f->error
+                  : item->bucket->is_read_only ? "It was listed; nothing is written there."
+                                               : "The destination was probed and can do what is "
+                                                 "needed.");
     condition_put(out, CONDITION_READY, status, f->reason, "%s",
                   out->of[CONDITION_AVAILABLE].message);
     if (!is_good) {
@@ -44,7 +47,8 @@ static int bucket_status_body(const struct bucket_pass *p, const struct bucket_i
     json_writer_str(&w, "destination", buf_str(&url));
     if (f->is_there) {
         json_writer_object(&w, "capabilities");
-        json_writer_str(&w, "fencing", f->can_create ? "Atomic" : "Weak");
+        if (!item->bucket->is_read_only)
+            json_writer_str(&w, "fencing", f->can_create ? "Atomic" : "Weak");
         json_writer_bool(&w, "canWrite", f->can_write);
         json_writer_bool(&w, "canDelete", f->can_delete);
         json_writer_end(&w);

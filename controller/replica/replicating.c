@@ -134,7 +134,12 @@ static void replicating_put(const struct replica_view *view, struct replica_outc
     const struct database_row *w = worst(out);
     const char *reason = w ? reason_of(w->seen->state) : NULL;
 
-    if (r->is_suspended) {
+    if (judge_is_source(view)) {
+        if (view->pod_total > 0) { /* else nobody is meant to: absent */
+            condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "ReadOnly",
+                          "Its SqliteBucket is ReadOnly: nothing is shipped.");
+        }
+    } else if (r->is_suspended) {
         condition_put(set, CONDITION_REPLICATING, CONDITION_FALSE, "Suspended",
                       "spec.suspend is true: nothing is shipped.");
     } else if (mute)
@@ -161,6 +166,8 @@ static void lag_put(const struct replica_view *view, struct replica_outcome *out
     const struct api_replica *r = view->item->replica;
     uint64_t lag_ns = out->max_lag_seconds * NS_PER_SEC;
 
+    if (!out->has_lag && judge_is_source(view))
+        return; /* absent, as Replicating */
     if (!out->has_lag) {
         condition_put(&out->conditions, CONDITION_WITHIN_LAG_OBJECTIVE, CONDITION_UNKNOWN,
                       "NotMeasured", "No sidecar has reported its lag.");

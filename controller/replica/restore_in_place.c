@@ -161,6 +161,7 @@ static int lock_step(struct restore_pass *p, const struct restore_item *item,
                      const struct replica_item *source, enum restore_lock lock, struct error *err)
 {
     if (source_check(source->replica, err) < 0 ||
+        restore_check_writable(p, item->restore, source->replica, err) < 0 ||
         restore_job_check(item->restore, source->replica, err) < 0)
         return -1;
     if (lock == RESTORE_LOCK_OTHERS)

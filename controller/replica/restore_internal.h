@@ -60,6 +60,10 @@ const struct restore_item *restore_pass_item(struct restore_pass *p);
 /* Name of the Job of a restore. Returns out. */
 const char *restore_job_name(const char *name, char out[static KUBE_NAME_BYTES_MAX + 1]);
 
+/* Whether a restore in place has where to write to: ERR_USAGE with a sentence. */
+MUST_USE int restore_check_writable(const struct restore_pass *p, const struct api_restore *r,
+                                    const struct api_replica *source, struct error *err);
+
 /* Whether the source has what is asked for: ERR_USAGE with a sentence. */
 MUST_USE int restore_job_check(const struct api_restore *r, const struct api_replica *source,
                                struct error *err);

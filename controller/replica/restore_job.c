@@ -126,6 +126,24 @@ static size_t buckets_of(const struct restore_pass *p, const struct api_replica 
     return count;
 }
 
+int restore_check_writable(const struct restore_pass *p, const struct api_restore *r,
+                           const struct api_replica *source, struct error *err)
+{
+    const struct api_bucket *buckets[BUCKETS_MAX];
+    size_t count = buckets_of(p, source, buckets);
+
+    for (size_t i = 0; i < source->destination_count; i++) {
+        const struct api_destination *d = &source->destinations[i];
+        bool is_meant = !r->destination || strcmp(r->destination, d->name) == 0;
+        if (is_meant && !api_destination_is_read_only(d, buckets, count))
+            return 0;
+    }
+    return error_set(err, ERR_USAGE, 0,
+                     "Mode InPlace makes an earlier state the newest of SqliteReplica %s, and %s "
+                     "of it can be written to: its SqliteBucket is ReadOnly.",
+                     source->meta.name, r->destination ? "that destination" : "no destination");
+}
+
 int restore_job_begin(struct restore_pass *p, const struct restore_item *item,
                       const struct replica_item *source, struct error *err)
 {

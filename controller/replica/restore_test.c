@@ -109,18 +109,27 @@ static void test_what_cannot_be_done_is_told_before_anything_is(void **state UNU
 {
     static const struct {
         const char *name, *replica, *spec, *text;
+        bool is_only_read;
     } rows[] = {
-        {"no replica", NULL, IN_PLACE, "There is no SqliteReplica orders in this namespace."},
-        {"no replica to verify", NULL, "\"mode\":\"Verify\"", "There is no SqliteReplica orders"},
+        {"no replica", NULL, IN_PLACE, "There is no SqliteReplica orders in this namespace.",
+         false},
+        {"no replica to verify", NULL, "\"mode\":\"Verify\"", "There is no SqliteReplica orders",
+         false},
         {"no database", "\"prefixTemplate\":\"a\"", "\"database\":\"x\"," IN_PLACE,
-         "has no database"},
-        {"prefix of a pod", "\"prefixTemplate\":\"{{podName}}\"", IN_PLACE, "podName says whose"},
+         "has no database", false},
+        {"prefix of a pod", "\"prefixTemplate\":\"{{podName}}\"", IN_PLACE, "podName says whose",
+         false},
         {"prefix of a pod, to claim", "\"prefixTemplate\":\"{{podName}}\"", TO_CLAIM,
-         "podName says whose"},
+         "podName says whose", false},
         {"never", "\"prefixTemplate\":\"a\",\"restore\":{\"policy\":\"Never\"}", IN_PLACE,
-         "has restore.policy Never"},
+         "has restore.policy Never", false},
+        {"only read", "\"prefixTemplate\":\"a\"", IN_PLACE, "its SqliteBucket is ReadOnly", true},
+        {"only read, of two",
+         "\"prefixTemplate\":\"a\",\"secondaryDestinations\":[{\"name\":\"prod\",\"bucketRef\":"
+         "{\"name\":\"theirs\"}}]",
+         "\"destination\":\"prod\"," IN_PLACE, "that destination of it can be written to", false},
         {"fixed", "\"prefixTemplate\":\"a\",\"restore\":{\"targetTxid\":\"0000000000000001\"}",
-         IN_PLACE, "restores to a fixed state"},
+         IN_PLACE, "restores to a fixed state", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct restore_scene s;
@@ -131,8 +140,13 @@ static void test_what_cannot_be_done_is_told_before_anything_is(void **state UNU
             shop_put(&s, SHOP_REPLICA,
                      "{\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\",\"uid\":\"r1\"},"
                      "\"spec\":{\"databases\":[{\"name\":\"main\",\"path\":\"/data/app.db\"}],"
-                     "\"destination\":{\"s3\":{\"bucket\":\"backups\"}},%s}}",
+                     "\"destination\":{%s},%s}}",
+                     rows[i].is_only_read ? "\"bucketRef\":{\"name\":\"theirs\"}"
+                                          : "\"s3\":{\"bucket\":\"backups\"}",
                      rows[i].replica);
+            shop_put(&s, "/apis/walferry.dev/v1alpha1/namespaces/shop/sqlitebuckets/theirs",
+                     "{\"metadata\":{\"name\":\"theirs\",\"namespace\":\"shop\",\"uid\":\"b1\"},"
+                     "\"spec\":{\"accessMode\":\"ReadOnly\",\"s3\":{\"bucket\":\"theirs\"}}}");
         }
         shop_restore_put(&s, "back", rows[i].spec);
         controller_start(&s);

@@ -4,10 +4,13 @@
  */
 #include "controller/replica/judge.h"
 
-static bool is_prefix_per_pod(const struct api_replica *r)
+static bool is_prefix_per_pod(const struct replica_view *view)
 {
+    const struct api_replica *r = view->item->replica;
+
     for (size_t i = 0; i < r->destination_count; i++) {
-        if (!api_prefix_is_per_pod(r->destinations[i].prefix_template))
+        if (!(view->read_only >> i & 1U) &&
+            !api_prefix_is_per_pod(r->destinations[i].prefix_template))
             return false;
     }
     return true;
@@ -48,7 +51,7 @@ void judge_single_writer(const struct replica_view *view, struct replica_outcome
                       "Database %s of pod %s was fenced by another writer (%s): its unshipped "
                       "commits are kept under fenced/.",
                       loser->database, loser->pod, loser->seen->fenced_by);
-    } else if (second && !is_prefix_per_pod(view->item->replica)) {
+    } else if (second && !is_prefix_per_pod(view)) {
         condition_put(
             set, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "MultipleWriters",
             "Pods %s and %s share one prefix: use one replica with the strategy Recreate, "

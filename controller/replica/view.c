@@ -46,14 +46,14 @@ static void rival_look(void *arg, const char *key, const void *item UNUSED)
         (void)snprintf(s->found, INFORMER_KEY_BYTES, "%s", key);
 }
 
-static int rival_find(const struct pass *p, const struct api_replica *r,
+static int rival_find(const struct pass *p, const struct api_replica *r, unsigned read_only,
                       char out[static INFORMER_KEY_BYTES], struct error *err)
 {
     struct rival_search search = {.own = p->key, .found = out};
 
     out[0] = 0;
     for (size_t i = 0; i < r->destination_count; i++) {
-        for (size_t j = 0; j < r->database_count; j++) {
+        for (size_t j = 0; !(read_only >> i & 1U) && j < r->database_count; j++) {
             CLEANUP(buf_destroy) struct buf key = BUF_INIT(8192);
             if (replica_store_key(r, &r->destinations[i], &r->databases[j], &key, err) < 0)
                 return -1;
@@ -103,6 +103,11 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
     for (size_t i = 0; i < w->bucket_count; i++)
         w->buckets[i] = w->found[i]->bucket;
     buckets_view(&w->view, w->found, w->bucket_count);
+    for (size_t i = 0; i < item->replica->destination_count; i++) {
+        if (api_destination_is_read_only(&item->replica->destinations[i], w->buckets,
+                                         w->bucket_count))
+            w->view.read_only |= 1U << i;
+    }
     informer_each_in(p->r->pods, PODS_BY_REPLICA, p->key, pod_view_add, &builder);
     verification_view(p, &item->replica->meta, &w->view);
     w->view.made = p->made;
@@ -115,7 +120,7 @@ int view_build(const struct pass *p, const struct replica_item *item, struct wri
         w->view.spec_hash = w->spec_hash;
     else
         return -1;
-    if (rival_find(p, item->replica, w->rival, err) < 0)
+    if (rival_find(p, item->replica, w->view.read_only, w->rival, err) < 0)
         return -1;
     w->view.prefix_rival = w->rival[0] ? w->rival : NULL;
     return 0;

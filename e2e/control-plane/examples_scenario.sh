@@ -54,6 +54,10 @@ each() {
     accepted clone-to-preview/copy.yaml
     accepted clone-to-preview/preview.yaml
     untouched preview
+    scene_begin replicated pod-security.kubernetes.io/enforce=restricted
+    wait_until "the default service account is there" kube_ns get serviceaccount default
+    accepted clone-to-preview/replicated.yaml
+    injected shop 1
     scene_begin migration
     wait_until "the default service account is there" kube_ns get serviceaccount default
     accepted migration/before.yaml

@@ -67,8 +67,32 @@ shop() {
     wait_until "the preview is ready" app_is_ready preview
     [ "$(app_ask preview /rows)" = "$((last + 1)) $((last + 1))" ] || fail "the preview: $(app_ask preview /rows)"
     rows_commit preview 3 >/dev/null # and production does not hear of it
+    wait_until "the source is Ready as such" condition_is sqlr prod-shop Ready True ReadOnly
     namespace=$production
     [ "$(app_ask shop /rows)" = "$((last + 1)) $((last + 1))" ]
+    kube_ns scale deployment shop --replicas=0 >/dev/null
+    wait_until "production rests" pods_are_gone app=shop
+    replicated_preview "$production" "$((last + 1))"
+}
+pods_are_gone() { [ -z "$(kube_ns get pods -l "$1" -o name)" ]; }
+# Its own keys may write to production's prefix; it is the ReadOnly bucket that does not.
+replicated_preview() { # PRODUCTION ROWS
+    local before last
+    before=$(objects_of "$1")
+    scene_begin replicated
+    apply_example clone-to-preview/replicated.yaml "s#prod/shop#$1/shop#"
+    wait_until "the preview is ready" app_is_ready shop
+    [ "$(app_ask shop /rows)" = "$2 $2" ] || fail "it began with $(app_ask shop /rows)"
+    last=$(rows_commit shop 4)
+    wait_until "everything is shipped" is_shipped shop
+    wait_until "the replica is Ready" condition_is sqlr shop Ready True Ready
+    disk_lose shop
+    must_have_rows shop "$last" # of its own prefix
+    [ "$(objects_of "$1")" = "$before" ] || fail "production's prefix has changed"
+}
+# objects_of NAMESPACE: what lies below the prefix of its shop, and of what size.
+objects_of() {
+    in_cluster shell find "/var/lib/kubelet/s3/backups/$1/shop" -type f -printf '%P %s\n' | sort
 }
 is_later() { [ "$(now)" != "$1" ]; }
 tap_run deployment_point_in_time_in_place_and_preview shop
