@@ -49,7 +49,8 @@ oomScoreAdj: 0
 volumePluginDir: $WORK/flexvolume
 serializeImagePulls: false
 imageGCHighThresholdPercent: 100 # no registry has what a full disk would make it throw away
-syncFrequency: 10s # changed ConfigMaps and Secrets reach pods at this pace; the default is a minute
+syncFrequency: 3s # changed ConfigMaps and Secrets reach pods at this pace; the default is a minute
+crashLoopBackOff: {maxContainerRestartPeriod: 10s} # what failed is tried each 10 s, not ever later
 Y
     : >"$WORK/resolv.conf" # no name of the machine outside leaks into pods
     [ -e "$WORK/pause.tar" ] || pause_image >"$WORK/pause.tar"
