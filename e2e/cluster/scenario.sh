@@ -14,7 +14,7 @@
 cluster_work=${WALFERRY_CLUSTER:?run this by e2e/cluster/run}
 cluster=$root/e2e/cluster/cluster
 namespace=default
-deadline_s=${DEADLINE_S:-180} # a node has more to do than a process
+deadline_s=${DEADLINE_S:-300} # only a hang reaches it, also on a machine that has much else to do
 poll_pause_ms_max=400         # kubectl is a large program to start; several scenes share the machine
 scenes=$(mktemp)              # the namespaces of the scene that runs
 trap 'rm -f "$scenes"' EXIT
@@ -169,7 +169,7 @@ app_ip() { get pod "$(app_pod "$1")" '{.status.podIP}'; }
 
 # app_ask NAME PATH [BODY]: GET, or POST with a body.
 app_ask() {
-    in_cluster run curl -sf --max-time 10 ${3:+--data "$3"} "http://$(app_ip "$1"):8080$2"
+    in_cluster run curl -sf --max-time 60 ${3:+--data "$3"} "http://$(app_ip "$1"):8080$2"
 }
 
 # rows_commit NAME COUNT: commits rows; prints the number of the last one that was acknowledged.
@@ -178,7 +178,7 @@ rows_commit() {
     ip=$(app_ip "$1")
     # shellcheck disable=SC2016 # expanded inside
     last=$(in_cluster run bash -c 'for ((i = 0; i < $2; i++)); do
-        curl -sf --max-time 10 --data "row $i" "http://$1:8080/rows" || exit 1
+        curl -sf --max-time 60 --data "row $i" "http://$1:8080/rows" || exit 1
     done | tail -n 1' _ "$ip" "$2")
     echo "$last"
 }

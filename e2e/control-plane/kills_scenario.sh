@@ -110,7 +110,7 @@ collected() { [ -z "$(kube_ns get jobs -l walferry.dev/owner=check -o name)" ]; 
 finish() { # FILE
     controller_flags=(-namespaces "$namespace" -leader-elect=false)
     controller_start
-    poll_until 120 settled || fail "it never came to rest"
+    poll_until "$deadline_s" settled || fail "it never came to rest"
     operator_end
     [ "$status" -eq 0 ] || fail "status $status: $(tail -n 3 "$work/controller.log")"
     wait_until "nothing is left of what was deleted" collected
@@ -122,9 +122,9 @@ undisturbed() {
     controller_flags=(-namespaces "$namespace" -leader-elect=false)
     controller_start
     objects_make
-    poll_until 120 settled || fail "it never came to rest"
+    poll_until "$deadline_s" settled || fail "it never came to rest"
     changes
-    poll_until 120 settled || fail "it never came to rest"
+    poll_until "$deadline_s" settled || fail "it never came to rest"
     operator_end
     finish "$1" # a second life, as the others have it
 }

@@ -55,7 +55,7 @@ views_are_equal() {
         cmp -s <(cut -d' ' -f1 "$work/wanted") "$work/believed"
 }
 until_equal() {
-    poll_until 120 views_are_equal || fail "$(paste "$work/wanted" "$work/written" "$work/believed")"
+    poll_until "$deadline_s" views_are_equal || fail "$(paste "$work/wanted" "$work/written" "$work/believed")"
 }
 
 expired() {

@@ -25,7 +25,7 @@ replica() {
 
 definitions_are_established() {
     kube apply --server-side -f crds >/dev/null
-    kube wait --for=condition=Established --timeout=60s crd -l '' --all >/dev/null
+    kube wait --for=condition=Established --timeout=300s crd -l '' --all >/dev/null
     local crd
     for crd in sqlitereplicas sqlitebuckets sqliterestores; do
         [ -z "$(kube get crd "$crd.walferry.dev" \

@@ -77,7 +77,7 @@ killed_controller() {
     # Sidecars need no operator; it takes up where they are.
     shipped=$(shipped_txid "$(app_ip shop)")
     wait_until "the resource has caught up" reports_at_least "$shipped"
-    kube -n walferry rollout status deployment/walferry --timeout=180s >/dev/null
+    kube -n walferry rollout status deployment/walferry --timeout="${deadline_s}s" >/dev/null
     # One that returns during an outage tells how long it has lasted.
     store_stop
     for name in $(controller_pods); do

@@ -134,7 +134,7 @@ store_is_gone() { [ -z "$(kube -n store get pods -l app=s3 -o name)" ]; }
 
 store_start() {
     kube -n store scale deployment/s3 --replicas=1 >/dev/null
-    kube -n store rollout status deployment/s3 --timeout=180s >/dev/null
+    kube -n store rollout status deployment/s3 --timeout="${deadline_s}s" >/dev/null
 }
 
 # ---- volumes that outlive pods -----------------------------------------------------------------

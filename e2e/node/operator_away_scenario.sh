@@ -9,7 +9,7 @@ operator_scale() {
     if [ "$1" = 0 ]; then
         wait_until "the operator is gone" operator_is_gone
     else
-        kube -n walferry rollout status deployment/walferry --timeout=180s >/dev/null
+        kube -n walferry rollout status deployment/walferry --timeout="${deadline_s}s" >/dev/null
     fi
 }
 operator_is_gone() { [ -z "$(kube -n walferry get pods -l app.kubernetes.io/component=controller -o name)" ]; }
@@ -36,7 +36,7 @@ spec:
         - {name: app, image: localhost/app:1, imagePullPolicy: Never, args: [/tmp/a.db, "8080"],
            readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}}
 END
-    kube_ns rollout status deployment/other --timeout=180s >/dev/null
+    kube_ns rollout status deployment/other --timeout="${deadline_s}s" >/dev/null
     kube_ns scale deployment other --replicas=1 >/dev/null
     # Pods with it are refused rather than started without protection, and come by themselves later.
     last=$(rows_commit shop 5)
@@ -88,7 +88,7 @@ takeover() {
     wait_until "the resource follows" reports_at_least "$(shipped_txid "$(app_ip shop)")"
     # One that wakes up sees that it has lost, and starts anew as a candidate.
     [ "$1" != STOP ] || container_signal CONT "$pod" 'walferry-controller' walferry
-    wait_until "both replicas are ready" kube -n walferry rollout status deployment/walferry --timeout=100s
+    wait_until "both replicas are ready" kube -n walferry rollout status deployment/walferry --timeout="${deadline_s}s"
     [ "$(lease holderIdentity)" = "$new" ] || fail "led by $(lease holderIdentity), after $new"
     last=$(rows_commit shop 10)
     wait_until "everything is shipped" is_shipped shop
@@ -110,7 +110,7 @@ handover() {
     began=$(now_ms)
     wait_until "another one leads" another_leads "$old"
     echo "# another one led $(($(now_ms) - began)) ms after the leader was told to end" >"$took"
-    kube -n walferry rollout status deployment/walferry --timeout=180s >/dev/null
+    kube -n walferry rollout status deployment/walferry --timeout="${deadline_s}s" >/dev/null
 }
 tap_run a_leader_that_ends_hands_over handover
 cat "$took"

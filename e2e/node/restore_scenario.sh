@@ -153,7 +153,7 @@ in_place_kills() {
     done
     restore_ends back Complete
     in_place_is_done 10 20
-    kube -n walferry rollout status deployment --timeout=180s >/dev/null
+    kube -n walferry rollout status deployment --timeout="${deadline_s}s" >/dev/null
 }
 tap_run a_restore_in_place_goes_on_after_the_controller_was_killed_at_each_step in_place_kills
 

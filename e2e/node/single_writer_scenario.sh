@@ -69,7 +69,7 @@ END
     must_have_rows shop "$(rows_commit shop 3)"
     kube_ns scale deployment shop --replicas=0 >/dev/null
     kube_ns scale deployment shop --replicas=1 >/dev/null
-    kube_ns rollout status deployment shop --timeout=180s >/dev/null
+    kube_ns rollout status deployment shop --timeout="${deadline_s}s" >/dev/null
     deployment shop 1 '{type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}' | apply
 }
 tap_run rollouts_and_scales_that_would_make_two_writers_are_refused_with_the_fix rollouts
