@@ -220,10 +220,11 @@ e2e-up: all $(E2E_BIN) ## Start a cluster to play with, walferry and an object s
 	$(Q)WORK=$(CLUSTER) e2e/cluster/node_setup
 	$(Q)echo "reach it by: WORK=$(CLUSTER) e2e/cluster/cluster kubectl get nodes"
 	$(Q)echo "the tour:    WORK=$(CLUSTER) e2e/cluster/tour"
+	$(Q)echo "a shell:     make e2e-shell"
 e2e-down: ## Stop and remove it
 	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster clean
-e2e-shell: ## A shell inside it
-	$(Q)WORK=$(CLUSTER) e2e/cluster/cluster shell
+e2e-shell: ## A shell inside it, with kubectl, helm and the plug-in
+	$(Q)PATH="$(CURDIR)/build/bin:$$PATH" WORK=$(CLUSTER) e2e/cluster/cluster shell
 
 asan: ## Run the tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory test VARIANT=asan
