@@ -47,7 +47,7 @@
 enum {
     HTTP_SERVER_LISTENERS_MAX = 4,
     HTTP_SERVER_ROUTES_MAX = 64,          /* of a listener */
-    HTTP_SERVER_CONNECTIONS_MAX = 4096,   /* the most a configuration may ask for */
+    HTTP_SERVER_CONNECTIONS_MAX = 16384,  /* the most a configuration may ask for */
     HTTP_SERVER_RESPONSE_HEADERS_MAX = 8, /* of the handler's own */
     HTTP_SERVER_ACCEPTS_MAX = 64,         /* connections taken in one turn of the loop */
 };
