@@ -311,6 +311,23 @@ static void test_informer_lists_where_there_is_no_watch_list(void **state UNUSED
     }
 }
 
+static void test_informer_reads_compressed_lists_and_takes_damaged_ones_anew(void **state UNUSED)
+{
+    static const struct kube_faults faults = {
+        .has_no_watch_list = true, .gzips = true, .gzip_damages = 2};
+    struct scene s;
+    scene_make(&s);
+    kube_server_faults(s.kube.server, &faults);
+    for (int n = 0; n < 40; n++)
+        pod_put(&s, "shop", n, "Running");
+    informer_make(&s, NULL, 0);
+    assert_agrees(&s);
+    assert_in_range(kube_server_gzipped(s.kube.server), 3, 10);
+    pod_delete(&s, "shop", 2); /* by a watch: not compressed */
+    assert_agrees(&s);
+    scene_drop(&s);
+}
+
 static void test_informer_is_right_wherever_the_stream_is_cut_into_chunks(void **state UNUSED)
 {
     struct scene s;
@@ -571,6 +588,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_informer_follows_additions_changes_and_deletions),
         TEST(test_informer_lists_where_there_is_no_watch_list),
+        TEST(test_informer_reads_compressed_lists_and_takes_damaged_ones_anew),
         TEST(test_informer_is_right_wherever_the_stream_is_cut_into_chunks),
         TEST(test_informer_survives_every_break_at_every_point),
         TEST(test_informer_begins_anew_after_each_shape_of_410),

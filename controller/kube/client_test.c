@@ -124,6 +124,48 @@ static void test_client_lists_by_pages_and_labels(void **state UNUSED)
     kube_scene_drop(&s);
 }
 
+static void test_client_reads_compressed_answers_and_limits_what_they_unpack_to(void **state UNUSED)
+{
+    enum {
+        BLOB_BYTES = 100000 /* more than one block of gzip */
+    };
+    static const char path[] = "/api/v1/namespaces/shop/configmaps/large";
+    struct kube_scene s;
+    struct error err = ERROR_INIT;
+    struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    CLEANUP(buf_destroy) struct buf json = BUF_INIT(1 << 20);
+    const char *blob;
+    char accepts[512];
+    kube_scene_make(&s, false);
+
+    assert_ok(buf_append_str(&json, "{\"data\":{\"blob\":\"", &err), &err);
+    for (size_t i = 0; i < BLOB_BYTES; i++)
+        assert_ok(buf_append_byte(&json, (uint8_t)('a' + i % 25), &err), &err);
+    assert_ok(buf_append_str(&json, "\"}}", &err), &err);
+    kube_server_put(s.server, path, buf_str(&json));
+    kube_server_faults(s.server, &(struct kube_faults){.gzips = true});
+    struct kube_call get = {
+        .verb = KUBE_GET, .resource = &kube_config_maps, .namespace_name = "shop", .name = "large"};
+    assert_ok(call(&s, &get, &doc, &err), &err);
+    assert_int_equal(kube_server_gzipped(s.server), 1);
+    assert_ok(jsonval_str(jsonval_way(jsonval_root(&doc), "data.blob"), &blob, &err), &err);
+    assert_int_equal(strlen(blob), BLOB_BYTES);
+    assert_int_equal(blob[BLOB_BYTES - 1], 'a' + (BLOB_BYTES - 1) % 25);
+    jsonval_doc_destroy(&doc);
+    get.answer_bytes_max = BLOB_BYTES / 2;
+    assert_error(call(&s, &get, NULL, &err), &err, ERR_LIMIT, "larger than 50000 bytes");
+    /* disable-compression of a kubeconfig */
+    s.config.is_compression_off = true;
+    kube_scene_client(&s);
+    get.answer_bytes_max = 0;
+    error_clear(&err);
+    assert_ok(call(&s, &get, NULL, &err), &err);
+    kube_server_last_header(s.server, "Accept-Encoding", accepts);
+    assert_string_equal(accepts, "");
+    assert_int_equal(kube_server_gzipped(s.server), 2);
+    kube_scene_drop(&s);
+}
+
 static void test_client_reuses_one_connection_and_names_itself(void **state UNUSED)
 {
     struct kube_scene s;
@@ -376,6 +418,7 @@ int main(void)
         TEST(test_client_gets_creates_updates_and_deletes),
         TEST(test_client_applies_patches_and_tries_without_keeping),
         TEST(test_client_lists_by_pages_and_labels),
+        TEST(test_client_reads_compressed_answers_and_limits_what_they_unpack_to),
         TEST(test_client_reuses_one_connection_and_names_itself),
         TEST(test_client_waits_as_long_as_the_server_wishes),
         TEST(test_client_reports_a_server_that_hangs_up_or_talks_nonsense),

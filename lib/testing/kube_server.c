@@ -394,6 +394,14 @@ unsigned kube_server_requests(struct kube_server *s, const char *part)
     return count;
 }
 
+unsigned kube_server_gzipped(struct kube_server *s)
+{
+    (void)pthread_mutex_lock(&s->mu);
+    unsigned count = s->gzipped;
+    (void)pthread_mutex_unlock(&s->mu);
+    return count;
+}
+
 unsigned kube_server_connections(struct kube_server *s)
 {
     (void)pthread_mutex_lock(&s->mu);

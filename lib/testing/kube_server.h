@@ -53,6 +53,8 @@ struct kube_faults {
     bool expires_by_http;   /* a version that is too old is 410 by HTTP, not in the stream */
     bool says_too_large;    /* ... or 504 ResourceVersionTooLarge, the first time */
     bool expires_continue;  /* every continue token has expired */
+    bool gzips;             /* answers but watches are compressed, for who accepts it */
+    unsigned gzip_damages;  /* the first so many of them end in a wrong checksum */
     const char *token;      /* what Authorization: Bearer must say, else 401; NULL: anything */
 };
 
@@ -99,6 +101,9 @@ unsigned kube_server_requests(struct kube_server *s, const char *part);
 unsigned kube_server_connections(struct kube_server *s);
 /* Who asked last, by the subject of the client's certificate ("/CN=..."); "" without one. */
 void kube_server_last_peer(struct kube_server *s, char out[static 256]);
+
+/* Answers that were compressed so far. */
+unsigned kube_server_gzipped(struct kube_server *s);
 
 /* A header of the last request ("User-Agent"), copied to out; "" if it had none. */
 void kube_server_last_header(struct kube_server *s, const char *name, char out[static 512]);

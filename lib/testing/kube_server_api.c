@@ -13,17 +13,79 @@
 
 /* ---- answers ---- */
 
+static uint32_t crc32_of(const char *p, size_t n)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        crc ^= (uint8_t)p[i];
+        for (unsigned bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+}
+
+static void le_put(char **at, uint32_t value, unsigned bytes)
+{
+    for (; bytes > 0; bytes--, value >>= 8)
+        *(*at)++ = (char)value;
+}
+
+/* The text as a gzip file of stored blocks (RFC 1951 3.2.4, RFC 1952), which is one like any other
+ * to who reads it. The caller frees. */
+static char *gzip_of(const char *text, size_t n, bool is_damaged, size_t *out_n)
+{
+    static const char head[10] = {0x1f, (char)0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
+    char *bytes = kube_grow(NULL, n + (n / UINT16_MAX + 1) * 5 + sizeof(head) + 8);
+    char *at = bytes + sizeof(head);
+
+    memcpy(bytes, head, sizeof(head));
+    for (size_t done = 0, block = 0; done < n || done == 0; done += block) {
+        block = n - done < UINT16_MAX ? n - done : UINT16_MAX;
+        *at++ = done + block == n; /* the last one? */
+        le_put(&at, (uint32_t)block, 2);
+        le_put(&at, ~(uint32_t)block, 2);
+        memcpy(at, text + done, block);
+        at += block;
+        if (n == 0)
+            break;
+    }
+    le_put(&at, crc32_of(text, n) ^ (is_damaged ? 1 : 0), 4);
+    le_put(&at, (uint32_t)n, 4);
+    *out_n = (size_t)(at - bytes);
+    return bytes;
+}
+
+/* Compressed, if the server does so and the client takes it; NULL: not. The caller frees. */
+static char *gzip_if_wanted(const struct kube_http *r, const char *json, size_t *out_n)
+{
+    struct kube_server *s = r->connection->server;
+    const char *accepts = strcasestr(r->head, "\r\naccept-encoding:");
+    bool is_damaged = false;
+
+    (void)pthread_mutex_lock(&s->mu);
+    bool is_wanted = s->faults.gzips && accepts && strncmp(accepts + 18, " gzip", 5) == 0;
+    if (is_wanted) {
+        is_damaged = s->gzipped < s->faults.gzip_damages;
+        s->gzipped++;
+    }
+    (void)pthread_mutex_unlock(&s->mu);
+    return is_wanted ? gzip_of(json, strlen(json), is_damaged, out_n) : NULL;
+}
+
 bool kube_answer_text(struct kube_http *r, int status, const char *headers, const char *json)
 {
     char head[512];
     size_t n = strlen(json);
-    int head_n = snprintf(head, sizeof(head),
-                          "HTTP/1.1 %d Some\r\nContent-Type: application/json\r\n%s"
-                          "Content-Length: %zu\r\n\r\n",
-                          status, headers ? headers : "", n);
+    CLEANUP(mem_free) char *packed = gzip_if_wanted(r, json, &n);
+    int head_n =
+        snprintf(head, sizeof(head),
+                 "HTTP/1.1 %d Some\r\nContent-Type: application/json\r\n%s%s"
+                 "Content-Length: %zu\r\n\r\n",
+                 status, headers ? headers : "", packed ? "Content-Encoding: gzip\r\n" : "", n);
 
     return kube_send_bytes(r->connection, head, (size_t)head_n) &&
-           kube_send_bytes(r->connection, json, n);
+           kube_send_bytes(r->connection, packed ? packed : json, n);
 }
 
 bool kube_answer_status(struct kube_http *r, int code, const char *reason, const char *message)

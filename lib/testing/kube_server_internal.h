@@ -52,6 +52,7 @@ struct kube_server {
     size_t page_count;
     char **requests; /* "METHOD /path?query" */
     size_t request_count;
+    unsigned gzipped; /* answers that were compressed */
     char *last_head;
     char last_peer[256];
 };
