@@ -5,6 +5,7 @@
  * usage: farm PORT
  *
  *   GET /status   the status; when busy, its TXID and times go on by each second
+ *   GET /status/changes   waits as sidecars do; nothing ever happens but figures
  *   POST /busy    from now on each sidecar commits all the time
  *   POST /idle    and no more (so it begins)
  *   GET /count    how often /status was asked: a number
@@ -15,8 +16,10 @@
 
 #include "lib/base/base.h"
 #include "lib/http/server.h"
+#include "lib/io/descriptors.h"
 #include "lib/io/loop.h"
 #include "lib/json/json.h"
+#include "sidecar/control/status_version.h"
 
 enum {
     STATUS_BYTES_MAX = 4096,
@@ -28,6 +31,12 @@ struct farm {
     uint64_t now_ns;   /* what the sidecars say about the time: begin_ns, unless they are busy */
     bool is_busy;
     uint64_t count;
+};
+
+struct wait {
+    struct farm *farm;
+    struct http_server_request *request;
+    struct loop_timer over;
 };
 
 static void put_destination(const struct farm *f, struct json_writer *w)
@@ -84,16 +93,59 @@ static int status_write(const struct farm *f, struct buf *out, struct error *err
     return json_writer_finish(&w, err);
 }
 
+/* ---- /status/changes ---- */
+
+/* The words never change: whoever waits hears at the end of the wait whether figures have. */
+static const char *version_of(const struct farm *f, char out[static STATUS_VERSION_BYTES])
+{
+    const struct status_version v = {.words = 1, .figures = f->now_ns};
+
+    return status_version_format(&v, out);
+}
+
+static void wait_over(void *arg)
+{
+    struct wait *wait = arg;
+    char version[STATUS_VERSION_BYTES];
+
+    if (wait->farm->is_busy)
+        wait->farm->now_ns = env_wall_ns(loop_env(wait->farm->loop));
+    http_server_respond_text(wait->request, 200, "%s", version_of(wait->farm, version));
+    free(wait);
+}
+
+static void on_changes(void *arg, struct http_server_request *request)
+{
+    struct farm *f = arg;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf seconds = BUF_INIT(16);
+    struct wait *wait = mem_new(1, sizeof(*wait), &err);
+
+    if (!wait || http_server_request_param(request, "seconds", &seconds, &err) != 1) {
+        free(wait);
+        http_server_respond_text(request, 500, "%s", err.text);
+        return;
+    }
+    *wait = (struct wait){.farm = f, .request = request};
+    loop_timer_init(&wait->over, f->loop, wait_over, wait);
+    loop_timer_start(&wait->over, strtoul(buf_str(&seconds), NULL, 10) * NS_PER_SEC);
+}
+
 static void on_status(void *arg, struct http_server_request *request)
 {
     struct farm *f = arg;
     struct http_server_response response = {
         .status = 200, .content_type = "application/json", .body = BUF_INIT(STATUS_BYTES_MAX)};
     struct error err = ERROR_INIT;
+    char version[STATUS_VERSION_BYTES], tag[STATUS_VERSION_BYTES + 2];
 
     f->count++;
     if (f->is_busy)
         f->now_ns = env_wall_ns(loop_env(f->loop));
+    (void)snprintf(tag, sizeof(tag), "\"%s\"", version_of(f, version));
+    const struct http_header header = {"ETag", tag};
+    response.headers = &header;
+    response.header_count = 1;
     if (status_write(f, &response.body, &err) < 0) {
         buf_destroy(&response.body);
         http_server_respond_text(request, 500, "%s", err.text);
@@ -122,15 +174,15 @@ static void on_count(void *arg, struct http_server_request *request)
 static int run(unsigned port, struct error *err)
 {
     static const struct http_route routes[] = {
-        {"GET", "/status", on_status},
-        {"POST", "/busy", on_busy},
-        {"POST", "/idle", on_idle},
+        {"GET", "/status", on_status}, {"GET", "/status/changes", on_changes},
+        {"POST", "/busy", on_busy},    {"POST", "/idle", on_idle},
         {"GET", "/count", on_count},
     };
     struct farm farm = {.begin_ns = env_wall_ns(env_real()), .now_ns = env_wall_ns(env_real())};
-    struct http_server_config config = {.listener_count = 1, .connections_max = 1024};
+    struct http_server_config config = {.listener_count = 1, .connections_max = 8192};
     struct http_server *server = NULL;
 
+    (void)descriptors_raise();
     config.listeners[0] = (struct http_listener){
         .port = port, .routes = routes, .route_count = ARRAY_LEN(routes), .arg = &farm};
     if (loop_new(env_real(), 1, &farm.loop, err) < 0 ||

@@ -6,6 +6,7 @@
 #include "controller/api/api.h"
 #include "controller/inject/job.h"
 #include "lib/json/json.h"
+#include "lib/ltx/crc64.h"
 
 int config_map_body(const struct api_meta *owner, const char *owner_kind, const char *name,
                     struct slice config, struct buf *out, struct error *err)
@@ -29,4 +30,11 @@ int config_map_body(const struct api_meta *owner, const char *owner_kind, const 
     json_writer_end(&w);
     json_writer_end(&w);
     return json_writer_finish(&w, err);
+}
+
+uint64_t config_map_sum(struct slice config, const char *owner_uid)
+{
+    uint64_t sum = crc64(crc64(0, slice_of_str(owner_uid)), config);
+
+    return sum ? sum : 1;
 }

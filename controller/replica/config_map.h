@@ -14,4 +14,8 @@
 MUST_USE int config_map_body(const struct api_meta *owner, const char *owner_kind, const char *name,
                              struct slice config, struct buf *out, struct error *err);
 
+/* What is remembered of a ConfigMap: equal for equal texts and owners, else different as good as
+ * always; never 0. owner_uid is that of its first owner. */
+uint64_t config_map_sum(struct slice config, const char *owner_uid);
+
 #endif

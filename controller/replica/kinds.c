@@ -9,6 +9,8 @@
 
 #include "controller/inject/job.h"
 #include "controller/kube/kube.h"
+#include "controller/replica/config_map.h"
+#include "controller/replica/status_sum.h"
 
 /* Copies the text at v, or leaves NULL where there is none. */
 static int text_dup(struct jsonval v, char **out, struct error *err)
@@ -93,6 +95,7 @@ static int replica_project(struct jsonval object, void **out_item, struct error 
     condition_marks_read(jsonval_way(object, "status.conditions"), &item->marks);
     verification_read(jsonval_way(object, "status.lastVerification"), &item->verified);
     item->made = made_read(jsonval_way(object, "status.createdBuckets"), item->replica);
+    item->status_sum = status_sum(jsonval_get(object, "status"));
     *out_item = item;
     return 0;
 }
@@ -553,7 +556,6 @@ static void config_map_item_free(void *item)
         return;
     free(c->namespace_name);
     free(c->replica);
-    free(c->version);
     free(c);
 }
 
@@ -562,16 +564,21 @@ static int config_map_read(struct jsonval object, struct config_map_item *c, str
     struct jsonval meta = jsonval_get(object, "metadata");
     struct jsonval owner = jsonval_first(jsonval_get(meta, "ownerReferences"));
     const char *kind;
+    const char *uid;
+    const char *text;
 
     if (text_dup(jsonval_get(meta, "namespace"), &c->namespace_name, err) < 0 ||
-        text_dup(jsonval_get(meta, "resourceVersion"), &c->version, err) < 0 ||
-        jsonval_str_or(jsonval_get(owner, "kind"), "", &kind, err) < 0)
+        jsonval_str_or(jsonval_get(owner, "kind"), "", &kind, err) < 0 ||
+        jsonval_str_or(jsonval_get(owner, "uid"), NULL, &uid, err) < 0 ||
+        jsonval_str_or(jsonval_get(jsonval_get(object, "data"), API_CONFIG_KEY), NULL, &text, err) <
+            0)
         return -1;
-    if (!c->namespace_name || !c->version)
-        return jsonval_error(meta, err, ERR_CORRUPT, "a ConfigMap without namespace or version");
-    return strcmp(kind, kube_sqlite_replicas.kind) == 0
-               ? text_dup(jsonval_get(owner, "name"), &c->replica, err)
-               : 0;
+    if (!c->namespace_name)
+        return jsonval_error(meta, err, ERR_CORRUPT, "a ConfigMap without namespace");
+    if (strcmp(kind, kube_sqlite_replicas.kind) != 0)
+        return 0;
+    c->sum = uid && text ? config_map_sum(slice_of_str(text), uid) : 0;
+    return text_dup(jsonval_get(owner, "name"), &c->replica, err);
 }
 
 static int config_map_project(struct jsonval object, void **out_item, struct error *err)
@@ -591,7 +598,6 @@ static int config_map_project(struct jsonval object, void **out_item, struct err
 const struct informer_kind kind_config_maps = {
     .resource = &kube_config_maps,
     .label_selector = INJECT_JOB_LABEL_MANAGER "=walferry",
-    .is_metadata_only = true,
     .project = config_map_project,
     .item_free = config_map_item_free,
 };

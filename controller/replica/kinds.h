@@ -29,6 +29,7 @@ struct replica_item {
     struct condition_marks marks;
     struct verification verified; /* status.lastVerification */
     unsigned made;                /* status.createdBuckets: bit N for destination N */
+    uint64_t status_sum;          /* status_sum() of the status; 0: there is none */
 };
 
 extern const struct informer_kind kind_replicas;
@@ -134,11 +135,12 @@ extern const struct informer_kind kind_cron_jobs;
 
 /* ---- ConfigMaps of ours ---- */
 
-/* Their metadata: what was written is known, this tells when somebody else has written. */
+/* What is in them, as a sum: whether it is to be written is seen without asking, also by a leader
+ * that has just begun. */
 struct config_map_item {
     char *namespace_name;
     char *replica; /* name of the SqliteReplica that owns it; NULL: something else of ours does */
-    char *version; /* resourceVersion */
+    uint64_t sum;  /* config_map_sum(); 0: it has no text, or no owner */
 };
 
 extern const struct informer_kind kind_config_maps;

@@ -57,6 +57,7 @@ struct observed_database {
 };
 
 struct observed {
+    char version[64]; /* of the status, in the words of its ETag; "": it told none (scrape.c) */
     size_t database_count;
     struct observed_database databases[OBSERVED_DATABASES_MAX];
 };

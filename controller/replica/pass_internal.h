@@ -33,6 +33,7 @@ struct pass {
     struct sight sights[JUDGE_PODS_MAX];
     size_t sight_count;
     size_t pending_count; /* scrapes under way */
+    size_t unheard_count; /* running sidecars that nobody listens to */
 };
 
 /* A view and what it borrows, and what was judged. Large: on the heap. */
@@ -68,6 +69,8 @@ void pass_after_rollout(struct pass *p);
 
 /* What it came to, a sentence for the condition Injected; NULL: nobody asked for it. */
 const char *rollout_text(const struct rollout *r);
+/* Whether pods are to be made anew, so that this has to be looked at again. */
+bool rollout_is_pending(const struct rollout *r);
 void rollout_free(struct rollout *r);
 
 /* Logs, and ends the pass to be tried again. */

@@ -83,6 +83,11 @@ static void test_a_config_map_that_others_touch_is_written_again(void **state UN
               "\"ownerReferences\":[{\"kind\":\"SqliteReplica\",\"name\":\"app\"}]},"
               "\"data\":{\"walferry.yml\":\"dbs: []\"}}");
     scene_wait(&s, CONFIG, "path: \\\"/data/app.db\\\"");
+    /* One whose owner was taken away would not go with its resource. */
+    scene_put(&s, CONFIG,
+              "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"walferry\"}},"
+              "\"data\":{}}");
+    scene_wait(&s, CONFIG, "\"kind\":\"SqliteReplica\"");
     /* Ours, and of something else: nobody's business. */
     unsigned written = kube_server_requests(s.kube.server, "PATCH ");
     scene_put(&s, SHOP_CONFIG_MAPS "walferry-b",
@@ -90,6 +95,32 @@ static void test_a_config_map_that_others_touch_is_written_again(void **state UN
               "\"ownerReferences\":[{\"kind\":\"SqliteBucket\",\"name\":\"app\"}]}}");
     scene_wait_scrapes(&s, 5);
     assert_int_equal(kube_server_requests(s.kube.server, "PATCH "), written);
+    replica_scene_drop(&s);
+}
+
+static void test_a_new_leader_writes_nothing_that_is_there(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    following_put(&s);
+    scene_wait(&s, REPLICA, "{\"type\":\"Ready\",\"status\":\"True\"");
+    scene_wait_scrapes(&s, 2); /* written in full */
+    replica_scene_leave(&s);
+    unsigned written = kube_server_requests(s.kube.server, "PATCH ");
+    replica_scene_lead(&s);
+    scene_wait_scrapes(&s, 5);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH "), written);
+    /* What was changed while nobody led is healed. */
+    replica_scene_leave(&s);
+    scene_put(&s, CONFIG,
+              "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"walferry\"},"
+              "\"ownerReferences\":[{\"kind\":\"SqliteReplica\",\"name\":\"app\",\"uid\":\"u\"}]},"
+              "\"data\":{\"walferry.yml\":\"dbs: []\"}}");
+    s.status = lagging;
+    replica_scene_lead(&s);
+    scene_wait(&s, CONFIG, "path: \\\"/data/app.db\\\"");
+    scene_wait(&s, REPLICA, "\"reason\":\"Lagging\"");
     replica_scene_drop(&s);
 }
 
@@ -110,6 +141,50 @@ static void test_what_sidecars_answer_is_what_is_said(void **state UNUSED)
     scene_wait(&s, REPLICA, "databases: expected an array");
     s.status = following;
     scene_wait(&s, REPLICA, "{\"type\":\"Ready\",\"status\":\"True\"");
+    replica_scene_drop(&s);
+}
+
+static void test_a_sidecar_that_tells_its_news_is_not_asked_for_them(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    s.version = "\"1.1\"";
+    following_put(&s);
+    scene_wait(&s, REPLICA, "{\"type\":\"Replicating\",\"status\":\"True\"");
+    scene_wait_listener(&s);
+    unsigned scraped = s.scrape_count;
+    for (unsigned i = 0; i < 5; i++) { /* nothing is new, again and again */
+        scene_tell(&s, "\"1.1\"");
+        scene_wait_listener(&s);
+    }
+    assert_in_range(s.scrape_count, scraped, scraped + 4); /* another pass, for other reasons */
+    s.status = lagging;
+    scene_tell(&s, "\"2.1\"");
+    scene_wait(&s, REPLICA, "\"reason\":\"Lagging\"");
+    scene_wait_listener(&s);
+    s.status = following;
+    scene_tell(&s, "\"3.1\"");
+    scene_wait(&s, REPLICA, "{\"type\":\"Ready\",\"status\":\"True\"");
+    replica_scene_drop(&s);
+}
+
+static void test_a_sidecar_that_dies_is_noticed_by_who_listens(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    s.version = "\"1.1\"";
+    following_put(&s);
+    scene_wait(&s, REPLICA, "{\"type\":\"Replicating\",\"status\":\"True\"");
+    scene_wait_listener(&s);
+    s.status = NULL; /* it answers 503 to the scrape that follows */
+    http_server_respond_text(TAKE(s.waiting), 503, "ending");
+    scene_wait(&s, REPLICA, "\"reason\":\"SidecarUnreachable\"");
+    /* It is asked now and then, and listened to again once it answers. */
+    s.status = following;
+    scene_wait(&s, REPLICA, "{\"type\":\"Ready\",\"status\":\"True\"");
+    scene_wait_listener(&s);
     replica_scene_drop(&s);
 }
 
@@ -163,6 +238,9 @@ static void test_rivals_for_a_prefix_name_each_other(void **state UNUSED)
     scene_put(&s, SHOP_OURS "sqlitereplicas/zoo", "%s", spec);
     scene_wait(&s, SHOP_OURS "sqlitereplicas/zoo", "SqliteReplica shop/app writes to the same");
     scene_wait(&s, SHOP_OURS "sqlitereplicas/zoo", "\"reason\":\"PrefixConflict\"");
+    scene_wait(&s, REPLICA, "SqliteReplica shop/zoo writes to the same");
+    kube_server_delete(s.kube.server, SHOP_OURS "sqlitereplicas/zoo");
+    scene_wait_not(&s, REPLICA, "PrefixConflict");
     replica_scene_drop(&s);
 }
 
@@ -229,7 +307,10 @@ int main(void)
         TEST(test_a_resource_becomes_a_config_map_and_a_status),
         TEST(test_nothing_is_written_while_nothing_changes),
         TEST(test_a_config_map_that_others_touch_is_written_again),
+        TEST(test_a_new_leader_writes_nothing_that_is_there),
         TEST(test_what_sidecars_answer_is_what_is_said),
+        TEST(test_a_sidecar_that_tells_its_news_is_not_asked_for_them),
+        TEST(test_a_sidecar_that_dies_is_noticed_by_who_listens),
         TEST(test_a_pod_that_vanishes_is_no_longer_spoken_of),
         TEST(test_a_bucket_that_is_missing_is_told_until_it_is_there),
         TEST(test_rivals_for_a_prefix_name_each_other),

@@ -41,7 +41,6 @@ static void memory_free(void *memory)
     struct memory *m = memory;
 
     free(m->key);
-    free(m->config_version);
     free(m->rollout_text);
     free(m->cron_refusal);
     free(m);
@@ -91,6 +90,28 @@ static enum queue_priority priority_of(const struct informer_change *change)
     return change->is_first ? QUEUE_CHANGE : QUEUE_EDIT;
 }
 
+static void replica_add(void *arg, const char *key, const void *item UNUSED)
+{
+    struct reconcile *r = arg;
+
+    queue_add(r->queue, key, QUEUE_CHANGE);
+}
+
+/* Those that write where this one does, or did: whether they are alone has changed. */
+static void rivals_add(struct reconcile *r, const struct replica_item *item)
+{
+    struct error ignored = ERROR_INIT; /* no memory: seen when they are looked at next */
+
+    for (size_t i = 0; item && i < item->replica->destination_count; i++) {
+        for (size_t j = 0; j < item->replica->database_count; j++) {
+            CLEANUP(buf_destroy) struct buf key = BUF_INIT(8192);
+            if (replica_store_key(item->replica, &item->replica->destinations[i],
+                                  &item->replica->databases[j], &key, &ignored) == 0)
+                informer_each_in(r->replicas, REPLICAS_BY_PREFIX, buf_str(&key), replica_add, r);
+        }
+    }
+}
+
 static void on_replica(void *arg, const struct informer_change *change)
 {
     struct reconcile *r = arg;
@@ -99,15 +120,13 @@ static void on_replica(void *arg, const struct informer_change *change)
     bool is_own_status = before && after && !change->is_resync &&
                          before->replica->meta.generation == after->replica->meta.generation;
 
-    if (!is_own_status)
-        queue_add(r->queue, change->key, priority_of(change));
-}
-
-static void replica_add(void *arg, const char *key, const void *item UNUSED)
-{
-    struct reconcile *r = arg;
-
-    queue_add(r->queue, key, QUEUE_CHANGE);
+    if (is_own_status)
+        return;
+    queue_add(r->queue, change->key, priority_of(change));
+    if (change->is_resync || change->is_first) /* then all are looked at */
+        return;
+    rivals_add(r, before);
+    rivals_add(r, after);
 }
 
 static void on_bucket(void *arg, const struct informer_change *change)
@@ -116,6 +135,14 @@ static void on_bucket(void *arg, const struct informer_change *change)
 
     if (!change->is_resync) /* resources are resynced by themselves */
         informer_each_in(r->replicas, REPLICAS_BY_BUCKET, change->key, replica_add, r);
+}
+
+/* Its sidecar has something to tell, or is gone. */
+static void on_news(void *arg, const char *resource, uint64_t delay_ns)
+{
+    struct reconcile *r = arg;
+
+    queue_add_after(r->queue, resource, delay_ns);
 }
 
 static void pod_owner_add(struct reconcile *r, const struct pod_item *pod)
@@ -132,6 +159,8 @@ static void on_pod(void *arg, const struct informer_change *change)
 
     if (change->is_resync)
         return;
+    if (!change->after)
+        listen_end(r->listeners, change->key);
     pod_owner_add(r, change->before);
     pod_owner_add(r, change->after);
 }
@@ -156,15 +185,15 @@ static void on_config_map(void *arg, const struct informer_change *change)
 {
     struct reconcile *r = arg;
     const struct config_map_item *after = change->after;
-    const struct config_map_item *item = after ? after : change->before;
+    const struct config_map_item *item = after && after->replica ? after : change->before;
     char key[INFORMER_KEY_BYTES];
 
-    if (change->is_resync || !item->replica)
+    if (change->is_resync || !item || !item->replica)
         return;
     struct memory *m = memory_find(r, informer_key(item->namespace_name, item->replica, key));
-    if (!m || !m->config_version || (after && strcmp(after->version, m->config_version) == 0))
+    if (!m || (after && after->sum == m->config_sum))
         return;
-    m->config_crc = 0;
+    m->config_sum = 0;
     queue_add(r->queue, key, QUEUE_EDIT);
 }
 
@@ -223,6 +252,7 @@ static void reconcile_free(void *state)
     informer_unlisten(r->config_maps, on_config_map, r);
     queue_free(r->queue);
     scraper_free(r->scraper);
+    listeners_free(r->listeners);
     tdestroy(r->memories, memory_free);
     free(r);
 }
@@ -240,6 +270,8 @@ static int reconcile_open(struct reconcile *r, struct error *err)
         informer_set_get(set, &kind_cron_jobs, &r->cron_jobs, err) < 0 ||
         informer_set_get(set, &kind_config_maps, &r->config_maps, err) < 0 ||
         scraper_new(r->context.loop, &r->scraper, err) < 0 ||
+        listeners_new(r->context.loop, reconcile_interval_ns(r), on_news, r, &r->listeners, err) <
+            0 ||
         queue_new(r->context.loop, &queue, &r->queue, err) < 0 ||
         informer_listen(r->replicas, on_replica, r, err) < 0 ||
         informer_listen(r->buckets, on_bucket, r, err) < 0 ||
@@ -274,7 +306,10 @@ static void reconcile_resume(void *state)
 
 static void reconcile_pause(void *state, void (*on_idle)(void *arg), void *arg)
 {
-    queue_pause(((struct reconcile *)state)->queue, on_idle, arg);
+    struct reconcile *r = state;
+
+    listen_end_all(r->listeners);
+    queue_pause(r->queue, on_idle, arg);
 }
 
 static const struct queue *reconcile_queue(const void *state)

@@ -9,23 +9,28 @@
 #include "controller/kube/limiter.h"
 #include "controller/replica/judge.h"
 #include "controller/replica/kinds.h"
+#include "controller/replica/listen.h"
 #include "controller/replica/replica.h"
 #include "controller/replica/scrape.h"
 #include "controller/replica/status_write.h"
 
 enum {
     RECONCILE_INTERVAL_S = 15, /* between looks at a resource with pods, and between its statuses */
-    RECONCILE_FIGURES_PER_S = 20, /* statuses, over all resources, that say only newer figures */
+    RECONCILE_CALM_INTERVALS = 20, /* so many of these, while all its sidecars are listened to, */
+    RECONCILE_CALM_S_MAX = 300,    /* but no longer than this */
+    RECONCILE_CACHE_LAG_S = 5,     /* so long a cache may not have heard of a write of ours */
+    RECONCILE_FIGURES_PER_S = 20,  /* statuses, over all resources, that say only newer figures */
     BUCKETS_MAX = API_DESTINATIONS_MAX,
 };
 
-/* What was judged and written for a resource last; lost at a restart, which costs one write. */
+/* What was judged and written for a resource last; lost at a restart, which costs a comparison with
+ * what the API server has. */
 struct memory {
     char *key;
-    uint64_t config_crc;  /* of the ConfigMap's text; 0: it is to be written */
-    char *config_version; /* its resourceVersion, as we wrote it; NULL: we did not */
-    uint64_t cron_crc;    /* of the CronJob; 0: none was written */
-    char *cron_refusal;   /* why the API server does not take it; NULL: it does */
+    uint64_t config_sum; /* of the ConfigMap, as written or found; 0: it is to be looked at */
+    uint64_t config_written_ns; /* monotonic; 0: it was found */
+    uint64_t cron_crc;          /* of the CronJob; 0: none was written */
+    char *cron_refusal;         /* why the API server does not take it; NULL: it does */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */
     uint64_t rollout_crc;       /* of hash and owners that a rollout was begun for; 0: none */
@@ -49,6 +54,7 @@ struct reconcile {
     struct informer *config_maps;
     struct queue *queue;
     struct scraper *scraper;
+    struct listeners *listeners;
     struct limiter figures; /* of statuses without a changed condition */
     void *memories;         /* tsearch() tree of struct memory */
     uint64_t status_write_count;

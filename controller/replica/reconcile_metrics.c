@@ -11,6 +11,8 @@ enum {
     FAMILY_CONDITION,
     FAMILY_LAG,
     FAMILY_SCRAPES,
+    FAMILY_LISTENED,
+    FAMILY_HEARD,
     FAMILY_STATUS_WRITES,
     FAMILIES,
 };
@@ -30,6 +32,13 @@ static const struct metrics_family families[FAMILIES] = {
                         .type = METRICS_COUNTER,
                         .help = "Sidecars that were asked for their status",
                         .labels = {"result"}},
+    [FAMILY_LISTENED] = {.name = "walferry_operator_sidecars_listened_to",
+                         .type = METRICS_GAUGE,
+                         .help = "Sidecars that tell their news by themselves"},
+    [FAMILY_HEARD] = {.name = "walferry_operator_heard_total",
+                      .type = METRICS_COUNTER,
+                      .help = "What they told: that nothing is new, news, or no more (lost)",
+                      .labels = {"result"}},
     [FAMILY_STATUS_WRITES] = {.name = "walferry_operator_status_writes_total",
                               .type = METRICS_COUNTER,
                               .help = "Statuses of SqliteReplicas that were written"},
@@ -86,6 +95,7 @@ static void memory_visit(const void *node, VISIT visit, void *arg)
 void metrics_write(const struct reconcile *r, struct metrics_writer *w)
 {
     const struct scrape_stats *scrapes = scraper_stats(r->scraper);
+    const struct listen_stats *heard = listen_stats(r->listeners);
     struct walk walk = {.w = w};
 
     metrics_family_begin(w, &families[FAMILY_CONDITION]);
@@ -96,6 +106,12 @@ void metrics_write(const struct reconcile *r, struct metrics_writer *w)
     metrics_family_begin(w, &families[FAMILY_SCRAPES]);
     metrics_sample_u64(w, (const char *const[]){"ok"}, scrapes->ok_count);
     metrics_sample_u64(w, (const char *const[]){"error"}, scrapes->error_count);
+    metrics_family_begin(w, &families[FAMILY_LISTENED]);
+    metrics_sample_u64(w, NULL, heard->count);
+    metrics_family_begin(w, &families[FAMILY_HEARD]);
+    metrics_sample_u64(w, (const char *const[]){"same"}, heard->same_count);
+    metrics_sample_u64(w, (const char *const[]){"news"}, heard->news_count);
+    metrics_sample_u64(w, (const char *const[]){"lost"}, heard->lost_count);
     metrics_family_begin(w, &families[FAMILY_STATUS_WRITES]);
     metrics_sample_u64(w, NULL, r->status_write_count);
 }

@@ -5,10 +5,11 @@
  *
  *   kinds.h         what is remembered of resources, pods and Jobs
  *   scrape.h        asking sidecars; observed.h: what they answer
+ *   listen.h        hearing of their news, so that nobody has to ask all the time
  *   judge.h         from what was seen to conditions and figures: pure, a file per concern
  *   condition.h     condition types, transition times
  *   status_write.h  the document around a status, and its apply
- *   status_body.c   the status of a SqliteReplica
+ *   status_body.c   the status of a SqliteReplica; status_sum.h: whether it is there already
  *   announce.c      which change of a condition is an event
  *   reconcile.c     SqliteReplica: listeners, queue, memory of what was written
  *   pass.c          one pass over one resource: ConfigMap, scrape, judge, status
@@ -26,7 +27,7 @@
  * One pass over a SqliteReplica:
  *
  *     ConfigMap (if its text changed) -> buckets to make -> CronJob -> rollout (if asked for)
- *         -> /status of every pod, in parallel -> judge -> status
+ *         -> /status of every pod, in parallel -> judge -> status -> listen
  *
  * The status is written at most every 15 seconds, unless a condition changes its status, and not at
  * all while nothing changes: an idle resource costs the API server nothing. Of all resources

@@ -29,7 +29,10 @@ struct replica_scene {
     const struct reconciler *reconciler;
     void *state;
     struct http_server *sidecar;
-    const char *status; /* what the sidecar answers; NULL: 503 */
+    const char *status;  /* what the sidecar answers; NULL: 503 */
+    const char *version; /* its version; NULL: a sidecar that cannot be listened to */
+    struct http_server_request *waiting; /* who listens */
+    unsigned wait_count;
     struct outage outage;
     unsigned scrape_count;
     bool is_synced, is_idle;
@@ -48,7 +51,30 @@ static inline void replica_scene_on_status(void *arg, struct http_server_request
         return;
     }
     assert_ok(buf_append_str(&response.body, s->status, &err), &err);
+    const struct http_header header = {"ETag", s->version};
+    response.headers = &header;
+    response.header_count = s->version ? 1 : 0;
     http_server_respond(request, &response);
+}
+
+static inline void replica_scene_on_changes(void *arg, struct http_server_request *request)
+{
+    struct replica_scene *s = arg;
+
+    s->wait_count++;
+    if (s->waiting) /* it has gone, or will be told by the next one */
+        http_server_respond_text(s->waiting, 503, "another one waits");
+    s->waiting = request;
+}
+
+/* The sidecar tells its version to who listens; version has the quotes of an ETag. */
+static inline void scene_tell(struct replica_scene *s, const char *version)
+{
+    s->version = version;
+    if (s->waiting) {
+        http_server_respond_text(TAKE(s->waiting), 200, "%.*s", (int)strlen(version) - 2,
+                                 version + 1);
+    }
 }
 
 static inline bool replica_scene_is_set(void *arg)
@@ -101,7 +127,9 @@ static inline void replica_scene_leave(struct replica_scene *s)
 
 static inline void replica_scene_make(struct replica_scene *s, const struct reconciler *reconciler)
 {
-    static const struct http_route routes[] = {{"GET", "/status", replica_scene_on_status}};
+    static const struct http_route routes[] = {
+        {"GET", "/status", replica_scene_on_status},
+        {"GET", "/status/changes", replica_scene_on_changes}};
     struct http_server_config config = {.listener_count = 1};
     struct error err = ERROR_INIT;
 
@@ -117,6 +145,8 @@ static inline void replica_scene_drop(struct replica_scene *s)
 {
     replica_scene_leave(s);
     http_server_free(s->sidecar);
+    if (s->waiting)
+        http_server_respond_text(TAKE(s->waiting), 503, "ending");
     kube_scene_drop(&s->kube);
 }
 
@@ -177,6 +207,17 @@ static inline void scene_wait_scrapes(struct replica_scene *s, unsigned more)
     struct replica_scene_scrapes w = {s, s->scrape_count + more};
 
     assert_true(kube_scene_until(&s->kube, replica_scene_was_scraped, &w));
+}
+
+static inline bool replica_scene_is_listened_to(void *arg)
+{
+    return ((const struct replica_scene *)arg)->waiting != NULL;
+}
+
+/* Until somebody waits for news of the sidecar. */
+static inline void scene_wait_listener(struct replica_scene *s)
+{
+    assert_true(kube_scene_until(&s->kube, replica_scene_is_listened_to, s));
 }
 
 struct replica_scene_count {

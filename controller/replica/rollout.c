@@ -388,6 +388,11 @@ static int begin(struct pass *p, const struct replica_item *item, struct error *
     return 0;
 }
 
+bool rollout_is_pending(const struct rollout *r)
+{
+    return r && r->owner_count > 0;
+}
+
 void rollout_begin(struct pass *p)
 {
     const struct replica_item *item = pass_item(p);

@@ -50,6 +50,16 @@ static void finish(struct scrape *scrape, struct observed *observed, const struc
     start_next(s);
 }
 
+/* The ETag without its quotes; one too long is none. */
+static void version_read(const struct http_response *response, struct observed *out)
+{
+    const char *tag = http_response_header(response, "ETag");
+    size_t n = tag ? strlen(tag) : 0;
+
+    if (n >= 2 && n - 2 < sizeof(out->version) && tag[0] == '"' && tag[n - 1] == '"')
+        memcpy(out->version, tag + 1, n - 2); /* zeroed, so it is terminated */
+}
+
 static void on_done(void *arg, const struct http_response *response)
 {
     struct scrape *scrape = arg;
@@ -64,7 +74,9 @@ static void on_done(void *arg, const struct http_response *response)
     }
     if (err.code == ERR_NONE && observed_parse(response->body, &observed, &err) < 0)
         observed = NULL;
-    if (!observed)
+    if (observed)
+        version_read(response, observed);
+    else
         (void)error_wrap(&err, "GET %s", scrape->url);
     finish(scrape, observed, &err);
 }

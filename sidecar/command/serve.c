@@ -74,6 +74,12 @@ static int action_start_up(void *arg, struct error *err)
 
 /* ---- listening ---- */
 
+static void on_change(void *arg)
+{
+    const struct server *s = arg;
+    control_changed(s->control);
+}
+
 static int control_start(struct server *s, struct error *err)
 {
     const struct config *c = s->r->config;
@@ -99,6 +105,7 @@ static int control_start(struct server *s, struct error *err)
     }
     if (control_new(s->r->loop, &config, &source, &actions, &s->control, err) < 0)
         return -1;
+    engine_listen(s->r->engine, on_change, s);
     if (c->addr) {
         LOG_INFO(s->r->log, "listening", LOG_STR("addr", c->addr),
                  LOG_U64("port", control_port(s->control)));
@@ -127,6 +134,7 @@ void serve_stop(struct server *server)
 {
     if (!server)
         return;
+    engine_listen(server->r->engine, NULL, NULL);
     control_free(server->control);
     free(server);
 }

@@ -9,11 +9,13 @@
 #include "sidecar/control/control.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sidecar/control/control_internal.h"
 #include "sidecar/control/status_json.h"
+#include "sidecar/control/status_version.h"
 
 static const char type_json[] = "application/json";
 static const char type_html[] = "text/html; charset=utf-8";
@@ -67,10 +69,21 @@ void control_on_status(void *arg, struct http_server_request *request)
 
     if (control_collect(control, request, &s) < 0)
         return;
-    if (status_json_write(&s, &body, &err) < 0)
+    if (status_json_write(&s, &body, &err) < 0) {
         http_server_respond_text(request, 500, "%s", err.text);
-    else
-        control_respond(request, type_json, &body);
+        return;
+    }
+    const struct status_version version = status_version_of(&s);
+    char text[STATUS_VERSION_BYTES];
+    char tag[STATUS_VERSION_BYTES + 2];
+    (void)snprintf(tag, sizeof(tag), "\"%s\"", status_version_format(&version, text));
+    const struct http_header header = {"ETag", tag};
+    struct http_server_response response = {.status = 200,
+                                            .content_type = type_json,
+                                            .body = buf_take(&body),
+                                            .headers = &header,
+                                            .header_count = 1};
+    http_server_respond(request, &response);
 }
 
 static void respond_health(struct http_server_request *request, bool is_good,
@@ -155,6 +168,7 @@ static const struct http_route tcp_routes[] = {
     {"GET", "/", on_page},
     {"GET", "/metrics", control_on_metrics},
     {"GET", "/status", control_on_status},
+    {"GET", "/status/changes", control_on_changes},
     {"GET", "/startupz", control_on_startupz},
     {"GET", "/healthz", control_on_healthz},
     {"GET", "/readyz", control_on_readyz},
@@ -233,6 +247,7 @@ int control_new(struct loop *loop, const struct control_config *config,
     control->loop = loop;
     control->config = *config;
     control->source = *source;
+    control_changes_init(control);
     if (actions)
         control->actions = *actions;
     struct http_server_config server = server_config(control);
@@ -249,6 +264,7 @@ void control_free(struct control *control)
     if (!control)
         return;
     control_syncs_forget(control);
+    control_changes_forget(control);
     http_server_free(control->server);
     free(control);
 }

@@ -4,13 +4,17 @@
  *   status.h          what the engine tells about itself: the only source of everything here
  *   metrics_export.c  /metrics                        status_json.c  /status
  *   health.c          /startupz, /healthz, /readyz    live_page.c    /
+ *   changes.c         /status/changes: waits          status_version.h  two looks compared
  *   socket.c          what changes something, on the UNIX socket only
  *
  * On TCP (plain HTTP, read-only, safe to show inside a cluster):
  *
  *   GET /          a live page for people: lag, restore window, last objects
  *   GET /metrics   Prometheus text, or OpenMetrics where Accept asks for it; docs/metrics.md
- *   GET /status    JSON, see status_json.h
+ *   GET /status    JSON, see status_json.h; its version (status_version.h) is in ETag
+ *   GET /status/changes?since=VERSION&seconds=N
+ *                  the version, as soon as it says something else in words than since, after N
+ *                  seconds (60 at most) in any case: for who wants to hear instead of asking
  *   GET /startupz  200 once every database is taken up (then for ever); before, 503 and why
  *   GET /healthz   200 as long as the loop turns; never depends on a bucket
  *   GET /readyz    200, or 503 with one reason a line, by struct control_policy
@@ -114,6 +118,9 @@ MUST_USE int control_new(struct loop *loop, const struct control_config *config,
  * Not from within an action. Accepts NULL.
  */
 void control_free(struct control *control);
+
+/* What the status says may have changed: those who wait for that are told, soon. */
+void control_changed(struct control *control);
 
 /* The TCP port; 0 if TCP is not enabled. */
 unsigned control_port(const struct control *control);

@@ -21,6 +21,10 @@ struct control {
     struct http_server *server;
     bool has_started_up;        /* /startupz was 200 once */
     struct sync_request *syncs; /* list of those whose callers wait; socket.c */
+    struct change_wait *waits;  /* list of those who wait for a change; changes.c */
+    unsigned wait_count;
+    struct loop_timer changed; /* the engine has said so */
+    uint64_t looked_ns;        /* monotonic: when that was looked at last */
 };
 
 /* Asks the engine. On failure the request is answered 500 and -1 returned. */
@@ -64,6 +68,16 @@ extern const size_t control_socket_route_count;
 
 /* Answers everybody who waits for a sync; the syncs themselves end later and find nobody. */
 void control_syncs_forget(struct control *control);
+
+/* ---- changes.c ---- */
+
+/* /status/changes; arg is the struct control. */
+void control_on_changes(void *arg, struct http_server_request *request);
+
+/* Prepares; nothing is armed. */
+void control_changes_init(struct control *control);
+/* Answers all who wait; nobody may ask afterwards. */
+void control_changes_forget(struct control *control);
 
 /* ---- control.c: handlers that both listeners have ---- */
 

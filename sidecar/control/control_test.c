@@ -3,12 +3,17 @@
  */
 #include "sidecar/control/control.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "lib/json/json.h"
 #include "lib/testing/server.h"
@@ -39,7 +44,8 @@ struct fixture {
     bool is_collect_failing;
     struct loop_timer sync_timer;
     control_done_fn *sync_done;
-    atomic_uint syncs; /* begun */
+    atomic_uint syncs;    /* begun */
+    atomic_uint collects; /* times that the engine was asked */
     void *sync_arg;
     enum error_code sync_code;
     unsigned drains;
@@ -52,6 +58,7 @@ static int collect(void *arg, struct status_process *out, struct error *err)
     if (f->is_collect_failing)
         return error_set(err, ERR_NO_MEMORY, 0, "out of memory");
     *out = f->scene.process;
+    atomic_fetch_add(&f->collects, 1);
     return 0;
 }
 
@@ -120,6 +127,7 @@ static void on_attach(uv_async_t *attach)
     struct fixture *f = attach->data;
 
     f->scene.destinations[2].is_attached = !f->scene.destinations[2].is_attached;
+    control_changed(f->control);
     pthread_barrier_wait(&f->is_ready);
 }
 
@@ -438,6 +446,107 @@ static void test_who_waits_is_told_that_control_ends(void **state UNUSED)
     test_folder_remove(f.folder);
 }
 
+/* ---- who waits for a change ---- */
+
+/* The version that /status is given now, in quotes as ETag has it. The caller frees. */
+static char *version_now(struct fixture *f)
+{
+    CLEANUP(mem_free) char *answer = ask(f, false, "/status", NULL, NULL);
+    struct error err = ERROR_INIT;
+    const char *tag = strstr(answer, "\r\nETag: \"");
+
+    assert_non_null(tag);
+    return str_printf(&err, "%.33s", tag + strlen("\r\nETag: \""));
+}
+
+static void test_a_change_is_told_to_who_waits_for_it(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+    struct test_process curl = TEST_PROCESS_INIT;
+    char path[128], url[256], log[300];
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *before = version_now(&f);
+    (void)snprintf(path, sizeof(path), "/status/changes?since=%s&seconds=60", before);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", f.port, path);
+    (void)snprintf(log, sizeof(log), "%s/waits.log", f.folder);
+    const char *const argv[] = {"curl", "-sS", "-m", "50", url, NULL};
+    test_process_start(&curl, argv, NULL, log);
+    while (atomic_load(&f.collects) < 2) /* /status, and the one that waits now */
+        assert_false(test_process_wait(&curl, NS_PER_MS));
+    uv_async_send(&f.attach);
+    pthread_barrier_wait(&f.is_ready);
+    assert_true(test_process_wait(&curl, 40 * NS_PER_SEC));
+    CLEANUP(mem_free) char *told = test_process_output(&curl);
+    CLEANUP(mem_free) char *after = version_now(&f);
+    assert_int_equal(curl.status, 0);
+    assert_memory_equal(told, after, 33);
+    assert_string_not_equal(before, after);
+    assert_ask(&f, false, path, NULL, 200, after); /* late: at once */
+    fixture_end(&f);
+}
+
+static void test_who_waits_in_vain_is_answered_all_the_same(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+    char path[128];
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *version = version_now(&f);
+    (void)snprintf(path, sizeof(path), "/status/changes?since=%s&seconds=1", version);
+    assert_ask(&f, false, path, NULL, 200, version);
+    /* Who does not say since when, or for how long, does not wait. */
+    (void)snprintf(path, sizeof(path), "/status/changes?since=%s", version);
+    assert_ask(&f, false, path, NULL, 200, version);
+    assert_ask(&f, false, "/status/changes?seconds=60", NULL, 200, version);
+    assert_ask(&f, false, "/status/changes?since=nonsense&seconds=60", NULL, 200, version);
+    assert_ask(&f, false, "/status/changes?since=%zz&seconds=60", NULL, 200, version);
+    assert_ask(&f, true, "/status/changes", NULL, 404, "");
+    fixture_end(&f);
+}
+
+/* A connection that asks, and waits. */
+static int wait_open(const struct fixture *f, const char *version)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port)};
+    char request[256];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    (void)snprintf(request, sizeof(request),
+                   "GET /status/changes?since=%s&seconds=60 HTTP/1.1\r\nHost: x\r\n\r\n", version);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+    return fd;
+}
+
+static void test_the_first_of_many_who_wait_makes_room(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+    int fds[33];
+    char answer[16];
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *version = version_now(&f);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        unsigned before = atomic_load(&f.collects);
+        fds[i] = wait_open(&f, version);
+        while (atomic_load(&f.collects) == before) {
+            struct timespec pause = {.tv_nsec = NS_PER_MS};
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    assert_int_equal(recv(fds[0], answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
+    assert_memory_equal(answer, "HTTP/1.1 200 OK\r", sizeof(answer));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        (void)close(fds[i]); /* while they wait: nobody is told, nothing is lost */
+    uv_async_send(&f.attach);
+    pthread_barrier_wait(&f.is_ready);
+    assert_ask(&f, false, "/healthz", NULL, 200, "ok");
+    fixture_end(&f);
+}
+
 static void test_a_fleet_is_told_in_full(void **state UNUSED)
 {
     enum {
@@ -540,6 +649,9 @@ int main(void)
         TEST(test_drain_reaches_the_engine),
         TEST(test_what_the_engine_cannot_do_is_501),
         TEST(test_who_waits_is_told_that_control_ends),
+        TEST(test_a_change_is_told_to_who_waits_for_it),
+        TEST(test_who_waits_in_vain_is_answered_all_the_same),
+        TEST(test_the_first_of_many_who_wait_makes_room),
         TEST(test_a_fleet_is_told_in_full),
         TEST(test_secrets_do_not_show),
         TEST(test_addresses_are_read),

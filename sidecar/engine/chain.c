@@ -84,6 +84,7 @@ void chain_set_state(struct chain *c, enum chain_state state, const char *detail
               LOG_STR("to", chain_state_text(state)), LOG_STR("detail", detail));
     c->state = state;
     c->state_since_ns = env_monotonic_ns(e->env);
+    engine_changed(e);
 }
 
 void chain_forget_object(struct chain *c)

@@ -32,6 +32,7 @@ void database_set_state(struct database *db, enum status_db_state state, const c
              LOG_STR(detail[0] ? "detail" : NULL, detail));
     db->state = state;
     db->state_since_ns = env_monotonic_ns(e->env);
+    engine_changed(e);
 }
 
 bool database_is_following(const struct database *db)

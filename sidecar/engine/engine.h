@@ -154,6 +154,11 @@ void engine_snapshot(struct engine *e, uint64_t timeout_ns, engine_done_fn *done
 /* One pass of retention over every destination; done as engine_sync(). */
 void engine_expire(struct engine *e, uint64_t timeout_ns, engine_done_fn *done, void *arg);
 
+/* From now on on_change is called whenever a state, a fault or a refusal of retention begins or
+ * ends: engine_status() may then say something else in words. It only takes notice; NULL: nobody
+ * does. */
+void engine_listen(struct engine *e, void (*on_change)(void *arg), void *arg);
+
 /* Fills in what the engine knows of itself (struct status_source). Valid until the next call. */
 int engine_status(void *engine, struct status_process *out, struct error *err);
 

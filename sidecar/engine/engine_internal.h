@@ -327,6 +327,8 @@ struct engine {
     struct loop *loop;
     const struct log *log;
     struct engine_options opt;
+    void (*on_change)(void *arg); /* NULL: nobody listens */
+    void *change_arg;
     struct watch *watch;
     struct database **dbs;
     size_t db_count;
@@ -350,6 +352,8 @@ struct engine {
 
 /* engine.c: something changed that a waiting sync or stop may have waited for. */
 void engine_check_waits(struct engine *e);
+/* What status says in words may have changed: tells who listens. engine_status.c */
+void engine_changed(const struct engine *e);
 
 /* validate.c */
 void validate_init(struct chain *c);

@@ -119,6 +119,40 @@ static void test_lag_counts_every_commit(void **state UNUSED)
     scene_end(&s);
 }
 
+static void on_change(void *count)
+{
+    ++*(unsigned *)count;
+}
+
+/* Nothing between the beginning and the end of an outage has to be heard of: it is the same one. */
+static void test_who_listens_hears_of_each_change_of_state(void **state UNUSED)
+{
+    struct engine_scene s;
+    unsigned changes = 0;
+    scene_init(&s);
+    scene_database(&s, 0);
+    scene_engine(&s);
+    engine_listen(s.engine, on_change, &changes);
+    scene_add(&s, 0);
+    scene_sync(&s);
+    assert_in_range(changes, 2, 20); /* followed, attached */
+    changes = 0;
+    app_ok(&s.app, "sql 0 INSERT INTO t(body) VALUES('quiet')");
+    scene_sync(&s);
+    assert_int_equal(changes, 0);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &(struct flaky_rule){.fault = FLAKY_FAIL});
+    app_ok(&s.app, "sql 0 INSERT INTO t(body) VALUES('away')");
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->error_streak >= 3);
+    assert_int_equal(changes, 1);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
+    SCENE_UNTIL(&s, scene_status(&s, 0, 0)->error_streak == 0);
+    assert_int_equal(changes, 2);
+    engine_listen(s.engine, NULL, NULL);
+    assert_int_equal(scene_stop(&s), 0);
+    assert_int_equal(changes, 2);
+    scene_end(&s);
+}
+
 static void test_store_that_is_away_at_the_start_is_attached_later(void **state UNUSED)
 {
     struct engine_scene s;
@@ -665,6 +699,7 @@ int main(int argc, char **argv)
         TEST(test_outage_of_any_length_ends_in_few_objects),
         TEST(test_lag_grows_while_a_store_could_never_be_asked),
         TEST(test_lag_counts_every_commit),
+        TEST(test_who_listens_hears_of_each_change_of_state),
         TEST(test_store_that_is_away_at_the_start_is_attached_later),
         TEST(test_lost_answer_is_recognised_by_the_retry),
         TEST(test_lost_answer_of_the_first_object_is_recognised),

@@ -9,6 +9,18 @@
 #include "sidecar/engine/engine_internal.h"
 #include "sidecar/engine/retain.h"
 
+void engine_listen(struct engine *e, void (*on_change)(void *arg), void *arg)
+{
+    e->on_change = on_change;
+    e->change_arg = arg;
+}
+
+void engine_changed(const struct engine *e)
+{
+    if (e->on_change)
+        e->on_change(e->change_arg);
+}
+
 static enum status_destination_state destination_state(const struct chain *c)
 {
     switch (c->state) {

@@ -65,6 +65,7 @@ static void expire_end(struct expire *x, const struct error *err)
 
     c->expire = NULL;
     error_keep(&c->retention_error, err);
+    engine_changed(e);
     expire_tell(x, err);
     if (c->state == CHAIN_FOLLOWING && !x->is_canceled) {
         if (is_error)

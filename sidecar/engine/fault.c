@@ -51,6 +51,8 @@ void fault_note(struct engine *e, struct fault *f, const char *what, const char 
     fault_keep(e, f, err);
     f->streak++;
     f->total++;
+    if (f->streak == 1)
+        engine_changed(e);
     if (log_repeat_is_due(&f->repeat, err, env_monotonic_ns(e->env), &count)) {
         LOG_ERROR(e->log, what, LOG_STR("db", path),
                   LOG_STR(destination ? "destination" : NULL, destination), LOG_ERR(err),
@@ -61,6 +63,8 @@ void fault_note(struct engine *e, struct fault *f, const char *what, const char 
 void fault_end(struct engine *e, struct fault *f, const char *what, const char *path,
                const char *destination)
 {
+    if (f->streak > 0)
+        engine_changed(e);
     f->streak = 0;
     if (log_repeat_end(&f->repeat)) {
         LOG_INFO(e->log, what, LOG_STR("db", path),

@@ -523,6 +523,7 @@ void ship_encoded(struct task *task)
                  LOG_STR("db", db->path), LOG_STR("destination", c->name));
         c->difference_since_ns = env_monotonic_ns(db->engine->env);
         task_queue_push(&db->queue, &c->difference_task);
+        engine_changed(db->engine);
         return;
     case ENCODE_NOTHING:
     default:
@@ -543,6 +544,7 @@ void ship_differenced(struct task *task)
 {
     struct chain *c = CONTAINER_OF(task, struct chain, difference_task);
 
+    engine_changed(c->db->engine);
     database_refresh(c->db);
     if (!chain_goes_on(c))
         return;
