@@ -1,35 +1,23 @@
 #!/usr/bin/env bash
-# What somebody gets who already has Prometheus: it finds the sidecars through the API server by the
-# label and the port that the chart's PodMonitor names, and the chart's alerts fire and end.
+# What somebody gets who already has Prometheus: it finds the sidecars and the operator through the API
+# server, as docs/metrics.md says, which is what the chart's monitors say; and the chart's alerts fire and
+# end.
 #
-# Debian's Prometheus runs in the cluster's network, with the rules of the chart's PrometheusRule. It is
-# built without Kubernetes discovery, so e2e/node/discover follows the pods for it, with a ServiceAccount
-# that may get, list and watch pods and nothing else. Times in the rules are made shorter, nothing else
-# (`rules_write`): what is tested is that they fire on what real sidecars say.
+# A real Prometheus runs as a pod, with a ServiceAccount that may do what the page says and nothing else.
+# Its scrape_configs are those of the page, letter by letter; its rules those of the chart, with shorter
+# times and smaller numbers (`rules_write`): what is tested is that they fire on what real sidecars say.
 # shellcheck source=e2e/node/lib.sh
 . "$(dirname "$0")/lib.sh"
-tap_need prometheus promtool helm
+tap_need promtool helm
 
-port=9464 # in the cluster's network
-
-account_make() {
-    kube apply -f - >/dev/null <<END
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: prometheus, namespace: $namespace}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: e2e-prometheus}
-rules: [{apiGroups: [""], resources: [pods], verbs: [get, list, watch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: e2e-prometheus}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: e2e-prometheus}
-subjects: [{kind: ServiceAccount, name: prometheus, namespace: $namespace}]
+# page_block KEY: the YAML block of docs/metrics.md that has this line.
+page_block() {
+    python3 - "$root/docs/metrics.md" "$1" <<'END'
+import re, sys
+blocks = re.findall(r"^```yaml\n(.*?)^```", open(sys.argv[1]).read(), re.S | re.M)
+block, = [b for b in blocks if sys.argv[2] in b.split("\n")]
+print(block, end="")
 END
-    kube_ns create token prometheus --duration 2h >"$work/token"
 }
 
 template() { helm template walferry "$root/charts/walferry" --namespace walferry --show-only "$@" 2>/dev/null; }
@@ -45,63 +33,88 @@ print(yaml.safe_dump(yaml.safe_load(sys.stdin)["spec"], width=1000))' |
     [ "$(grep -c 'for: .*s$' "$work/rules.yaml")" -ge 5 ]
 }
 
-# What prometheus-operator makes of the chart's monitors, for this scene's pods and for the operator's.
 config_write_prometheus() {
-    template templates/monitors.yaml --set metrics.podMonitor.enabled=true |
-        python3 -c 'import json, sys, yaml
-monitor = yaml.safe_load(sys.stdin)
-endpoint = monitor["spec"]["podMetricsEndpoints"][0]
-match = monitor["spec"]["selector"]["matchExpressions"][0]
-assert match["operator"] == "Exists"
-work, namespace = sys.argv[1:]
-meta = "__meta_kubernetes_pod_"
-def job(name, path, namespaces, relabel):
-    relabel += [{"action": "keep", "source_labels": ["__meta_kubernetes_namespace"], "regex": "|".join(namespaces)},
-                {"source_labels": [meta + "name"], "target_label": "pod"},
-                {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"}]
-    return {"job_name": name, "metrics_path": path, "file_sd_configs": [{"files": [work + "/pods.json"]}], "relabel_configs": relabel}
-label = match["key"].replace(".", "_").replace("/", "_")
-sidecars = job("sidecars", endpoint["path"], [namespace], [
-    {"action": "keep", "source_labels": [meta + "labelpresent_" + label], "regex": "true"},
-    {"action": "keep", "source_labels": [meta + "container_port_name"], "regex": endpoint["port"]},
-    {"source_labels": [meta + "label_" + label], "target_label": label}])
-operator = job("operator", "/metrics", ["walferry"], [
-    {"action": "keep", "source_labels": [meta + "container_port_name"], "regex": "metrics"}])
-print(json.dumps({"global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-                  "rule_files": [work + "/rules.yaml"], "scrape_configs": [sidecars, operator]}))' \
-            "$work" "$namespace" >"$work/prometheus.yml"
-    promtool check config "$work/prometheus.yml"
+    {
+        echo "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}"
+        echo "rule_files: [/etc/prometheus/rules.yaml]"
+        page_block "scrape_configs:"
+    } >"$work/prometheus.yml"
 }
 
-discover_start() {
-    # shellcheck disable=SC2016 # expanded inside
-    spawn "$work/discover.txt" env WORK="$cluster_work" "$cluster" run bash -c '
-        exec "$3" "$4" < <(exec setpriv --pdeathsig KILL kubectl --kubeconfig=/dev/null \
-            --server=https://10.88.0.1:6443 --certificate-authority="$1" --token="$2" \
-            get pods -A --watch --output-watch-events -o json)' \
-        _ "$cluster_work/pki/ca.crt" "$(cat "$work/token")" "$root/e2e/node/discover" "$work/pods.json"
+# The page says what the chart's monitors say.
+page_is_as_the_chart() {
+    template templates/monitors.yaml --set metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true |
+        python3 -c 'import re, sys, yaml
+pods, service = [d["spec"] for d in yaml.safe_load_all(sys.stdin) if d]
+sidecars, operator = yaml.safe_load(open(sys.argv[1]))["scrape_configs"]
+def kept(job):
+    return {r["source_labels"][0].removeprefix("__meta_kubernetes_pod_"): r["regex"]
+            for r in job["relabel_configs"] if r.get("action") == "keep"}
+name = lambda text: re.sub(r"[^a-zA-Z0-9]", "_", text)
+match, = pods["selector"]["matchExpressions"]
+assert match["operator"] == "Exists"
+ports = pods["podMetricsEndpoints"] + service["endpoints"]
+assert [p["path"] for p in ports] == ["/metrics"] * 2
+assert kept(sidecars) == {"labelpresent_" + name(match["key"]): "true", "container_port_name": ports[0]["port"]}, kept(sidecars)
+assert kept(operator).items() <= {"container_port_name": ports[1]["port"]}.items() | {
+    "label_" + name(k): v for k, v in service["selector"]["matchLabels"].items()}.items(), kept(operator)
+assert ports[1]["honorLabels"] is operator["honor_labels"] is True' "$work/prometheus.yml"
 }
 
 prometheus_start() {
-    spawn "$work/prometheus.txt" env WORK="$cluster_work" "$cluster" run prometheus \
-        --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --web.listen-address=127.0.0.1:$port
-    wait_until "Prometheus is ready: $(tail -n 3 "$work/prometheus.txt")" prometheus_asked /-/ready
+    in_cluster image localhost/prometheus:1 "$BIN/prometheus" >/dev/null
+    page_block "kind: ClusterRole" | kube apply -f - >/dev/null
+    kube_ns create configmap prometheus --from-file="$work/prometheus.yml" --from-file="$work/rules.yaml" >/dev/null
+    apply <<END
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: prometheus}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: e2e-prometheus}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prometheus}
+subjects: [{kind: ServiceAccount, name: prometheus, namespace: $namespace}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: prometheus}
+spec:
+  serviceAccountName: prometheus
+  terminationGracePeriodSeconds: 1
+  securityContext: {runAsUser: 1000, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: prometheus
+      image: localhost/prometheus:1
+      imagePullPolicy: Never
+      args: [--config.file=/etc/prometheus/prometheus.yml, --storage.tsdb.path=/data]
+      readinessProbe: {httpGet: {path: /-/ready, port: 9090}, periodSeconds: 1}
+      volumeMounts: [{name: config, mountPath: /etc/prometheus}, {name: data, mountPath: /data}]
+  volumes: [{name: config, configMap: {name: prometheus}}, {name: data, emptyDir: {}}]
+END
+    wait_until "Prometheus is ready" \
+        is pod prometheus '{.status.conditions[?(@.type=="Ready")].status}' True
+    prometheus_url=http://$(get pod prometheus '{.status.podIP}'):9090
 }
 
-prometheus_asked() { in_cluster run curl -sf --max-time 5 "http://127.0.0.1:$port$1"; }
+prometheus_asked() { in_cluster run curl -sf --max-time 5 -G "$prometheus_url$1" "${@:2}"; }
+
+# What other scenarios left, or their pods that are still ending, is none of this one's: only targets and
+# alerts of these namespaces count, or of none.
+ours() { echo "$namespace walferry"; }
 
 # targets JOB: "HEALTH POD" a line.
 targets() {
     prometheus_asked '/api/v1/targets?state=active' | python3 -c 'import json, sys
 for t in json.load(sys.stdin)["data"]["activeTargets"]:
-    if t["scrapePool"] == sys.argv[1]:
-        print(t["health"], t["labels"]["pod"])' "$1"
+    if t["scrapePool"] == "walferry-" + sys.argv[1] and t["labels"]["namespace"] in sys.argv[2].split():
+        print(t["health"], t["labels"]["pod"])' "$1" "$(ours)"
 }
 targets_are() { [ "$(targets "$1" | sort | tr '\n' ' ')" = "$2" ]; }
 
 # value EXPRESSION: of the one series that it gives.
 value() {
-    in_cluster run curl -sf --max-time 5 -G "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1" |
+    prometheus_asked /api/v1/query --data-urlencode "query=$1" |
         python3 -c 'import json, sys
 r = json.load(sys.stdin)["data"]["result"]
 print(r[0]["value"][1] if len(r) == 1 else len(r))'
@@ -112,8 +125,8 @@ value_is() { [ "$(value "$1")" = "$2" ]; }
 alerts() {
     prometheus_asked /api/v1/alerts | python3 -c 'import json, sys
 for a in json.load(sys.stdin)["data"]["alerts"]:
-    if a["state"] == "firing":
-        print(a["labels"]["alertname"])'
+    if a["state"] == "firing" and a["labels"].get("namespace", "walferry") in sys.argv[1].split():
+        print(a["labels"]["alertname"])' "$(ours)"
 }
 fires() { alerts | grep -qx "$1"; }
 is_quiet() {
@@ -122,20 +135,22 @@ is_quiet() {
 }
 
 monitoring() {
-    local pod
+    local pod mine
     shop_make prometheus
-    account_make
+    mine="namespace=\"$namespace\""
     rules_write
     config_write_prometheus
-    discover_start
+    page_is_as_the_chart
     prometheus_start
     pod=$(app_pod shop)
     wait_until "the sidecar is scraped" targets_are sidecars "up $pod "
-    wait_until "both controllers are scraped" value_is 'sum(up{job="operator"})' 2
+    wait_until "both controllers are scraped" value_is 'sum(up{job="walferry-operator"})' 2
+    wait_until "the resource is known by its own namespace" value_is \
+        "walferry_replica_condition{type=\"Replicating\",name=\"shop\",$mine}" 1
     rows_commit shop 5 >/dev/null
     wait_until "everything is shipped" is_shipped shop
     wait_until "Prometheus knows" value_is \
-        'walferry_acknowledged_txid == walferry_local_txid and walferry_replication_lag_seconds == 0 and walferry_acknowledged_txid > 1' \
+        "walferry_acknowledged_txid{$mine} == walferry_local_txid and walferry_replication_lag_seconds == 0 and walferry_acknowledged_txid > 1" \
         "$((16#$(shipped_txid "$(app_ip shop)")))"
     wait_until "one leads" value_is 'sum(leader_election_master_status)' 1
     wait_until "nothing fires" nothing_fires
