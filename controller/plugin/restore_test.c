@@ -6,6 +6,7 @@
 #include "controller/plugin/plugin_scene.h"
 
 #define RESTORES SCENE_REPLICAS "shop/sqliterestores/"
+#define CLAIMS   "/api/v1/namespaces/shop/persistentvolumeclaims/"
 
 static const char one_database[] =
     "{\"spec\":{\"databases\":[{\"name\":\"main\",\"path\":\"/data/app.db\"}]},\"status\":{"
@@ -23,6 +24,8 @@ static void scene_fill(struct plugin_scene *s)
     kube_server_put(s->server, SCENE_REPLICAS "shop/sqlitereplicas/app", one_database);
     kube_server_put(s->server, SCENE_REPLICAS "shop/sqlitereplicas/web", per_pod);
     scene_replica(s, "shop", "shop");
+    kube_server_put(s->server, CLAIMS "c", "{}");
+    kube_server_put(s->server, CLAIMS "inspection", "{}");
 }
 
 static void test_restore_says_where_to_and_refuses_what_cannot_be(void **state UNUSED)
@@ -115,6 +118,24 @@ static void test_restore_dry_run_tells_and_keeps_nothing(void **state UNUSED)
                  "moment that is reported\n");
     assert_int_equal(kube_server_count(s.server, SCENE_REPLICAS "shop/sqliterestores"), 0);
     assert_int_equal(kube_server_requests(s.server, "dryRun=All"), 2);
+    scene_drop(&s);
+}
+
+static void test_restore_to_a_missing_claim_says_that_it_waits(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_fill(&s);
+
+    scene_expect(&s, "restore app --name r1 --no-wait --to-claim nowhere", 0,
+                 "sqliterestore.walferry.dev/r1 created\n",
+                 "Warning: there is no claim \"nowhere\" in namespace shop; the restore waits for "
+                 "it\n");
+    kube_server_faults(s.server, &(struct kube_faults){.fail_count = 1,
+                                                       .fail_part = "GET " CLAIMS "nowhere",
+                                                       .fail_status = 403,
+                                                       .fail_body = "{}"});
+    scene_expect(&s, "restore app --name r2 --no-wait --to-claim nowhere", 0,
+                 "sqliterestore.walferry.dev/r2 created\n", "");
     scene_drop(&s);
 }
 
@@ -267,6 +288,7 @@ int main(void)
         TEST(test_restore_says_where_to_and_refuses_what_cannot_be),
         TEST(test_restore_without_waiting_makes_what_was_asked_for),
         TEST(test_restore_dry_run_tells_and_keeps_nothing),
+        TEST(test_restore_to_a_missing_claim_says_that_it_waits),
         TEST(test_restore_follows_its_conditions_to_the_end),
         TEST(test_restore_as_json_prints_its_last_state_once),
         TEST(test_restore_that_takes_too_long_goes_on_without_us),

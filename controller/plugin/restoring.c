@@ -162,6 +162,26 @@ static void name_make(const struct session *s, const struct restore_wish *wish,
     }
 }
 
+/*
+ * A copy waits for as long as its claim is not there, and nothing else would tell so. Whoever may not look
+ * hears nothing.
+ */
+static int claim_look(struct session *s, const char *claim, struct error *err)
+{
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+
+    if (session_get(s, &kube_claims, claim, &doc, err) == 0)
+        return 0;
+    if (err->code == ERR_NOT_FOUND) {
+        (void)fprintf(
+            stderr, "Warning: there is no claim \"%s\" in namespace %s; the restore waits for it\n",
+            claim, session_namespace(s));
+    } else if (err->code != ERR_ACCESS)
+        return -1;
+    error_clear(err);
+    return 0;
+}
+
 int restoring_plan(struct session *s, const struct restore_wish *wish, struct restoring *out,
                    struct error *err)
 {
@@ -182,7 +202,7 @@ int restoring_plan(struct session *s, const struct restore_wish *wish, struct re
         (void)fprintf(stderr, "Warning: %s is before %s, the earliest moment that is reported\n",
                       out->target_time, fact_text(source, "status.earliestRestoreTime"));
     }
-    return 0;
+    return wish->claim ? claim_look(s, wish->claim, err) : 0;
 }
 
 /* ---- creating ---- */
