@@ -10,6 +10,8 @@
  *   2. From then on head is only a buffer of BLOB_WRITE_BYTES between appends and the file.
  *   3. finish writes the rest of head; the blob takes the descriptor.
  *
+ * Whoever sends the bytes while they are made cuts them off at the front, as long as they are in memory.
+ *
  * Having no name the file is gone with its last descriptor, also when the process is killed.
  * Nothing here is synced: a blob need not survive us. It leaves out any change after finish; before
  * it, bytes may be written again where they are (a header that was not complete at first).
@@ -143,11 +145,12 @@ void blob_writer_destroy(struct blob_writer *w)
         env_close_quietly(w->env, w->fd); /* the file has no name: nothing can be lost */
     w->fd = -1;
     w->file_bytes = 0;
+    w->cut_bytes = 0;
 }
 
 uint64_t blob_writer_bytes(const struct blob_writer *w)
 {
-    return w->file_bytes + w->head.n;
+    return w->cut_bytes + w->file_bytes + w->head.n;
 }
 
 /* For file systems without O_TMPFILE: a name that exists for an instant. */
@@ -217,7 +220,7 @@ int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *
 
     if (!checked_add_u64(blob_writer_bytes(w), bytes.n, &total) || total > INT64_MAX)
         return error_set(err, ERR_LIMIT, 0, "a blob cannot be that large");
-    if (w->fd < 0 && total <= w->memory_bytes_max)
+    if (w->fd < 0 && total - w->cut_bytes <= w->memory_bytes_max)
         return buf_append_slice(&w->head, bytes, err);
     if (w->fd < 0 && (file_open(w, err) < 0 || head_write(w, err) < 0))
         return -1;
@@ -229,11 +232,39 @@ int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *
     return buf_append_slice(&w->head, bytes, err);
 }
 
+int blob_writer_cut(struct blob_writer *w, size_t n, struct buf *part, struct error *err)
+{
+    struct buf rest = buf_take(part);
+
+    ASSERT(w->fd < 0);
+    ASSERT(n <= w->head.n);
+    buf_clear(&rest);
+    rest.max = w->head.max;
+    /* All that it will have to take, at once: growing by and by would copy it again and again. */
+    if (buf_reserve(&rest, w->memory_bytes_max, err) < 0 ||
+        buf_append(&rest, w->head.p + n, w->head.n - n, err) < 0) {
+        *part = rest;
+        buf_clear(part);
+        return -1;
+    }
+    *part = w->head;
+    part->n = n;
+    w->head = rest;
+    w->cut_bytes += n;
+    return 0;
+}
+
+size_t blob_writer_memory_bytes(const struct blob_writer *w)
+{
+    return w->fd < 0 ? w->head.n : 0;
+}
+
 int blob_writer_rewrite(struct blob_writer *w, uint64_t offset, struct slice bytes,
                         struct error *err)
 {
-    ASSERT(offset <= blob_writer_bytes(w));
+    ASSERT(offset >= w->cut_bytes && offset <= blob_writer_bytes(w));
     ASSERT(bytes.n <= blob_writer_bytes(w) - offset);
+    offset -= w->cut_bytes;
     /* What is in the file already, then what still waits in head. */
     uint64_t stored = offset < w->file_bytes ? w->file_bytes - offset : 0;
     size_t n = bytes.n < stored ? bytes.n : (size_t)stored;
@@ -252,10 +283,12 @@ int blob_writer_finish(struct blob_writer *w, struct blob *out, struct error *er
         *out = (struct blob){.env = w->env, .fd = w->fd, .bytes = w->file_bytes};
         w->fd = -1;
         w->file_bytes = 0;
+        w->cut_bytes = 0;
         buf_destroy(&w->head);
         return 0;
     }
     struct buf head = buf_take(&w->head);
+    w->cut_bytes = 0;
     *out = (struct blob){.env = w->env, .p = head.p, .fd = -1, .bytes = head.n};
     return 0;
 }

@@ -49,6 +49,7 @@ struct blob_writer {
     struct buf head;           /* in memory, or waiting to be written */
     int fd;
     uint64_t file_bytes;
+    uint64_t cut_bytes; /* went away by blob_writer_cut() */
 };
 
 /*
@@ -62,15 +63,26 @@ void blob_writer_destroy(struct blob_writer *w);
 /* Adds bytes. ERR_NO_SPACE, ERR_NO_MEMORY, ERR_IO (the writer can only be destroyed then). */
 MUST_USE int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *err);
 
+/*
+ * Takes the first n bytes out of a writer that has them all in memory (asserted): *part becomes these
+ * bytes, what follows them stays. The writer goes on in the memory that *part had, so that two
+ * buffers take turns and none is made anew. ERR_NO_MEMORY: nothing has changed.
+ */
+MUST_USE int blob_writer_cut(struct blob_writer *w, size_t n, struct buf *part, struct error *err);
+
+/* Bytes that blob_writer_cut() could take. */
+size_t blob_writer_memory_bytes(const struct blob_writer *w);
+
 /* Replaces bytes that were appended before; all of them must be there (asserted). ERR_IO,
  * ERR_NO_SPACE. */
 MUST_USE int blob_writer_rewrite(struct blob_writer *w, uint64_t offset, struct slice bytes,
                                  struct error *err);
 
-/* Bytes so far. */
+/* Bytes so far, also those that were cut off. */
 uint64_t blob_writer_bytes(const struct blob_writer *w);
 
-/* Moves the bytes into *out, which the caller destroys. The writer is empty afterwards. */
+/* Moves the bytes (what was not cut off) into *out, which the caller destroys. The writer is empty
+ * afterwards. */
 MUST_USE int blob_writer_finish(struct blob_writer *w, struct blob *out, struct error *err);
 
 #endif

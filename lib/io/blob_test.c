@@ -152,6 +152,46 @@ static void test_bytes_are_rewritten_in_memory_in_the_file_and_across(void **sta
     test_folder_remove(folder);
 }
 
+static void test_what_is_cut_off_and_what_is_left_are_the_bytes(void **state UNUSED)
+{
+    static const uint64_t spilled[] = {0, BIG_BYTES}; /* appended after the last cut */
+
+    for (size_t i = 0; i < ARRAY_LEN(spilled); i++) {
+        struct error err = ERROR_INIT;
+        CLEANUP(blob_writer_destroy) struct blob_writer w;
+        CLEANUP(blob_destroy) struct blob rest = BLOB_INIT;
+        CLEANUP(buf_destroy) struct buf part = {.p = NULL};
+        uint64_t at = 0;
+        char folder[256];
+
+        test_folder_make(folder);
+        blob_writer_init(&w, env_real(), folder, 1 << 20);
+        for (unsigned cut = 0; cut < 5; cut++) {
+            assert_ok(fill(&w, at + 700000 + cut, &err), &err);
+            assert_ok(blob_writer_cut(&w, 600000, &part, &err), &err);
+            assert_int_equal(part.n, 600000);
+            for (size_t k = 0; k < part.n; k++)
+                assert_int_equal(part.p[k], byte_at(at + k));
+            at += part.n;
+            assert_int_equal(blob_writer_bytes(&w), at + 100000 + cut);
+            assert_int_equal(blob_writer_memory_bytes(&w), 100000 + cut);
+        }
+        uint64_t end = blob_writer_bytes(&w) + spilled[i];
+        assert_ok(fill(&w, end, &err), &err);
+        const uint8_t mark[3] = {1, 2, 3};
+        assert_ok(blob_writer_rewrite(&w, at + 10, slice_of(mark, 3), &err), &err);
+        assert_ok(blob_writer_finish(&w, &rest, &err), &err);
+        assert_int_equal(rest.bytes, end - at);
+        for (uint64_t k = 0; k < rest.bytes; k++) {
+            uint8_t byte = 0;
+            assert_ok(blob_read(&rest, k, &byte, 1, &err), &err);
+            assert_int_equal(byte, k >= 10 && k < 13 ? mark[k - 10] : byte_at(at + k));
+        }
+        assert_int_equal(folder_entries(folder), 0);
+        test_folder_remove(folder);
+    }
+}
+
 static void test_sha256_is_that_of_the_standard(void **state UNUSED)
 {
     static const struct {
@@ -345,6 +385,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_blob_returns_its_bytes_below_at_and_beyond_the_threshold),
         TEST(test_bytes_are_rewritten_in_memory_in_the_file_and_across),
+        TEST(test_what_is_cut_off_and_what_is_left_are_the_bytes),
         TEST(test_sha256_is_that_of_the_standard),
         TEST(test_sha256_does_not_depend_on_where_the_bytes_are),
         TEST(test_an_empty_blob_can_be_destroyed_again),

@@ -79,21 +79,30 @@ static int index_add(struct ltx_writer *w, uint32_t pgno, uint64_t offset, size_
     return 0;
 }
 
-int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checksum, struct error *err)
+int ltx_writer_amend_db_checksum(struct ltx_writer *w, uint64_t db_checksum,
+                                 uint8_t out_header[static LTX_HEADER_BYTES], struct error *err)
 {
     uint8_t before[LTX_HEADER_BYTES];
-    uint8_t after[LTX_HEADER_BYTES];
 
     ASSERT(w->is_open && w->header.has_ext);
     if (ltx_header_encode(&w->header, before, err) < 0)
         return -1;
     w->header.db_checksum = db_checksum;
-    if (ltx_header_encode(&w->header, after, err) < 0)
+    if (ltx_header_encode(&w->header, out_header, err) < 0)
         return -1;
-    uint64_t difference =
-        crc64(0, slice_of(before, sizeof(before))) ^ crc64(0, slice_of(after, sizeof(after)));
+    uint64_t difference = crc64(0, slice_of(before, sizeof(before))) ^
+                          crc64(0, slice_of(out_header, LTX_HEADER_BYTES));
     w->crc ^= crc64_combine(difference, 0, w->summed_bytes - LTX_HEADER_BYTES);
-    return blob_writer_rewrite(w->out, 0, slice_of(after, sizeof(after)), err);
+    return 0;
+}
+
+int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checksum, struct error *err)
+{
+    uint8_t header[LTX_HEADER_BYTES];
+
+    if (ltx_writer_amend_db_checksum(w, db_checksum, header, err) < 0)
+        return -1;
+    return blob_writer_rewrite(w->out, 0, slice_of(header, sizeof(header)), err);
 }
 
 int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page, struct error *err)

@@ -84,6 +84,14 @@ MUST_USE int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checks
                                         struct error *err);
 
 /*
+ * The same when the header is out of the writer's reach, because the blob writer was cut behind it:
+ * whoever has those bytes replaces the first LTX_HEADER_BYTES by out_header.
+ */
+MUST_USE int ltx_writer_amend_db_checksum(struct ltx_writer *w, uint64_t db_checksum,
+                                          uint8_t out_header[static LTX_HEADER_BYTES],
+                                          struct error *err);
+
+/*
  * Writes index and trailer. The blob then holds the whole file; the writer is closed.
  *
  * post_apply_checksum  of the database, if header.has_checksums; else 0 (asserted)

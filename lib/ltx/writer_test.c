@@ -240,6 +240,53 @@ static void test_checksum_told_late_makes_the_same_file(void **state UNUSED)
     }
 }
 
+static void test_a_file_that_is_cut_while_it_is_written_is_the_same(void **state UNUSED)
+{
+    struct blob whole;
+    CLEANUP(buf_destroy) struct buf parts = BUF_INIT(FIXTURE_BYTES_MAX);
+
+    for (int is_cut = 0; is_cut <= 1; is_cut++) {
+        struct out o;
+        struct error err = ERROR_INIT;
+        struct ltx_header h = fixture_header_a();
+        CLEANUP(buf_destroy) struct buf part = {.p = NULL};
+        struct blob rest;
+        uint8_t page[512];
+
+        h.min_txid = h.max_txid = 7;
+        h.commit = 300;
+        h.has_ext = true;
+        h.db_checksum = LTX_CHECKSUM_FLAG;
+        out_open(&o, &h, 0);
+        for (uint32_t pgno = 1; pgno <= 300; pgno++) {
+            fixture_page(page, 512, pgno);
+            assert_ok(ltx_writer_page(&o.w, pgno, slice_of(page, 512), &err), &err);
+            if (!is_cut || blob_writer_memory_bytes(&o.blob) < 1000)
+                continue;
+            assert_ok(blob_writer_cut(&o.blob, 1000, &part, &err), &err);
+            assert_ok(buf_append(&parts, part.p, part.n, &err), &err);
+        }
+        if (is_cut) {
+            assert_true(parts.n > 1000);
+            assert_ok(
+                ltx_writer_amend_db_checksum(&o.w, UINT64_C(0x93e12fe333be1d1d), parts.p, &err),
+                &err);
+        } else {
+            assert_ok(ltx_writer_set_db_checksum(&o.w, UINT64_C(0x93e12fe333be1d1d), &err), &err);
+        }
+        assert_ok(ltx_writer_finish(&o.w, 0, NULL, &err), &err);
+        assert_ok(blob_writer_finish(&o.blob, is_cut ? &rest : &whole, &err), &err);
+        out_close(&o);
+        if (is_cut) {
+            assert_ok(buf_append(&parts, rest.p, rest.bytes, &err), &err);
+            blob_destroy(&rest);
+        }
+    }
+    assert_int_equal(whole.bytes, parts.n);
+    assert_memory_equal(whole.p, parts.p, parts.n);
+    blob_destroy(&whole);
+}
+
 static void test_wrong_checksum_of_a_page_is_found_in_a_snapshot(void **state UNUSED)
 {
     struct out o;
@@ -291,6 +338,7 @@ int main(void)
         TEST(test_snapshot_that_lacks_pages_is_not_finished),
         TEST(test_snapshot_that_is_not_the_promised_database_is_not_finished),
         TEST(test_checksum_told_late_makes_the_same_file),
+        TEST(test_a_file_that_is_cut_while_it_is_written_is_the_same),
         TEST(test_wrong_checksum_of_a_page_is_found_in_a_snapshot),
         TEST(test_header_that_breaks_a_rule_is_not_opened),
     };

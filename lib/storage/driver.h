@@ -7,6 +7,7 @@
 #define WALFERRY_LIB_STORAGE_DRIVER_H
 
 #include "lib/storage/storage.h"
+#include "lib/storage/upload.h"
 
 struct storage_driver {
     const char *type;
@@ -27,6 +28,16 @@ struct storage_driver {
     /* As storage_housekeep_start(); NULL: there is nothing to clear away. */
     int (*housekeep)(struct storage *st, uint64_t older_than_ns, storage_done_fn *done, void *arg,
                      struct storage_op **out_op, struct error *err);
+    /* As the functions of upload.h; NULL: caps.part_bytes is 0. */
+    int (*upload_begin)(struct storage *st, const struct storage_upload_args *args,
+                        storage_done_fn *done, void *arg, struct storage_upload **out_upload,
+                        struct storage_op **out_op, struct error *err);
+    int (*upload_part)(struct storage_upload *u, const struct storage_part *part,
+                       storage_done_fn *done, void *arg, struct storage_op **out_op,
+                       struct error *err);
+    int (*upload_complete)(struct storage_upload *u, uint64_t deadline_ns, storage_done_fn *done,
+                           void *arg, struct storage_op **out_op, struct error *err);
+    void (*upload_free)(struct storage_upload *u);
     void (*cancel)(struct storage_op *op);
     void (*free)(struct storage *st);
 };
@@ -39,6 +50,11 @@ struct storage {
     char *url;                        /* owned; without credentials */
     bool is_read_only;                /* of storage.c: whatever writes is refused at the door */
     struct storage_idle_op *idle_ops; /* of storage.c; the driver makes it NULL */
+};
+
+/* What a driver's upload begins with. */
+struct storage_upload {
+    struct storage *st;
 };
 
 /* A driver's struct storage_op begins with this. */

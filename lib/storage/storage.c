@@ -138,6 +138,46 @@ int storage_head_start(struct storage *st, const char *key, storage_done_fn *don
     return st->driver->head(st, key, done, arg, out_op, err);
 }
 
+/* ---- objects that are sent while they are made ---- */
+
+int storage_upload_begin_start(struct storage *st, const struct storage_upload_args *args,
+                               storage_done_fn *done, void *arg, struct storage_upload **out_upload,
+                               struct storage_op **out_op, struct error *err)
+{
+    loop_assert_owner(st->loop);
+    ASSERT(done && st->caps.part_bytes > 0);
+    if (key_check(st, args->key, err) < 0)
+        return -1;
+    return st->driver->upload_begin(st, args, done, arg, out_upload, out_op, err);
+}
+
+int storage_upload_part_start(struct storage_upload *u, const struct storage_part *part,
+                              storage_done_fn *done, void *arg, struct storage_op **out_op,
+                              struct error *err)
+{
+    loop_assert_owner(u->st->loop);
+    ASSERT(done && part->number >= 1 && part->number <= u->st->caps.parts_max);
+    ASSERT(part->bytes > 0 && part->bytes <= u->st->caps.part_bytes);
+    return u->st->driver->upload_part(u, part, done, arg, out_op, err);
+}
+
+int storage_upload_complete_start(struct storage_upload *u, uint64_t deadline_ns,
+                                  storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                  struct error *err)
+{
+    loop_assert_owner(u->st->loop);
+    ASSERT(done);
+    return u->st->driver->upload_complete(u, deadline_ns, done, arg, out_op, err);
+}
+
+void storage_upload_free(struct storage_upload *u)
+{
+    if (!u)
+        return;
+    loop_assert_owner(u->st->loop);
+    u->st->driver->upload_free(u);
+}
+
 /* ---- making, housekeeping ---- */
 
 /* The operation is in no list any more. */

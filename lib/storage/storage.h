@@ -10,7 +10,7 @@
  * what is retryable (error_is_retryable) with full jitter, honouring Retry-After, until the
  * deadline; the error then tells the first and last cause and the number of tries. What done
  * receives is valid only during the call. For code that does one thing after the other see
- * storage_wait.h.
+ * storage_wait.h. Large objects can be sent while they are made: upload.h.
  *
  * What every driver promises (and storage_conformance.h tests on each):
  *   - an object appears whole or not at all, and what was acknowledged is durable
@@ -52,6 +52,8 @@ struct storage_caps {
     bool can_create;     /* create-if-absent is atomic; false: HEAD before PUT (weaker fencing) */
     bool has_timestamps; /* list answers the timestamps that put was given */
     uint64_t object_bytes_max;
+    uint64_t part_bytes; /* of an object that is sent while it is made (upload.h); 0: cannot */
+    unsigned parts_max;  /* of such an object */
 };
 
 /* What is known of an object. Borrowed: valid during the callback that got it. */

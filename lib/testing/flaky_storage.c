@@ -20,6 +20,10 @@
 #include "lib/storage/driver.h"
 #include "lib/testing/test.h"
 
+enum {
+    FLAKY_PARTS_MAX = 10000,
+};
+
 enum flaky_state {
     FLAKY_OP_WAITING, /* the real store was not asked yet */
     FLAKY_OP_INSIDE,
@@ -50,12 +54,25 @@ struct flaky_op {
     void *arg;
     char key[STORAGE_KEY_BYTES_MAX + 1];
     char start_after[STORAGE_KEY_BYTES_MAX + 1];
+    enum flaky_step step;
+    struct flaky_upload *upload;
+    struct storage_part part;
+    struct blob joined;  /* of a complete */
+    bool is_looking;     /* complete, of an upload that is gone: a HEAD is inside */
+    bool is_effect_done; /* of a step that the real store knows nothing of: the timer tells */
     struct storage_put put;
     struct storage_get get;
     struct storage_list list;
     struct storage_delete del;
     struct error err;
     struct storage_result result;
+};
+
+struct flaky_upload {
+    struct storage_upload base; /* first: the driver's contract */
+    uint64_t id;                /* 0: not begun */
+    uint64_t timestamp_ns;
+    char key[STORAGE_KEY_BYTES_MAX + 1];
 };
 
 static struct flaky_storage *flaky_of(struct storage *st)
@@ -84,6 +101,7 @@ static void op_end(struct flaky_op *op)
     op->result.err = &op->err;
     if (op->err.code != ERR_NONE)
         op->st->base.counters.op[op->kind].errors++;
+    blob_destroy(&op->joined);
     op->done(op->arg, &op->result);
     free(op);
 }
@@ -107,6 +125,10 @@ static void inner_on_done(void *arg, const struct storage_result *result)
     op->result = *result;
     op->st->base.counters.op[op->kind].bytes += result->bytes;
     op->result.object.key = op->key;
+    if (op->is_looking && op->err.code == ERR_NONE)
+        (void)error_set(&op->err, ERR_EXISTS, 0, "PUT %s: no such upload", op->key);
+    if (op->step == FLAKY_UPLOAD_COMPLETE && op->err.code == ERR_NONE)
+        sim_upload_end(&op->st->flaky->uploads, op->upload->id);
     if (op->err.code == ERR_NONE && op->rule.fault == FLAKY_LOSE_ANSWER) {
         (void)error_set(&op->err, op->rule.code, 0, "%s %s: answer lost", storage_op_name(op->kind),
                         op->key);
@@ -138,6 +160,41 @@ static void inner_on_key(void *arg, size_t key_idx, const struct error *err)
         op->del.on_key(op->arg, key_idx, err);
 }
 
+/* Begin and part, which are ours alone. */
+static void upload_effect(struct flaky_op *op)
+{
+    struct sim_uploads *all = &op->st->flaky->uploads;
+    CLEANUP(mem_free) uint8_t *bytes = malloc(op->part.bytes + 1);
+
+    assert_non_null(bytes);
+    if (op->step == FLAKY_UPLOAD_BEGIN) {
+        op->upload->id = sim_upload_begin(all);
+    } else if (blob_read(op->part.blob, op->part.offset, bytes, op->part.bytes, &op->err) == 0 &&
+               !sim_upload_part(all, op->upload->id, op->part.number,
+                                slice_of(bytes, op->part.bytes))) {
+        (void)error_set(&op->err, ERR_NOT_FOUND, 0, "PUT %s: no such upload", op->key);
+    }
+    op->is_effect_done = true;
+    loop_timer_start(&op->timer, 0);
+}
+
+/* Complete: an object as any other, once the parts are one. Was the upload completed before, a look
+ * at the object tells. */
+static int complete_start(struct flaky_op *op, struct storage_put *put, struct error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+
+    if (!sim_upload_join(&op->st->flaky->uploads, op->upload->id, &bytes, &n)) {
+        op->is_looking = true;
+        return storage_head_start(op->st->inner, op->key, inner_on_done, op, &op->inner_op, err);
+    }
+    op->joined = (struct blob){.env = env_real(), .p = bytes, .fd = -1, .bytes = n};
+    put->key = op->key;
+    put->body = &op->joined;
+    return storage_put_start(op->st->inner, put, inner_on_done, op, &op->inner_op, err);
+}
+
 static int inner_start(struct flaky_op *op, struct error *err)
 {
     struct storage *inner = op->st->inner;
@@ -149,6 +206,12 @@ static int inner_start(struct flaky_op *op, struct error *err)
     op->state = FLAKY_OP_INSIDE;
     switch (op->kind) {
     case STORAGE_OP_PUT:
+        if (op->step == FLAKY_UPLOAD_BEGIN || op->step == FLAKY_UPLOAD_PART) {
+            upload_effect(op);
+            return 0;
+        }
+        if (op->step == FLAKY_UPLOAD_COMPLETE)
+            return complete_start(op, &put, err);
         put.key = op->key;
         storage_set_can_create(inner, op->st->base.caps.can_create);
         return storage_put_start(inner, &put, inner_on_done, op, &op->inner_op, err);
@@ -179,6 +242,11 @@ static void op_go_on(void *arg)
     struct flaky_op *op = arg;
 
     op->is_held = false;
+    if (op->is_effect_done && !op->is_doomed && op->state == FLAKY_OP_INSIDE) {
+        const struct storage_result result = {.err = &op->err, .bytes = op->part.bytes, .tries = 1};
+        inner_on_done(op, &result);
+        return;
+    }
     if (op->is_doomed || op->state == FLAKY_OP_ANSWERED || inner_start(op, &op->err) < 0)
         op_end(op);
 }
@@ -187,7 +255,8 @@ static void op_go_on(void *arg)
 
 static bool rule_fits(const struct flaky_rule *rule, const struct flaky_op *op)
 {
-    return rule->fault != FLAKY_NONE && (!rule->key_part || strstr(op->key, rule->key_part));
+    return rule->fault != FLAKY_NONE && (!rule->step || rule->step == op->step) &&
+           (!rule->key_part || strstr(op->key, rule->key_part));
 }
 
 /* What this operation suffers; uses up the rule. */
@@ -198,6 +267,8 @@ static struct flaky_rule fault_take(struct flaky *f, const struct flaky_op *op)
 
     f->started[op->kind]++;
     f->started_total++;
+    if (op->kind == STORAGE_OP_PUT)
+        f->steps[op->step]++;
     if (f->strike_at && f->started_total == f->strike_at) {
         taken = f->strike;
     } else if (rule_fits(rule, op)) {
@@ -258,6 +329,7 @@ static struct flaky_op *op_new(struct storage *st, enum storage_op_kind kind, co
     assert_non_null(op);
     op->base.st = st;
     op->st = flaky_of(st);
+    op->joined.fd = -1;
     op->kind = kind;
     op->done = done;
     op->arg = arg;
@@ -308,6 +380,66 @@ static int flaky_head(struct storage *st, const char *key, storage_done_fn *done
     return op_start(op_new(st, STORAGE_OP_HEAD, key, done, arg), out_op, err);
 }
 
+/* ---- uploads ---- */
+
+static struct flaky_op *upload_op_new(struct flaky_upload *u, enum flaky_step step,
+                                      storage_done_fn *done, void *arg)
+{
+    struct flaky_op *op = op_new(u->base.st, STORAGE_OP_PUT, u->key, done, arg);
+
+    op->step = step;
+    op->upload = u;
+    op->put = (struct storage_put){.mode = STORAGE_PUT_CREATE, .timestamp_ns = u->timestamp_ns};
+    return op;
+}
+
+static int flaky_upload_begin(struct storage *st, const struct storage_upload_args *args,
+                              storage_done_fn *done, void *arg, struct storage_upload **out_upload,
+                              struct storage_op **out_op, struct error *err)
+{
+    struct flaky_upload *u = calloc(1, sizeof(*u));
+
+    assert_non_null(u);
+    u->base.st = st;
+    u->timestamp_ns = args->timestamp_ns;
+    (void)snprintf(u->key, sizeof(u->key), "%s", args->key);
+    *out_upload = &u->base;
+    return op_start(upload_op_new(u, FLAKY_UPLOAD_BEGIN, done, arg), out_op, err);
+}
+
+static struct flaky_upload *upload_of(struct storage_upload *upload)
+{
+    return CONTAINER_OF(upload, struct flaky_upload, base);
+}
+
+static int flaky_upload_part(struct storage_upload *upload, const struct storage_part *part,
+                             storage_done_fn *done, void *arg, struct storage_op **out_op,
+                             struct error *err)
+{
+    struct flaky_op *op = upload_op_new(upload_of(upload), FLAKY_UPLOAD_PART, done, arg);
+
+    op->part = *part;
+    return op_start(op, out_op, err);
+}
+
+static int flaky_upload_complete(struct storage_upload *upload, uint64_t deadline_ns,
+                                 storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                 struct error *err)
+{
+    struct flaky_op *op = upload_op_new(upload_of(upload), FLAKY_UPLOAD_COMPLETE, done, arg);
+
+    op->put.deadline_ns = deadline_ns;
+    return op_start(op, out_op, err);
+}
+
+static void flaky_upload_free(struct storage_upload *upload)
+{
+    struct flaky_upload *u = upload_of(upload);
+
+    sim_upload_end(&flaky_of(upload->st)->flaky->uploads, u->id);
+    free(u);
+}
+
 static int flaky_housekeep(struct storage *st, uint64_t older_than_ns, storage_done_fn *done,
                            void *arg, struct storage_op **out_op, struct error *err)
 {
@@ -328,7 +460,7 @@ static void flaky_cancel(struct storage_op *storage_op)
     struct flaky_op *op = (void *)storage_op;
 
     op->is_canceled = true;
-    if (op->state == FLAKY_OP_INSIDE)
+    if (op->state == FLAKY_OP_INSIDE && op->inner_op)
         storage_cancel(op->inner_op);
     else
         op_doom(op, ERR_CANCELED);
@@ -369,6 +501,10 @@ struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, stru
         .head = flaky_head,
         .make = flaky_make,
         .housekeep = flaky_housekeep,
+        .upload_begin = flaky_upload_begin,
+        .upload_part = flaky_upload_part,
+        .upload_complete = flaky_upload_complete,
+        .upload_free = flaky_upload_free,
         .cancel = flaky_cancel,
         .free = flaky_free,
     };
@@ -377,6 +513,8 @@ struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, stru
     fs->base.driver = &fs->driver;
     fs->base.loop = loop;
     fs->base.caps = *storage_caps(inner);
+    fs->base.caps.part_bytes = flaky->part_bytes;
+    fs->base.caps.parts_max = FLAKY_PARTS_MAX;
     fs->base.url = strdup(storage_url(inner));
     assert_non_null(fs->base.url);
     return &fs->base;

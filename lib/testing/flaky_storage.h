@@ -22,6 +22,7 @@
 
 #include "lib/base/base.h"
 #include "lib/storage/storage.h"
+#include "lib/testing/sim_upload.h"
 
 enum flaky_fault {
     FLAKY_NONE,
@@ -32,12 +33,22 @@ enum flaky_fault {
     FLAKY_HOLD_ANSWER, /* the real store does it, its answer comes at flaky_release() */
 };
 
+/* What a PUT is. */
+enum flaky_step {
+    FLAKY_PUT, /* of a whole object */
+    FLAKY_UPLOAD_BEGIN,
+    FLAKY_UPLOAD_PART,
+    FLAKY_UPLOAD_COMPLETE,
+    FLAKY_UPLOAD_STEPS
+};
+
 struct flaky_rule {
     enum flaky_fault fault;
     enum error_code code; /* ERR_NONE: ERR_UNAVAILABLE */
     uint64_t delay_ns;
     const char *key_part; /* only keys (prefixes of a list, first keys of a delete) that contain it;
                              NULL: all. Borrowed */
+    enum flaky_step step; /* of PUTs; FLAKY_PUT: all */
     uint64_t pass_count;  /* operations that fit and are let through before */
     uint64_t times;       /* operations that suffer; 0: until the rule is changed */
 };
@@ -48,7 +59,10 @@ struct flaky {
     struct flaky_rule rule[STORAGE_OP_KINDS];
     uint64_t started[STORAGE_OP_KINDS]; /* operations since the start, by kind */
     uint64_t started_total;
-    uint64_t housekept; /* storage_housekeep_start(); these suffer nothing */
+    uint64_t steps[FLAKY_UPLOAD_STEPS]; /* of the PUTs, by what they were */
+    uint64_t part_bytes;                /* objects can be sent in such parts; 0: they cannot */
+    struct sim_uploads uploads;         /* not complete */
+    uint64_t housekept;                 /* storage_housekeep_start(); these suffer nothing */
     /* Operation number strike_at (of all kinds, from 1) suffers `strike`. 0: none. */
     uint64_t strike_at;
     struct flaky_rule strike;
@@ -59,8 +73,10 @@ struct flaky {
 #define FLAKY_INIT {.strike_at = 0}
 
 /*
- * Wraps a storage, which is freed with the wrapper. The wrapper has its type, URL and abilities.
- * flaky must stay until storage_free().
+ * Wraps a storage, which is freed with the wrapper. The wrapper has its type, URL and abilities, and
+ * with part_bytes takes objects in parts (lib/storage/upload.h), whatever the real store can: their
+ * requests are PUTs, their parts wait in `uploads`, and complete creates the object. Of a rule with a
+ * step only PUTs of that kind suffer. flaky must stay until storage_free().
  */
 struct storage *flaky_storage_new(struct loop *loop, struct storage *inner, struct flaky *flaky);
 

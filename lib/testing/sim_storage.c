@@ -7,7 +7,7 @@
  *                     |                                    |
  *                     +-- never (lost request)             +-- never (lost answer)
  *
- * A calm process has no network: its op has its effect at once and answers on the next turn.
+ * The effects are in sim_storage_effect.c. A calm process has no network: its op has its effect at once and answers on the next turn.
  */
 #include "lib/testing/sim_storage.h"
 
@@ -16,10 +16,16 @@
 #include <string.h>
 
 #include "lib/storage/driver.h"
+#include "lib/testing/sim_storage_internal.h"
 #include "lib/testing/test.h"
 
 static const uint64_t deadline_default_ns = 30 * NS_PER_SEC;
 static const uint64_t object_bytes_max = UINT64_C(1) << 40;
+
+enum {
+    PART_BYTES = 2048,
+    PARTS_MAX = 1000,
+};
 
 struct sim_storage {
     struct storage base; /* first: the driver's contract */
@@ -28,34 +34,11 @@ struct sim_storage {
     struct sim_op *ops;
 };
 
-/* What was asked for, and what comes of it. */
-struct sim_request {
-    struct sim_request *next; /* of the store */
-    struct sim_store *store;
-    struct sim_op *op; /* NULL: nobody waits for the answer (any more) */
-    enum storage_op_kind kind;
-    struct loop_timer timer; /* of the world: arrival, then answer */
-    bool has_arrived;        /* or never will */
-    bool is_refused;         /* the store answers an error and does nothing */
-    bool is_answer_lost;
-    bool is_retried;
-    uint64_t answer_after_ns;
-    char key[STORAGE_KEY_BYTES_MAX + 1];   /* or the prefix of a list */
-    char after[STORAGE_KEY_BYTES_MAX + 1]; /* of a list: where its next page begins */
-    char **keys;                           /* of a delete */
-    size_t key_count;
-    uint8_t *body; /* of a put */
-    size_t body_n;
-    bool is_create;
-    bool may_replace; /* of a create: its driver looks before it writes */
-    bool is_look;     /* that look */
+struct sim_client_upload {
+    struct storage_upload base; /* first: the driver's contract */
+    uint64_t id;                /* 0: not begun */
+    char key[STORAGE_KEY_BYTES_MAX + 1];
     uint64_t timestamp_ns;
-    uint64_t offset, wanted; /* of a get */
-    bool want_timestamps;
-    /* The answer. */
-    struct error err;
-    struct sim_object *found; /* copies: the object, or what a list found */
-    size_t found_count;
 };
 
 struct sim_op {
@@ -71,198 +54,8 @@ struct sim_op {
     struct storage_get get;
     struct storage_list list;
     struct storage_delete del;
+    struct sim_client_upload *begun; /* gets its id */
 };
-
-/* ---- objects ---- */
-
-static size_t object_idx(const struct sim_store *st, const char *key, bool *out_is_there)
-{
-    size_t low = 0;
-    size_t high = st->count;
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (strcmp(st->objects[mid].key, key) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    *out_is_there = low < st->count && strcmp(st->objects[low].key, key) == 0;
-    return low;
-}
-
-static void object_destroy(struct sim_object *o)
-{
-    free(o->key);
-    free(o->bytes);
-}
-
-static struct sim_object object_copy(const struct sim_object *o, size_t offset, size_t n)
-{
-    struct sim_object copy = *o;
-
-    copy.key = strdup(o->key);
-    copy.bytes = malloc(n + 1);
-    assert_true(copy.key && copy.bytes);
-    if (n > 0)
-        memcpy(copy.bytes, o->bytes + offset, n);
-    return copy;
-}
-
-/* What a request has found so far. */
-static void found_add(struct sim_request *r, struct sim_object copy)
-{
-    struct sim_object *grown = realloc(r->found, (r->found_count + 1) * sizeof(copy));
-
-    assert_non_null(grown);
-    r->found = grown;
-    r->found[r->found_count++] = copy;
-}
-
-static void found_drop(struct sim_request *r)
-{
-    for (size_t i = 0; i < r->found_count; i++)
-        object_destroy(&r->found[i]);
-    free(r->found);
-    r->found = NULL;
-    r->found_count = 0;
-}
-
-/* ---- effects, at the store ---- */
-
-static void effect_put(struct sim_store *st, struct sim_request *r)
-{
-    bool is_there = false;
-    size_t idx = object_idx(st, r->key, &is_there);
-    struct sim_object o = {.timestamp_ns = r->timestamp_ns,
-                           .uploaded_ns = env_wall_ns(&st->sim->world.env),
-                           .n = r->body_n};
-
-    bool is_conditional = r->is_create && st->creation == SIM_CREATES;
-    if (is_there && (is_conditional || r->is_look)) {
-        (void)error_set(&r->err, ERR_EXISTS, 0, "PUT %s: 412 exists", r->key);
-        return;
-    }
-    if (r->is_look)
-        return;
-    o.key = strdup(r->key);
-    o.bytes = malloc(r->body_n + 1);
-    assert_true(o.key && o.bytes);
-    memcpy(o.bytes, r->body, r->body_n);
-    if (is_there) {
-        object_destroy(&st->objects[idx]);
-        st->objects[idx] = o;
-        if (st->on_create)
-            st->on_create(st->arg, &st->objects[idx]);
-        return;
-    }
-    if (st->count == st->cap) {
-        st->cap = st->cap ? st->cap * 2 : 64;
-        struct sim_object *grown = realloc(st->objects, st->cap * sizeof(o));
-        assert_non_null(grown);
-        st->objects = grown;
-    }
-    memmove(st->objects + idx + 1, st->objects + idx, (st->count - idx) * sizeof(o));
-    st->objects[idx] = o;
-    st->count++;
-    if (st->on_create)
-        st->on_create(st->arg, &st->objects[idx]);
-}
-
-static void effect_get(struct sim_store *st, struct sim_request *r)
-{
-    bool is_there = false;
-    size_t idx = object_idx(st, r->key, &is_there);
-
-    if (!is_there) {
-        (void)error_set(&r->err, ERR_NOT_FOUND, 0, "GET %s: 404", r->key);
-        return;
-    }
-    const struct sim_object *o = &st->objects[idx];
-    uint64_t wanted = r->wanted ? r->wanted : o->n - (r->offset < o->n ? r->offset : o->n);
-    if (r->offset + wanted > o->n) {
-        (void)error_set(&r->err, ERR_CORRUPT, 0, "GET %s: range beyond the end", r->key);
-        return;
-    }
-    r->wanted = wanted;
-    found_add(r, object_copy(o, r->offset, wanted));
-}
-
-static void effect_head(struct sim_store *st, struct sim_request *r)
-{
-    bool is_there = false;
-    size_t idx = object_idx(st, r->key, &is_there);
-
-    if (is_there)
-        found_add(r, object_copy(&st->objects[idx], 0, 0));
-    else
-        (void)error_set(&r->err, ERR_NOT_FOUND, 0, "HEAD %s: 404", r->key);
-}
-
-static void effect_delete(struct sim_store *st, struct sim_request *r)
-{
-    for (size_t i = 0; i < r->key_count; i++) {
-        bool is_there = false;
-        size_t idx = object_idx(st, r->keys[i], &is_there);
-        if (!is_there)
-            continue;
-        if (st->on_delete)
-            st->on_delete(st->arg, &st->objects[idx]);
-        object_destroy(&st->objects[idx]);
-        st->count--;
-        memmove(st->objects + idx, st->objects + idx + 1,
-                (st->count - idx) * sizeof(st->objects[0]));
-    }
-}
-
-/* One page of a listing; true if there are more. */
-static bool effect_list(struct sim_store *st, struct sim_request *r, size_t page_keys)
-{
-    bool is_there = false;
-    const char *from = r->after[0] ? r->after : r->key;
-    size_t idx = object_idx(st, from, &is_there);
-
-    if (is_there && r->after[0])
-        idx++;
-    for (size_t n = 0; idx < st->count; idx++) {
-        const struct sim_object *o = &st->objects[idx];
-        int rel = strncmp(o->key, r->key, strlen(r->key));
-        if (rel < 0)
-            continue;
-        if (rel > 0)
-            return false;
-        if (n++ == page_keys)
-            return true;
-        found_add(r, object_copy(o, 0, 0));
-        (void)snprintf(r->after, sizeof(r->after), "%s", o->key);
-    }
-    return false;
-}
-
-/* True if the request has to come again. */
-static bool effect(struct sim_store *st, struct sim_request *r, size_t page_keys)
-{
-    switch (r->kind) {
-    case STORAGE_OP_PUT:
-        effect_put(st, r);
-        return false;
-    case STORAGE_OP_GET:
-        effect_get(st, r);
-        return false;
-    case STORAGE_OP_LIST:
-        return effect_list(st, r, page_keys);
-    case STORAGE_OP_DELETE:
-        effect_delete(st, r);
-        return false;
-    case STORAGE_OP_HEAD:
-        effect_head(st, r);
-        return false;
-    case STORAGE_OP_KINDS:
-        break;
-    }
-    ASSERT(false);
-    return false;
-}
 
 /* ---- the client's end ---- */
 
@@ -304,7 +97,7 @@ static void request_free(struct sim_request *r)
         at = &(*at)->next;
     *at = r->next;
     loop_timer_stop(&r->timer);
-    found_drop(r);
+    sim_found_drop(r);
     for (size_t i = 0; i < r->key_count; i++)
         free(r->keys[i]);
     free(r->keys);
@@ -339,6 +132,8 @@ static void op_end(struct sim_op *op)
         sim_trace(st->p->sim, "%s %s: %s", storage_op_name(r->kind), r->key,
                   err.code == ERR_NONE ? "ok" : err.text);
     }
+    if (op->begun && err.code == ERR_NONE)
+        op->begun->id = r->upload_id;
     op->done(op->arg, &result);
     r->op = NULL;
     if (r->has_arrived)
@@ -395,7 +190,7 @@ static void request_arrive(struct sim_request *r)
         (void)error_set(&r->err, ERR_UNAVAILABLE, 503, "%s %s: 503 slow down",
                         storage_op_name(r->kind), r->key);
     } else {
-        if (effect(st, r, st->network.page_keys) || (r->is_look && r->err.code == ERR_NONE)) {
+        if (sim_effect(st, r, st->network.page_keys) || (r->is_look && r->err.code == ERR_NONE)) {
             r->is_look = false;
             loop_timer_start(&r->timer,
                              latency(st)); /* the next page, or the put proper, follows */
@@ -403,7 +198,7 @@ static void request_arrive(struct sim_request *r)
         }
         if (r->is_retried && r->kind == STORAGE_OP_PUT) {
             r->is_look = r->is_create && st->creation != SIM_CREATES;
-            effect_put(st, r); /* its first answer was lost: the second try's is told */
+            sim_effect_put(st, r); /* its first answer was lost: the second try's is told */
         }
     }
     r->has_arrived = true;
@@ -432,7 +227,8 @@ static void request_copy_late(const struct sim_request *r, uint64_t after_ns)
     copy->is_retried = false;
     copy->body = malloc(r->body_n + 1);
     assert_non_null(copy->body);
-    memcpy(copy->body, r->body, r->body_n);
+    if (r->body_n > 0)
+        memcpy(copy->body, r->body, r->body_n);
     copy->next = r->store->requests;
     r->store->requests = copy;
     loop_timer_init(&copy->timer, r->store->sim->world.loop, request_on_timer, copy);
@@ -516,7 +312,7 @@ static int op_start(struct sim_op *op, uint64_t deadline_ns, struct storage_op *
         return 0;
     }
     if (p->is_calm) {
-        (void)effect(r->store, r, SIZE_MAX); /* a listing of one page has no other */
+        (void)sim_effect(r->store, r, SIZE_MAX); /* a listing of one page has no other */
         r->has_arrived = true;
         op->has_answer = true;
         loop_timer_start(&op->timer, 0);
@@ -555,6 +351,81 @@ static int sim_put(struct storage *st, const struct storage_put *args, storage_d
     if (out_op)
         *out_op = (void *)op;
     return 0;
+}
+
+/* ---- uploads ---- */
+
+static int upload_step(struct sim_client_upload *u, struct sim_op *op, enum sim_step step,
+                       uint64_t deadline_ns, struct storage_op **out_op)
+{
+    op->request->step = step;
+    op->request->upload_id = u->id;
+    op->request->timestamp_ns = u->timestamp_ns;
+    return op_start(op, deadline_ns, out_op);
+}
+
+static int sim_upload_begin_start(struct storage *st, const struct storage_upload_args *args,
+                                  storage_done_fn *done, void *arg,
+                                  struct storage_upload **out_upload, struct storage_op **out_op,
+                                  struct error *err UNUSED)
+{
+    struct sim_client_upload *u = calloc(1, sizeof(*u));
+    struct sim_op *op = op_new(st, STORAGE_OP_PUT, args->key, done, arg);
+
+    assert_non_null(u);
+    u->base.st = st;
+    u->timestamp_ns = args->timestamp_ns;
+    (void)snprintf(u->key, sizeof(u->key), "%s", args->key);
+    op->begun = u;
+    *out_upload = &u->base;
+    return upload_step(u, op, SIM_UPLOAD_BEGIN, args->deadline_ns, out_op);
+}
+
+static struct sim_client_upload *upload_of(struct storage_upload *upload)
+{
+    return CONTAINER_OF(upload, struct sim_client_upload, base);
+}
+
+static int sim_upload_part_start(struct storage_upload *upload, const struct storage_part *part,
+                                 storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                 struct error *err)
+{
+    struct sim_client_upload *u = upload_of(upload);
+    struct sim_op *op = op_new(upload->st, STORAGE_OP_PUT, u->key, done, arg);
+    struct sim_request *r = op->request;
+
+    r->number = part->number;
+    r->body_n = (size_t)part->bytes;
+    r->body = malloc(r->body_n);
+    assert_non_null(r->body);
+    assert_int_equal(blob_read(part->blob, part->offset, r->body, r->body_n, err), 0);
+    return upload_step(u, op, SIM_UPLOAD_PART, part->deadline_ns, out_op);
+}
+
+static int sim_upload_complete_start(struct storage_upload *upload, uint64_t deadline_ns,
+                                     storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                     struct error *err UNUSED)
+{
+    struct sim_client_upload *u = upload_of(upload);
+    struct sim_op *op = op_new(upload->st, STORAGE_OP_PUT, u->key, done, arg);
+
+    op->request->is_create = true;
+    return upload_step(u, op, SIM_UPLOAD_COMPLETE, deadline_ns, out_op);
+}
+
+static void upload_on_aborted(void *arg UNUSED, const struct storage_result *result UNUSED)
+{
+}
+
+static void sim_upload_free(struct storage_upload *upload)
+{
+    struct sim_client_upload *u = upload_of(upload);
+
+    if (u->id > 0) {
+        IGNORE(upload_step(u, op_new(upload->st, STORAGE_OP_PUT, u->key, upload_on_aborted, NULL),
+                           SIM_UPLOAD_ABORT, 0, NULL));
+    }
+    free(u);
 }
 
 static int sim_get(struct storage *st, const struct storage_get *args, storage_done_fn *done,
@@ -645,6 +516,10 @@ static const struct storage_driver s3_like_driver = {
     .list = sim_list,
     .del = sim_delete,
     .head = sim_head,
+    .upload_begin = sim_upload_begin_start,
+    .upload_part = sim_upload_part_start,
+    .upload_complete = sim_upload_complete_start,
+    .upload_free = sim_upload_free,
     .cancel = sim_cancel,
     .free = sim_free,
 };
@@ -663,6 +538,8 @@ struct storage *sim_storage_new(struct sim_store *store, struct sim_process *p)
         .can_create = true,
         .has_timestamps = store->is_file_like,
         .object_bytes_max = object_bytes_max,
+        .part_bytes = store->is_file_like ? 0 : PART_BYTES,
+        .parts_max = PARTS_MAX,
     };
     st->base.url = malloc(64);
     assert_non_null(st->base.url);
@@ -685,8 +562,9 @@ void sim_store_end(struct sim_store *st)
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): request_free() unlinks what it frees */
         request_free(st->requests);
     for (size_t i = 0; i < st->count; i++)
-        object_destroy(&st->objects[i]);
+        sim_object_destroy(&st->objects[i]);
     free(st->objects);
+    sim_uploads_destroy(&st->uploads);
 }
 
 bool sim_store_is_quiet(const struct sim_store *st)

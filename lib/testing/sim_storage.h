@@ -10,6 +10,9 @@
  *
  * A request never arrives after its deadline: networks do not keep packets for longer.
  *
+ * A store that is not like files takes objects in parts, too; small ones, so that small databases
+ * have several.
+ *
  * A weak store knows no create-if-absent: it refuses the condition (Swift's s3api) or takes no notice
  * of it. Once a client has found out, its driver looks before it writes, two requests one after the
  * other. What a client that is gone had sent does not arrive at a weak store any more: against that
@@ -25,6 +28,7 @@
 
 #include "lib/storage/storage.h"
 #include "lib/testing/sim.h"
+#include "lib/testing/sim_upload.h"
 
 /* How often what goes wrong, in millionths of the requests. */
 struct sim_network {
@@ -63,6 +67,7 @@ struct sim_store {
     enum sim_creation creation; /* of one that is not like files */
     struct sim_object *objects; /* by key */
     size_t count, cap;
+    struct sim_uploads uploads;   /* not complete; those that are not like files know them */
     struct sim_request *requests; /* under way */
     /* An object was created (or has replaced another), or one is about to be deleted. May be NULL. */
     void (*on_create)(void *arg, const struct sim_object *o);

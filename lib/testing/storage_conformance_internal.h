@@ -73,6 +73,13 @@ void test_a_get_canceled_in_its_callback_ends_with_canceled(void **state);
 void test_an_error_of_on_data_ends_the_get_with_it(void **state);
 void test_freeing_the_storage_ends_what_is_under_way(void **state);
 
+/* ---- cases of storage_conformance_upload.c ---- */
+
+void test_an_object_in_parts_appears_when_it_is_complete(void **state);
+void test_completing_an_object_in_parts_refuses_a_taken_name(void **state);
+void test_an_upload_that_is_given_up_leaves_nothing(void **state);
+void test_completing_twice_tells_that_the_object_is_there(void **state);
+
 /* ---- cases of storage_conformance_list.c ---- */
 
 void test_listing_an_empty_prefix_finds_nothing(void **state);

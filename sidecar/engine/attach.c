@@ -252,9 +252,10 @@ static void attach_begin(void *chain)
         return;
     }
     /* Requests and tasks of the chain's life before must be over: their answers would mix. */
-    if (c->attach || c->op || c->is_put_under_way || level_is_busy(c) || expire_is_busy(c) ||
-        task_is_pending(&c->encode_task) || task_is_pending(&c->difference_task) ||
-        task_is_pending(&c->commit_task) || task_is_pending(&c->attach_task)) {
+    if (c->attach || c->op || c->is_put_under_way || c->copy || level_is_busy(c) ||
+        expire_is_busy(c) || task_is_pending(&c->encode_task) ||
+        task_is_pending(&c->difference_task) || task_is_pending(&c->commit_task) ||
+        task_is_pending(&c->attach_task)) {
         loop_timer_start(&c->attach_timer, quiet_wait_ns);
         return;
     }
@@ -294,6 +295,7 @@ void attach_start(struct chain *c)
 {
     loop_timer_stop(&c->ship_timer);
     chain_set_state(c, CHAIN_ATTACHING, "looking at the newest object of the bucket");
+    full_copy_stop(c);
     level_stop(c); /* what the levels know belongs to the position that is given up */
     expire_stop(c);
     loop_timer_start(&c->attach_timer, 0);

@@ -44,6 +44,7 @@ int chain_init(struct chain *c, struct database *db, const struct destination_op
     c->difference_task =
         (struct task){.work = difference_work, .done = ship_differenced, .urgency = TASK_NORMAL};
     loop_timer_init(&c->ship_timer, loop, ship_on_timer, c);
+    full_copy_init(c);
     expire_init(c);
     validate_init(c);
     attach_init(c);
@@ -56,6 +57,7 @@ int chain_init(struct chain *c, struct database *db, const struct destination_op
 
 void chain_destroy(struct chain *c)
 {
+    full_copy_destroy(c);
     chain_forget_object(c);
     level_destroy(c);
     page_map_close(&c->map);
@@ -89,6 +91,7 @@ void chain_set_state(struct chain *c, enum chain_state state, const char *detail
 
 void chain_forget_object(struct chain *c)
 {
+    storage_upload_free(c->out.upload);
     blob_destroy(&c->out.blob);
     entry_list_destroy(&c->out.entries);
     page_set_destroy(&c->out.pages);
@@ -114,6 +117,7 @@ static void chain_cancel(struct chain *c)
 {
     loop_timer_stop(&c->ship_timer);
     attach_cancel(c);
+    full_copy_stop(c);
     level_stop(c);
     expire_stop(c);
     validate_stop(c);
@@ -154,8 +158,8 @@ bool chain_goes_on(struct chain *c)
 bool chain_is_quiet(const struct chain *c)
 {
     return !c->op && !c->is_put_under_way && !c->is_resolving && !c->attach && !level_is_busy(c) &&
-           !expire_is_busy(c) && !c->validation && !c->housekeep_op && !c->lease &&
-           !task_is_pending(&c->encode_task) && !task_is_pending(&c->commit_task) &&
+           !full_copy_is_busy(c) && !expire_is_busy(c) && !c->validation && !c->housekeep_op &&
+           !c->lease && !task_is_pending(&c->encode_task) && !task_is_pending(&c->commit_task) &&
            !task_is_pending(&c->difference_task);
 }
 
@@ -177,8 +181,9 @@ bool chain_has_unshipped(const struct chain *c)
     switch (c->state) {
     case CHAIN_FOLLOWING:
         return task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task) ||
-               task_is_pending(&c->difference_task) || c->out.is_full || c->out.oldest_commit_ns ||
-               c->out.news_count || c->oldest_commit_ns || c->news_count || chain_owes_snapshot(c);
+               task_is_pending(&c->difference_task) || c->copy || c->out.is_full ||
+               c->out.oldest_commit_ns || c->out.news_count || c->oldest_commit_ns ||
+               c->news_count || chain_owes_snapshot(c);
     case CHAIN_ATTACHING:
     case CHAIN_FENCED:
     case CHAIN_REFUSED:
@@ -229,7 +234,7 @@ void chain_ship_soon(struct chain *c)
     loop_assert_owner(c->db->engine->loop);
     /* While the encoding runs, the object is the task's: that is asked first. */
     if (c->state != CHAIN_FOLLOWING || task_is_pending(&c->encode_task) ||
-        task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task) ||
+        task_is_pending(&c->commit_task) || task_is_pending(&c->difference_task) || c->copy ||
         c->out.is_full || c->is_put_under_way || c->is_resolving || !database_is_following(c->db))
         return;
     if (c->opt.is_suspended && !is_in_a_hurry(c->db->engine))

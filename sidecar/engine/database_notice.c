@@ -208,7 +208,7 @@ void database_refresh(struct database *db)
         db->last_commit_at_ns = env_wall_ns(db->engine->env); /* a task was first to see it */
     for (size_t i = 0; i < db->chain_count; i++) {
         struct chain *c = &db->chains[i];
-        c->dirty_page_count = c->dirty.page_count + c->out.entries.count;
+        c->dirty_page_count = c->dirty.page_count + c->out.page_count;
     }
     db->is_notified = false;
     watch_wal(db);

@@ -160,10 +160,8 @@ static uint64_t timestamp_next(const struct chain *c)
     return db->timestamp_ms;
 }
 
-static struct ltx_header header_of_l0(const struct encoding *e)
+struct ltx_header encode_header_of_l0(struct chain *c, const struct log_end *end)
 {
-    const struct chain *c = e->c;
-    const struct log_end *end = e->end;
     bool is_same_log = memcmp(c->at.end.salt, end->salt, sizeof(end->salt)) == 0 &&
                        c->at.end.frame <= end->frame && c->at.end.page_size == end->page_size;
     uint32_t from = is_same_log ? c->at.end.frame : 0;
@@ -212,7 +210,7 @@ static int object_open(struct encoding *e, struct error *err)
         (env_mkdir_all(db->engine->env, db->work_folder, 0700, err) < 0 ||
          space_check(db, bytes / 4, err) < 0))
         return -1;
-    e->header = header_of_l0(e);
+    e->header = encode_header_of_l0(e->c, e->end);
     blob_writer_init(&e->file, db->engine->env, db->work_folder, BLOB_MEMORY_BYTES);
     const struct ltx_writer_args args = {.header = e->header, .out = &e->file};
     return ltx_writer_open(&e->writer, &args, err);
@@ -365,6 +363,8 @@ static int proof_write(struct chain *c, struct error *err)
 static void outgoing_fill(struct encoding *e, struct outgoing *out)
 {
     out->has_every_page = e->c->needs_all;
+    out->bytes = out->blob.bytes;
+    out->page_count = e->entries.count;
     out->entries = e->entries;
     e->entries = (struct entry_list){.entry = NULL};
     out->pages = page_set_take(&e->pages);
@@ -412,8 +412,7 @@ static void adopt_page_size(struct chain *c, const struct log_end *end)
     c->needs_difference = false;
 }
 
-static int encode_next(struct chain *c, struct task *task, enum encode_result *out_result,
-                       struct error *err)
+int encode_advance(struct chain *c, struct error *err)
 {
     struct database *db = c->db;
     enum advance_result proof;
@@ -422,8 +421,20 @@ static int encode_next(struct chain *c, struct task *task, enum encode_result *o
         return -1;
     if (proof == ADVANCE_UNPROVEN)
         database_mark_unproven(db);
-    const struct log_end *end = follower_end(db->follower);
-    adopt_page_size(c, end);
+    adopt_page_size(c, follower_end(db->follower));
+    return 0;
+}
+
+static int encode_next(struct chain *c, struct task *task, enum encode_result *out_result,
+                       struct error *err)
+{
+    if (encode_advance(c, err) < 0)
+        return -1;
+    const struct log_end *end = follower_end(c->db->follower);
+    if (c->needs_all && full_copy_is_possible(c, end)) {
+        *out_result = ENCODE_COPY;
+        return 0;
+    }
     if (c->needs_difference && !c->needs_all) {
         *out_result = ENCODE_UNPROVEN;
         return 0;
@@ -573,8 +584,10 @@ static int commit_out(struct chain *c, struct error *err)
     /* A full copy's map, or that of a join: it takes the name now. */
     if (encode_next_map_take(c, err) < 0)
         return -1;
-    if (c->map.state.txid == state.txid && c->map.state.file_checksum == state.file_checksum)
+    if (c->map.state.txid == state.txid && c->map.state.file_checksum == state.file_checksum) {
+        c->needs_all = false;
         return 0;
+    }
     return error_set(err, ERR_CORRUPT, 0,
                      "page map %s: is at TXID %016" PRIx64 " instead of %016" PRIx64, c->map_path,
                      c->map.state.txid, state.txid);

@@ -18,6 +18,7 @@
 #include "lib/ltx/ltx.h"
 #include "lib/metrics/metrics.h"
 #include "lib/storage/inventory.h"
+#include "lib/storage/upload.h"
 #include "sidecar/control/status.h"
 #include "sidecar/engine/engine.h"
 #include "sidecar/engine/follow.h"
@@ -74,11 +75,14 @@ struct outgoing {
     bool is_full;        /* encoded and not yet acknowledged */
     bool has_every_page; /* the map starts anew with it */
     struct blob blob;
+    struct storage_upload *upload; /* instead of blob: all parts are there (full_copy.c) */
+    uint64_t bytes;
     struct ltx_header header;
     uint64_t file_checksum;
-    struct entry_list entries;
-    struct page_set pages; /* the same pages, for the levels' sets */
-    struct log_end end;    /* the state it leads to */
+    size_t page_count;         /* in it */
+    struct entry_list entries; /* none with an upload */
+    struct page_set pages;     /* the same pages, for the levels' sets */
+    struct log_end end;        /* the state it leads to */
     uint64_t db_checksum;
     uint64_t oldest_commit_ns; /* monotonic: first commit in it was noticed then */
     uint64_t news_count;       /* as the chain's */
@@ -92,6 +96,7 @@ struct outgoing {
 enum encode_result {
     ENCODE_NOTHING,  /* the destination has everything */
     ENCODE_OBJECT,   /* chain->out is full */
+    ENCODE_COPY,     /* every page has to go, and can be sent as it is encoded: full_copy.c */
     ENCODE_UNPROVEN, /* history is broken: difference tasks first */
 };
 
@@ -171,6 +176,9 @@ struct chain {
     uint64_t news_count; /* changes noticed and not encoded, at least one for all commits */
     uint64_t commits_acknowledged; /* of the database's commits_total, those the store has */
     bool is_put_under_way;
+    struct full_copy *copy; /* the first object, while its parts are made and sent. full_copy.c */
+    struct task copy_task;
+    bool must_stage;       /* the next full copy is not sent in parts while it is made */
     bool is_resolving;     /* reading the object that refused ours */
     bool has_seen_newer;   /* the listing for proof found an object beyond our tip */
     struct storage_op *op; /* the L0 put, or attach's request */
@@ -465,7 +473,25 @@ void entry_list_destroy(struct entry_list *l);
 MUST_USE int encode_db_checksum(struct database *db, struct task *task, struct entry_list *entries,
                                 uint64_t *out_checksum, struct error *err);
 
+/* What has come to the log is noted; a page size that has changed makes the next object a full copy. */
+MUST_USE int encode_advance(struct chain *c, struct error *err);
+/* The header of the next L0 object, which leads to end; its database checksum is still missing. */
+struct ltx_header encode_header_of_l0(struct chain *c, const struct log_end *end);
+
+/* full_copy.c */
+void full_copy_init(struct chain *c);
+/* Task side. */
+bool full_copy_is_possible(const struct chain *c, const struct log_end *end);
+/* False: not now, the object has to be staged. ship_start() or ship_copy_failed() follow. */
+MUST_USE bool full_copy_start(struct chain *c);
+void full_copy_stop(struct chain *c); /* c->copy is NULL afterwards, soon */
+bool full_copy_is_busy(const struct chain *c);
+void full_copy_destroy(struct chain *c);
+
 /* ship.c */
+uint64_t ship_backoff_ns(const struct engine *e, unsigned failures);
+/* is_ours: the database's side has failed, not the store. */
+void ship_copy_failed(struct chain *c, const struct error *err, bool is_ours);
 void ship_start(struct chain *c);         /* puts chain->out */
 void ship_encoded(struct task *task);     /* done() of encode_task */
 void ship_differenced(struct task *task); /* done() of difference_task */

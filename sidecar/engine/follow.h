@@ -175,6 +175,12 @@ MUST_USE int follower_page_read_at(struct follower *f, const struct log_end *at,
 MUST_USE int follower_pin(struct follower *f, struct log_end *out_end, struct error *err);
 MUST_USE int follower_page_read_pinned(struct follower *f, uint32_t pgno, uint8_t *out_page,
                                        struct error *err);
+/*
+ * The same for pages pgno .. pgno + count - 1, one behind the other in out_pages. Neighbours that the
+ * database file has are read at once.
+ */
+MUST_USE int follower_run_read_pinned(struct follower *f, uint32_t pgno, uint32_t count,
+                                      uint8_t *out_pages, struct error *err);
 void follower_unpin(struct follower *f);
 
 /* What a checkpoint did, for metrics and the decision what to do next. */

@@ -48,25 +48,13 @@ static int frame_find(struct follower *f, const struct view *v, uint32_t pgno, u
     return 0;
 }
 
-int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno, uint8_t *out_page,
-                     struct error *err)
+/* The page out of a frame of the log. */
+static int frame_read(struct follower *f, const struct view *v, uint32_t pgno, uint32_t frame,
+                      uint8_t *out_page, struct error *err)
 {
-    uint32_t frame;
     const struct wal_cksum *cksum = &f->log.cksum;
     struct log_identity log = follow_log_of(v);
 
-    ASSERT(pgno >= 1);
-    if (!connection_is_reading(f->holder)) {
-        return error_set(err, ERR_WRONG_STATE, 0, "%s: page %u: no read transaction", f->path,
-                         pgno);
-    }
-    if (frame_find(f, v, pgno, &frame, err) < 0) {
-        return -1;
-    }
-    if (frame == 0) {
-        int64_t offset = (int64_t)(pgno - 1) * v->end.page_size;
-        return connection_db_read(f->holder, offset, out_page, v->end.page_size, err);
-    }
     if (log_reader_page(&f->log, f->holder, &log, frame, pgno, out_page, err) < 0) {
         return -1;
     }
@@ -77,6 +65,53 @@ int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno, ui
                          cksum->s[0], v->end.cksum[0]);
     }
     return 0;
+}
+
+/* Pages pgno .. pgno + count - 1 out of the database file. */
+static int file_read(struct follower *f, const struct view *v, uint32_t pgno, uint32_t count,
+                     uint8_t *out_pages, struct error *err)
+{
+    int64_t offset = (int64_t)(pgno - 1) * v->end.page_size;
+
+    return count == 0 ? 0
+                      : connection_db_read(f->holder, offset, out_pages,
+                                           (size_t)count * v->end.page_size, err);
+}
+
+/* Several pages: those that stand in the log one by one, the runs between them at once. */
+static int view_read_run(struct follower *f, const struct view *v, uint32_t pgno, uint32_t count,
+                         uint8_t *out_pages, struct error *err)
+{
+    uint32_t page_size = v->end.page_size;
+    uint32_t begin = 0; /* of the run that the database file has */
+
+    ASSERT(pgno >= 1);
+    if (!connection_is_reading(f->holder)) {
+        return error_set(err, ERR_WRONG_STATE, 0, "%s: page %u: no read transaction", f->path,
+                         pgno);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t frame;
+        if (frame_find(f, v, pgno + i, &frame, err) < 0) {
+            return -1;
+        }
+        if (frame == 0) {
+            continue;
+        }
+        if (file_read(f, v, pgno + begin, i - begin, out_pages + (size_t)begin * page_size, err) <
+                0 ||
+            frame_read(f, v, pgno + i, frame, out_pages + (size_t)i * page_size, err) < 0) {
+            return -1;
+        }
+        begin = i + 1;
+    }
+    return file_read(f, v, pgno + begin, count - begin, out_pages + (size_t)begin * page_size, err);
+}
+
+int follow_view_read(struct follower *f, const struct view *v, uint32_t pgno, uint8_t *out_page,
+                     struct error *err)
+{
+    return view_read_run(f, v, pgno, 1, out_page, err);
 }
 
 int follower_page_read(struct follower *f, uint32_t pgno, uint8_t *out_page, struct error *err)
@@ -141,8 +176,8 @@ int follower_pin(struct follower *f, struct log_end *out_end, struct error *err)
     return 0;
 }
 
-int follower_page_read_pinned(struct follower *f, uint32_t pgno, uint8_t *out_page,
-                              struct error *err)
+int follower_run_read_pinned(struct follower *f, uint32_t pgno, uint32_t count, uint8_t *out_pages,
+                             struct error *err)
 {
     ASSERT(f->has_pin);
     if (f->is_pin_broken) {
@@ -150,7 +185,13 @@ int follower_page_read_pinned(struct follower *f, uint32_t pgno, uint8_t *out_pa
                          "%s: page %u: the pinned state is gone, its locks were lost", f->path,
                          pgno);
     }
-    return follow_view_read(f, &f->pinned, pgno, out_page, err);
+    return view_read_run(f, &f->pinned, pgno, count, out_pages, err);
+}
+
+int follower_page_read_pinned(struct follower *f, uint32_t pgno, uint8_t *out_page,
+                              struct error *err)
+{
+    return follower_run_read_pinned(f, pgno, 1, out_page, err);
 }
 
 void follower_unpin(struct follower *f)

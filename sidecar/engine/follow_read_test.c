@@ -22,6 +22,18 @@ static void pinned_check(struct scene *s, const struct log_end *end, const uint8
         assert_memory_equal(page, image + (size_t)(p - 1) * end->page_size, end->page_size);
     }
     free(page);
+    /* The same in runs, whose pages are in the log, in the database, or in both. */
+    uint8_t *pages = malloc(n);
+    assert_non_null(pages);
+    for (uint32_t count = 1; count <= end->page_count; count = count * 2 + 1) {
+        for (uint32_t p = 1; p + count - 1 <= end->page_count; p += count) {
+            struct error err = ERROR_INIT;
+            assert_ok(follower_run_read_pinned(s->f, p, count, pages, &err), &err);
+            assert_memory_equal(pages, image + (size_t)(p - 1) * end->page_size,
+                                (size_t)count * end->page_size);
+        }
+    }
+    free(pages);
 }
 
 static void test_pinned_pages_stay_while_the_log_goes_on(void **state UNUSED)

@@ -27,10 +27,13 @@ static const uint64_t retry_base_ns = 500 * NS_PER_MS;
 static const uint64_t retry_ceiling_ns = 10 * NS_PER_SEC;
 static const uint64_t put_bytes_per_second = 64 * 1024; /* of the slowest link that is served */
 static const uint64_t put_bytes_small = 8U << 20;
+static const uint64_t complete_base_ns = NS_PER_MIN; /* of an upload */
+static const uint64_t complete_bytes_per_second = UINT64_C(4)
+                                                  << 20; /* that a store puts together */
 
 /* ---- failures ---- */
 
-static uint64_t backoff_ns(const struct engine *e, unsigned failures)
+uint64_t ship_backoff_ns(const struct engine *e, unsigned failures)
 {
     uint64_t ceiling = retry_base_ns;
 
@@ -48,7 +51,7 @@ static void ship_fail(struct chain *c, const char *what, const struct error *err
     fault_note(e, &c->fault, what, c->db->path, c->name, err);
     c->out.failures++;
     level_abandon(c); /* a pinned state would hold back the log while the store is away */
-    loop_timer_start(&c->ship_timer, backoff_ns(e, c->out.failures));
+    loop_timer_start(&c->ship_timer, ship_backoff_ns(e, c->out.failures));
     engine_check_waits(e);
 }
 
@@ -64,6 +67,14 @@ static void task_fail(struct chain *c, const char *what)
         return;
     }
     ship_fail(c, what, &db->task_err);
+}
+
+void ship_copy_failed(struct chain *c, const struct error *err, bool is_ours)
+{
+    if (is_ours && err->code == ERR_WRONG_STATE)
+        database_reopen(c->db, err);
+    else
+        ship_fail(c, "first copy", err);
 }
 
 /* ---- acknowledged ---- */
@@ -131,10 +142,10 @@ static void ship_acknowledged(struct chain *c)
     c->proof_boot_ns = c->asked_boot_ns;
     c->out.failures = 0;
     fault_end(e, &c->fault, "shipping recovered", c->db->path, c->name);
-    ship_note_object(c, LTX_LEVEL_RAW, &c->out.header, c->out.blob.bytes, c->out.put_started_ns);
+    ship_note_object(c, LTX_LEVEL_RAW, &c->out.header, c->out.bytes, c->out.put_started_ns);
     c->syncs_total++;
     c->sync_ns_total += env_monotonic_ns(e->env) - c->out.started_ns;
-    c->sync_pages_total += c->out.entries.count;
+    c->sync_pages_total += c->out.page_count;
     task_queue_push(&c->db->queue, &c->commit_task);
 }
 
@@ -207,6 +218,7 @@ static void ship_fenced(struct chain *c, const struct ltx_header *winner)
         .timestamp_ns = ltx_header_time_ns(&c->out.header),
     };
 
+    ASSERT(!c->out.upload); /* full_copy_is_possible() */
     c->conflicts_total++;
     c->fenced_by_epoch = winner->epoch;
     c->fenced_by_owner = winner->owner;
@@ -348,6 +360,20 @@ static void bucket_lost(struct chain *c, const struct error *err)
     attach_start(c);
 }
 
+/* The upload is gone or was refused for good, so this object can never appear: another is made. */
+static void upload_lost(struct chain *c, const struct error *err)
+{
+    c->must_stage = err->code != ERR_NOT_FOUND;
+    chain_take_back(c);
+    ship_fail(c, "first copy cannot be completed", err);
+}
+
+static bool is_upload_lost(const struct chain *c, enum error_code code)
+{
+    return c->out.upload && (code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED ||
+                             code == ERR_USAGE || code == ERR_CORRUPT || code == ERR_LIMIT);
+}
+
 static void put_on_done(void *arg, const struct storage_result *result)
 {
     struct chain *c = arg;
@@ -365,6 +391,8 @@ static void put_on_done(void *arg, const struct storage_result *result)
         conflict_resolve(c);
     else if (result->err->code == ERR_WRONG_STATE)
         bucket_lost(c, result->err);
+    else if (is_upload_lost(c, result->err->code))
+        upload_lost(c, result->err);
     else
         ship_fail(c, "object not accepted", result->err);
 }
@@ -378,17 +406,23 @@ static void put_on_done(void *arg, const struct storage_result *result)
 static uint64_t put_deadline_ns(const struct chain *c)
 {
     uint64_t quarter = c->opt.l0_retention_ns / 4;
-    uint64_t wanted = 4 * NS_PER_SEC + c->out.blob.bytes / put_bytes_per_second * NS_PER_SEC;
+    uint64_t wanted = 4 * NS_PER_SEC + c->out.bytes / put_bytes_per_second * NS_PER_SEC;
 
-    if (quarter && wanted > quarter && c->out.blob.bytes <= put_bytes_small)
+    if (quarter && wanted > quarter && c->out.bytes <= put_bytes_small)
         return quarter;
     return wanted;
 }
 
-static void put_start(struct chain *c)
+/* The object was sent in parts already: it appears now. */
+static int upload_complete(struct chain *c, struct error *err)
 {
-    struct engine *e = c->db->engine;
-    struct error err = ERROR_INIT;
+    uint64_t deadline_ns = complete_base_ns + c->out.bytes / complete_bytes_per_second * NS_PER_SEC;
+
+    return storage_upload_complete_start(c->out.upload, deadline_ns, put_on_done, c, &c->op, err);
+}
+
+static int object_put(struct chain *c, struct error *err)
+{
     char key[STORAGE_KEY_BYTES_MAX];
 
     conflict_key(c, key);
@@ -399,10 +433,18 @@ static void put_start(struct chain *c)
         .timestamp_ns = ltx_header_time_ns(&c->out.header),
         .deadline_ns = put_deadline_ns(c),
     };
+    c->out.put_started_ns = c->last_ship_ns;
+    return storage_put_start(c->storage, &put, put_on_done, c, &c->op, err);
+}
+
+static void put_start(struct chain *c)
+{
+    struct engine *e = c->db->engine;
+    struct error err = ERROR_INIT;
+
     c->last_ship_ns = env_monotonic_ns(e->env);
     c->asked_boot_ns = env_boot_ns(e->env);
-    c->out.put_started_ns = c->last_ship_ns;
-    if (storage_put_start(c->storage, &put, put_on_done, c, &c->op, &err) < 0) {
+    if ((c->out.upload ? upload_complete(c, &err) : object_put(c, &err)) < 0) {
         ship_fail(c, "object not sent", &err);
         return;
     }
@@ -513,7 +555,13 @@ void ship_encoded(struct task *task)
         return;
     }
     switch (c->encode_result) {
+    case ENCODE_COPY:
+        c->must_stage = !full_copy_start(c);
+        if (c->must_stage)
+            task_queue_push(&db->queue, &c->encode_task);
+        return;
     case ENCODE_OBJECT:
+        c->must_stage = false;
         c->out.commits_total = db->commits_total;
         ship_start(c);
         return;
@@ -560,7 +608,7 @@ void ship_on_timer(void *chain)
 {
     struct chain *c = chain;
 
-    if (c->state != CHAIN_FOLLOWING || c->is_put_under_way || c->is_resolving ||
+    if (c->state != CHAIN_FOLLOWING || c->is_put_under_way || c->is_resolving || c->copy ||
         task_is_pending(&c->encode_task) || task_is_pending(&c->commit_task))
         return;
     if (!c->out.is_full) {

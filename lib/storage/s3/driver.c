@@ -21,6 +21,7 @@
 static const uint64_t object_bytes_max = UINT64_C(5) << 40; /* S3 User Guide, "Quotas" */
 
 enum {
+    S3_STREAM_PART_BYTES_MAX = 8 << 20, /* of a part that is sent from memory */
     S3_PREFIX_BYTES_MAX = S3_KEY_BYTES_MAX - STORAGE_KEY_BYTES_MAX
 };
 
@@ -207,6 +208,9 @@ static int part_bytes_set(struct s3_store *store, uint64_t part_bytes, struct er
                          "part-size of %llu bytes: S3 takes parts from 5 MiB to 5 GiB",
                          (unsigned long long)part_bytes);
     }
+    bool is_large = store->part_bytes > S3_STREAM_PART_BYTES_MAX;
+    store->st.caps.part_bytes = is_large ? S3_STREAM_PART_BYTES_MAX : store->part_bytes;
+    store->st.caps.parts_max = S3_PARTS_MAX;
     return 0;
 }
 
@@ -349,6 +353,10 @@ static const struct storage_driver s3_driver = {
     .head = s3_head,
     .make = s3_make,
     .housekeep = storage_s3_abort_stale_uploads_start,
+    .upload_begin = s3_stream_begin,
+    .upload_part = s3_stream_part,
+    .upload_complete = s3_stream_complete,
+    .upload_free = s3_stream_free,
     .cancel = s3_cancel,
     .free = s3_free,
 };

@@ -153,7 +153,24 @@ MUST_USE int s3_head(struct storage *st, const char *key, storage_done_fn *done,
 MUST_USE int s3_make(struct storage *st, storage_done_fn *done, void *arg,
                      struct storage_op **out_op, struct error *err);
 
+/* See stream.c. */
+MUST_USE int s3_stream_begin(struct storage *st, const struct storage_upload_args *args,
+                             storage_done_fn *done, void *arg, struct storage_upload **out_upload,
+                             struct storage_op **out_op, struct error *err);
+/* See stream.c. */
+MUST_USE int s3_stream_part(struct storage_upload *upload, const struct storage_part *part,
+                            storage_done_fn *done, void *arg, struct storage_op **out_op,
+                            struct error *err);
+/* See stream.c. */
+MUST_USE int s3_stream_complete(struct storage_upload *upload, uint64_t deadline_ns,
+                                storage_done_fn *done, void *arg, struct storage_op **out_op,
+                                struct error *err);
+/* See stream.c. */
+void s3_stream_free(struct storage_upload *upload);
+
 /* ---- put.c and multipart.c ---- */
+
+struct s3_upload;
 
 struct s3_put_op {
     struct s3_op op; /* first */
@@ -161,13 +178,11 @@ struct s3_put_op {
     enum storage_put_mode mode;
     uint64_t timestamp_ns;
     bool is_conditional; /* If-None-Match is sent */
-    /* Of a multipart upload. */
-    char upload_id[S3_UPLOAD_ID_BYTES_MAX + 1]; /* "" before it was begun and after it was ended */
+    /* Of a put in parts. */
+    struct s3_upload *upload; /* NULL: sent by one PUT */
     uint64_t part_bytes;
-    unsigned part_count;
     unsigned part_next; /* the next one to send, from 0 */
     unsigned parts_done;
-    struct s3_put_part *parts;
 };
 
 /* Begins a multipart upload of op's body; ends op. */
@@ -176,7 +191,7 @@ void s3_multipart_begin(struct s3_put_op *put);
 /* Aborts what was begun, in an operation of its own that nobody waits for. */
 void s3_multipart_abandon(struct s3_put_op *put);
 
-/* Frees the parts. */
+/* Frees the upload. */
 void s3_multipart_destroy(struct s3_put_op *put);
 
 /* ---- encryption.c ---- */
