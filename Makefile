@@ -86,7 +86,7 @@ PROGRAMS := $(addprefix $(OUT)/bin/,walferry walferry-controller kubectl-walferr
 all: $(PROGRAMS) compile_commands.json ## Build the programs into build/bin/
 
 help: ## Show this list
-	$(Q)awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	$(Q)awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	$(Q)echo
 	$(Q)echo "  V=1 shows the commands; VARIANT=asan (tsan, coverage, clang) builds into build/asan/"
 
