@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/random.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -534,4 +536,56 @@ int env_free_bytes(const struct env *env, const char *path, uint64_t *out_free, 
     *out_free = (uint64_t)rc;
     *out_total = (uint64_t)total;
     return 0;
+}
+
+int env_lock(const struct env *env, int fd, int command, struct flock *lock)
+{
+    if (env->file.lock)
+        return env->file.lock(env->file.ctx, fd, command, lock);
+    return result_of(fcntl(fd, command, lock));
+}
+
+int env_resolve(const struct env *env, const char *path, char **out)
+{
+    char *resolved =
+        env->file.resolve ? env->file.resolve(env->file.ctx, path) : realpath(path, NULL);
+
+    if (!resolved)
+        return -errno;
+    *out = resolved;
+    return 0;
+}
+
+int64_t env_fs_magic(const struct env *env, const char *path)
+{
+    struct statfs fs;
+
+    if (env->file.fs_magic)
+        return env->file.fs_magic(env->file.ctx, path);
+    if (statfs(path, &fs) < 0)
+        return -errno;
+    return (int64_t)(uint32_t)fs.f_type;
+}
+
+int env_identity(const struct env *env, const char *path, struct env_identity *out)
+{
+    struct statx st = {0};
+
+    if (env->file.identity)
+        return env->file.identity(env->file.ctx, path, out);
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &st) < 0)
+        return -errno;
+    *out = (struct env_identity){.ino = st.stx_ino};
+    if (st.stx_mask & STATX_BTIME) {
+        out->born_s = (uint64_t)st.stx_btime.tv_sec;
+        out->born_ns = st.stx_btime.tv_nsec;
+    }
+    return 0;
+}
+
+int env_watch(const struct env *env, int inotify_fd, const char *path, uint32_t mask)
+{
+    if (env->file.watch)
+        return env->file.watch(env->file.ctx, inotify_fd, path, mask);
+    return result_of(inotify_add_watch(inotify_fd, path, mask));
 }

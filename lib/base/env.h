@@ -13,6 +13,7 @@
 #ifndef WALFERRY_LIB_BASE_ENV_H
 #define WALFERRY_LIB_BASE_ENV_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,13 @@ struct env_clock {
 struct env_random {
     void (*fill)(void *ctx, void *p, size_t n);
     void *ctx;
+};
+
+/* Tells a file from all that had, have or will have its name or its inode number. */
+struct env_identity {
+    uint64_t ino;
+    uint64_t born_s; /* when it was made; 0: the file system does not tell */
+    uint32_t born_ns;
 };
 
 struct env_file {
@@ -66,6 +74,12 @@ struct env_file {
     int (*fchown)(void *ctx, int fd, uid_t uid, gid_t gid);
     int (*fchmod)(void *ctx, int fd, mode_t mode);
     int64_t (*free_bytes)(void *ctx, const char *path, int64_t *out_total_bytes);
+    /* The next ones are NULL where the kernel is asked. */
+    int (*lock)(void *ctx, int fd, int command, struct flock *lock);
+    char *(*resolve)(void *ctx, const char *path); /* as realpath() answers */
+    int64_t (*fs_magic)(void *ctx, const char *path);
+    int (*identity)(void *ctx, const char *path, struct env_identity *out);
+    int (*watch)(void *ctx, int inotify_fd, const char *path, uint32_t mask);
     void *ctx;
 };
 
@@ -164,5 +178,20 @@ MUST_USE int env_fsync_parent(const struct env *env, const char *path, struct er
 /* Bytes that an unprivileged process may still write on path's file system, and its size. */
 MUST_USE int env_free_bytes(const struct env *env, const char *path, uint64_t *out_free,
                             uint64_t *out_total, struct error *err);
+
+/*
+ * Rare ones, whose callers branch on the answer. They answer a result >= 0 or -errno, as the kernel
+ * does.
+ */
+/* fcntl(2) with one of the commands about locks. */
+MUST_USE int env_lock(const struct env *env, int fd, int command, struct flock *lock);
+/* realpath(3): *out is the caller's to free. */
+MUST_USE int env_resolve(const struct env *env, const char *path, char **out);
+/* The number of the kind of file system that path lies on (statfs(2)). */
+MUST_USE int64_t env_fs_magic(const struct env *env, const char *path);
+/* Who the file is (statx(2)). */
+MUST_USE int env_identity(const struct env *env, const char *path, struct env_identity *out);
+/* inotify_add_watch(2): the number of the watch. */
+MUST_USE int env_watch(const struct env *env, int inotify_fd, const char *path, uint32_t mask);
 
 #endif

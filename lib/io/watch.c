@@ -149,11 +149,10 @@ int watch_add(struct watch *w, struct watch_entry *e, const char *path, uint32_t
     loop_assert_owner(w->loop);
     ASSERT(!watch_is_active(e));
     ASSERT(!(mask & IN_ONESHOT)); /* the other entries of the inode would lose their watch */
-    int wd = inotify_add_watch(w->fd, path, mask | IN_MASK_ADD);
+    int wd = env_watch(loop_env(w->loop), w->fd, path, mask | IN_MASK_ADD);
     if (wd < 0) {
-        int errnum = errno;
-        (void)error_set_errno(err, errnum, "watch %s", path);
-        if (errnum == ENOSPC) {
+        (void)error_set_errno(err, -wd, "watch %s", path);
+        if (wd == -ENOSPC) {
             err->code = ERR_LIMIT;
             (void)error_hint(err, "raise fs.inotify.max_user_watches (sysctl)");
         }

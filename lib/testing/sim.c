@@ -18,9 +18,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/testing/history.h"
+#include "lib/testing/memory_files.h"
 #include "lib/testing/sim_disk.h"
 #include "lib/testing/test.h"
 
@@ -70,8 +70,8 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, ap); /* cut is good enough */
     va_end(ap);
-    for (char *at = strstr(line, sim->home); at; at = strstr(at, sim->home))
-        memmove(at, at + strlen(sim->home), strlen(at + strlen(sim->home)) + 1);
+    for (char *at = strstr(line, MEMORY_FILES_HOME); at; at = strstr(at, MEMORY_FILES_HOME))
+        memmove(at, at + strlen(MEMORY_FILES_HOME), strlen(at + strlen(MEMORY_FILES_HOME)) + 1);
     for (const char *at = line; *at; at++)
         sim->trace_hash = (sim->trace_hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
     sim->trace_count++;
@@ -314,7 +314,6 @@ void sim_begin(struct sim *sim, uint64_t seed, FILE *trace_to)
                         .luck = history_mix(seed),
                         .trace_hash = UINT64_C(0xcbf29ce484222325),
                         .trace_to = trace_to};
-    assert_non_null(getcwd(sim->home, sizeof(sim->home)));
     the_world = sim;
     process_init(&sim->world, sim, "world", true, NULL);
 }

@@ -64,7 +64,6 @@ struct sim {
     uint64_t trace_hash;
     uint64_t trace_count;
     FILE *trace_to; /* NULL: only the hash */
-    char home[200]; /* the working folder: left out of the trace */
     struct sim_process *processes;
     struct sim_process *running; /* whose code runs now; NULL: the world's */
     struct sim_process world;    /* whose loop has the world's own timers */

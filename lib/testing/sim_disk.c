@@ -12,16 +12,14 @@
  */
 #include "lib/testing/sim_disk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "lib/testing/memory_files.h"
 #include "lib/testing/test.h"
 
 enum undo_kind {
@@ -55,16 +53,18 @@ static struct open_file {
     bool is_ours;
     ino_t ino;
     char path[PATH_BYTES];
-} open_files[SIM_DISK_FDS_MAX];
+} open_files[MEMORY_FILES_FDS_MAX];
 
 static struct open_file *file_of(int fd)
 {
-    return fd >= 0 && fd < SIM_DISK_FDS_MAX && open_files[fd].is_ours ? &open_files[fd] : NULL;
+    int i = fd - MEMORY_FILES_FD;
+
+    return i >= 0 && i < MEMORY_FILES_FDS_MAX && open_files[i].is_ours ? &open_files[i] : NULL;
 }
 
-static const struct env_file *real_file(void)
+static const struct env_file *files(void)
 {
-    return &env_real()->file;
+    return memory_files();
 }
 
 static bool is_inside(const struct sim_disk *d, const char *path)
@@ -92,7 +92,7 @@ static struct sim_undo *undo_push(struct sim_disk *d, enum undo_kind kind, const
 static void undo_free(struct sim_undo *u)
 {
     if (u->backup[0])
-        (void)unlink(u->backup);
+        (void)files()->unlink(NULL, u->backup); /* it is ours */
     free(u);
 }
 
@@ -133,19 +133,19 @@ void sim_disk_before(struct sim_disk *d, const char *path, ino_t ino, bool is_cu
 static void before(struct sim_disk *d, const struct open_file *f, bool is_cut, int64_t offset,
                    size_t n)
 {
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    int fd = files()->open(NULL, f->path, O_RDONLY, 0);
     struct stat st;
 
     if (fd < 0)
         return; /* it has no name any more: a crash takes all of it */
     CLEANUP(mem_free) uint8_t *old = malloc(n);
     assert_non_null(old);
-    ssize_t got = pread(fd, old, n, offset);
-    if (fstat(fd, &st) == 0) {
+    ssize_t got = files()->pread(NULL, fd, old, n, offset);
+    if (files()->fstat(NULL, fd, &st) == 0) {
         sim_disk_before(d, f->path, f->ino, is_cut, offset,
                         slice_of(old, got > 0 ? (size_t)got : 0), st.st_size);
     }
-    (void)close(fd);
+    (void)files()->close(NULL, fd); /* nothing was written */
 }
 
 void sim_disk_synced(struct sim_disk *d, ino_t ino)
@@ -158,7 +158,7 @@ void sim_disk_synced(struct sim_disk *d, ino_t ino)
 static void backup_keep(struct sim_disk *d, struct sim_undo *u)
 {
     (void)snprintf(u->backup, sizeof(u->backup), "%.200s/undo-%u", d->folder, d->backup_count++);
-    if (link(u->path, u->backup) < 0)
+    if (files()->link(NULL, u->path, u->backup) < 0)
         u->backup[0] = 0;
 }
 
@@ -166,32 +166,34 @@ static void backup_keep(struct sim_disk *d, struct sim_undo *u)
 
 static void write_undo(struct sim_disk *d, const struct sim_undo *u)
 {
-    int fd = open(u->path, O_WRONLY | O_CLOEXEC);
+    int fd = files()->open(NULL, u->path, O_WRONLY, 0);
     struct stat st;
 
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && st.st_ino == u->ino) {
+    if (files()->fstat(NULL, fd, &st) == 0 && st.st_ino == u->ino) {
         bool is_torn = sim_luck(d->sim, 2) == 0;
         for (size_t at = 0; at < u->n; at += SECTOR_BYTES) {
             size_t part = u->n - at < SECTOR_BYTES ? u->n - at : SECTOR_BYTES;
-            if (!is_torn || sim_luck(d->sim, 2))
-                assert_int_equal(pwrite(fd, u->bytes + at, part, u->offset + (int64_t)at), part);
+            if (!is_torn || sim_luck(d->sim, 2)) {
+                assert_int_equal(
+                    files()->pwrite(NULL, fd, u->bytes + at, part, u->offset + (int64_t)at), part);
+            }
         }
         if (!is_torn && u->size < st.st_size)
-            assert_int_equal(ftruncate(fd, u->size), 0);
+            assert_int_equal(files()->ftruncate(NULL, fd, u->size), 0);
     }
-    (void)close(fd);
+    (void)files()->close(NULL, fd); /* cannot fail */
 }
 
 static void name_undo(const struct sim_undo *u)
 {
     if (u->kind == UNDO_CREATE)
-        (void)unlink(u->path);
+        (void)files()->unlink(NULL, u->path); /* it may be gone */
     if (u->kind == UNDO_RENAME)
-        (void)rename(u->path, u->from);
+        (void)files()->rename(NULL, u->path, u->from); /* likewise */
     if (u->backup[0])
-        IGNORE(link(u->backup, u->path)); /* the name may be taken again */
+        IGNORE(files()->link(NULL, u->backup, u->path)); /* the name may be taken again */
 }
 
 void sim_disk_crash(struct sim_disk *d)
@@ -255,14 +257,16 @@ static int disk_open(void *ctx, const char *path, int flags, mode_t mode)
 {
     struct sim_process *p = ctx;
     struct stat st;
-    bool is_new = (flags & O_CREAT) && stat(path, &st) < 0;
+    bool is_new = (flags & O_CREAT) && !memory_files_exist(path);
     int rc = is_inside(p->disk, path) ? suffer(p, is_new) : 0;
-    int fd = rc < 0 ? rc : real_file()->open(NULL, path, flags, mode);
+    int fd = rc < 0 ? rc : files()->open(NULL, path, flags, mode);
 
-    if (fd < 0 || fd >= SIM_DISK_FDS_MAX || !is_inside(p->disk, path))
+    if (fd < 0 || !is_inside(p->disk, path))
         return fd;
-    open_files[fd] = (struct open_file){.is_ours = fstat(fd, &st) == 0, .ino = st.st_ino};
-    (void)snprintf(open_files[fd].path, PATH_BYTES, "%s", path);
+    struct open_file *f = &open_files[fd - MEMORY_FILES_FD];
+    assert_int_equal(files()->fstat(NULL, fd, &st), 0);
+    *f = (struct open_file){.is_ours = true, .ino = st.st_ino};
+    (void)snprintf(f->path, PATH_BYTES, "%s", path);
     if (is_new && is_journaled(p, path))
         (void)undo_push(p->disk, UNDO_CREATE, path, 0);
     return fd;
@@ -274,13 +278,13 @@ static int disk_close(void *ctx UNUSED, int fd)
 
     if (f)
         f->is_ours = false;
-    return real_file()->close(NULL, fd);
+    return files()->close(NULL, fd);
 }
 
 static ssize_t disk_pread(void *ctx, int fd, void *out, size_t n, int64_t offset)
 {
     int rc = file_of(fd) ? suffer(ctx, false) : 0;
-    return rc < 0 ? rc : real_file()->pread(NULL, fd, out, n, offset);
+    return rc < 0 ? rc : files()->pread(NULL, fd, out, n, offset);
 }
 
 static ssize_t disk_pwrite(void *ctx, int fd, const void *bytes, size_t n, int64_t offset)
@@ -293,7 +297,7 @@ static ssize_t disk_pwrite(void *ctx, int fd, const void *bytes, size_t n, int64
         return rc;
     if (f && is_journaled(p, f->path))
         before(p->disk, f, false, offset, n);
-    return real_file()->pwrite(NULL, fd, bytes, n, offset);
+    return files()->pwrite(NULL, fd, bytes, n, offset);
 }
 
 static int disk_sync(void *ctx, int fd)
@@ -311,8 +315,10 @@ static int disk_sync(void *ctx, int fd)
         sim_trace(p->sim, "fsync fails");
         return -EIO;
     }
-    if (p->disk)
-        undo_forget(p->disk, fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : f->ino);
+    if (p->disk) {
+        undo_forget(p->disk,
+                    files()->fstat(NULL, fd, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : f->ino);
+    }
     return 0;
 }
 
@@ -325,21 +331,21 @@ static int disk_ftruncate(void *ctx, int fd, int64_t size)
 
     if (rc < 0)
         return rc;
-    if (f && is_journaled(p, f->path) && fstat(fd, &st) == 0 && st.st_size > size)
+    if (f && is_journaled(p, f->path) && files()->fstat(NULL, fd, &st) == 0 && st.st_size > size)
         before(p->disk, f, true, size, (size_t)(st.st_size - size));
-    return real_file()->ftruncate(NULL, fd, size);
+    return files()->ftruncate(NULL, fd, size);
 }
 
 static int disk_fallocate(void *ctx, int fd, int64_t size)
 {
     int rc = file_of(fd) ? suffer(ctx, true) : 0;
-    return rc < 0 ? rc : real_file()->fallocate(NULL, fd, size);
+    return rc < 0 ? rc : files()->fallocate(NULL, fd, size);
 }
 
 static int disk_set_mtime(void *ctx, int fd, uint64_t mtime_ns)
 {
     int rc = suffer(ctx, false);
-    return rc < 0 ? rc : real_file()->set_mtime(NULL, fd, mtime_ns);
+    return rc < 0 ? rc : files()->set_mtime(NULL, fd, mtime_ns);
 }
 
 static int name_move(struct sim_process *p, const char *from, const char *to,
@@ -366,21 +372,21 @@ static int name_move(struct sim_process *p, const char *from, const char *to,
         if (is_of_file(u) && strcmp(u->path, from) == 0)
             (void)snprintf(u->path, sizeof(u->path), "%s", to);
     }
-    for (size_t fd = 0; fd < SIM_DISK_FDS_MAX; fd++) {
-        if (open_files[fd].is_ours && strcmp(open_files[fd].path, from) == 0)
-            (void)snprintf(open_files[fd].path, PATH_BYTES, "%s", to);
+    for (size_t i = 0; i < MEMORY_FILES_FDS_MAX; i++) {
+        if (open_files[i].is_ours && strcmp(open_files[i].path, from) == 0)
+            (void)snprintf(open_files[i].path, PATH_BYTES, "%s", to);
     }
     return rc;
 }
 
 static int disk_rename(void *ctx, const char *from, const char *to)
 {
-    return name_move(ctx, from, to, real_file()->rename);
+    return name_move(ctx, from, to, files()->rename);
 }
 
 static int disk_rename_noreplace(void *ctx, const char *from, const char *to)
 {
-    return name_move(ctx, from, to, real_file()->rename_noreplace);
+    return name_move(ctx, from, to, files()->rename_noreplace);
 }
 
 static int disk_link(void *ctx, const char *from, const char *to)
@@ -389,7 +395,7 @@ static int disk_link(void *ctx, const char *from, const char *to)
     int rc = suffer(p, true);
 
     if (rc == 0)
-        rc = real_file()->link(NULL, from, to);
+        rc = files()->link(NULL, from, to);
     if (rc == 0 && is_journaled(p, to))
         (void)undo_push(p->disk, UNDO_CREATE, to, 0);
     return rc;
@@ -398,33 +404,32 @@ static int disk_link(void *ctx, const char *from, const char *to)
 static int disk_unlink(void *ctx, const char *path)
 {
     struct sim_process *p = ctx;
-    struct stat st;
     int rc = suffer(p, false);
 
     if (rc < 0)
         return rc;
-    if (is_journaled(p, path) && stat(path, &st) == 0)
+    if (is_journaled(p, path) && memory_files_exist(path))
         backup_keep(p->disk, undo_push(p->disk, UNDO_UNLINK, path, 0));
-    return real_file()->unlink(NULL, path);
+    return files()->unlink(NULL, path);
 }
 
 static int disk_mkdir(void *ctx, const char *path, mode_t mode)
 {
     struct sim_process *p = ctx;
     int rc = is_inside(p->disk, path) ? suffer(p, true) : 0;
-    return rc < 0 ? rc : real_file()->mkdir(NULL, path, mode);
+    return rc < 0 ? rc : files()->mkdir(NULL, path, mode);
 }
 
 static int disk_fchown(void *ctx, int fd, uid_t uid, gid_t gid)
 {
     int rc = suffer(ctx, false);
-    return rc < 0 ? rc : real_file()->fchown(NULL, fd, uid, gid);
+    return rc < 0 ? rc : files()->fchown(NULL, fd, uid, gid);
 }
 
 static int disk_fchmod(void *ctx, int fd, mode_t mode)
 {
     int rc = suffer(ctx, false);
-    return rc < 0 ? rc : real_file()->fchmod(NULL, fd, mode);
+    return rc < 0 ? rc : files()->fchmod(NULL, fd, mode);
 }
 
 static int64_t disk_free_bytes(void *ctx, const char *path UNUSED, int64_t *out_total_bytes)
@@ -437,7 +442,7 @@ static int64_t disk_free_bytes(void *ctx, const char *path UNUSED, int64_t *out_
 
 void sim_disk_env(struct sim_process *p)
 {
-    p->env.file = *real_file();
+    p->env.file = *files();
     p->env.file.open = disk_open;
     p->env.file.close = disk_close;
     p->env.file.pread = disk_pread;
@@ -460,97 +465,29 @@ void sim_disk_env(struct sim_process *p)
 
 /* ---- the disk ---- */
 
-/* Calls fn for each entry of a folder, which may remove it. */
-static void folder_each(const char *folder, void (*fn)(const char *path, bool is_folder, void *arg),
-                        void *arg)
-{
-    DIR *dir = opendir(folder);
-    char path[PATH_MAX];
-
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
-    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-        fn(path, e->d_type == DT_DIR, arg);
-    }
-    if (dir)
-        (void)closedir(dir);
-}
-
-static void entry_remove(const char *path, bool is_folder, void *arg)
-{
-    if (is_folder) {
-        folder_each(path, entry_remove, arg);
-        (void)rmdir(path);
-        return;
-    }
-    (void)unlink(path);
-}
-
 void sim_disk_begin(struct sim_disk *d, struct sim *sim, const char *folder, bool is_journaled)
 {
     *d = (struct sim_disk){.sim = sim, .is_journaled = is_journaled};
     (void)snprintf(d->folder, sizeof(d->folder), "%s", folder);
-    entry_remove(folder, true, NULL);
-    assert_int_equal(mkdir(folder, 0700), 0);
-    CLEANUP(mem_free) char *whole = realpath(folder, NULL);
-    assert_non_null(whole);
-    (void)snprintf(d->whole_folder, sizeof(d->whole_folder), "%.190s", whole);
+    (void)snprintf(d->whole_folder, sizeof(d->whole_folder), "%s/%.150s", MEMORY_FILES_HOME,
+                   folder);
+    assert_int_equal(files()->mkdir(NULL, folder, 0700), 0);
 }
 
 void sim_disk_end(struct sim_disk *d)
 {
     sim_disk_settle(d);
-    entry_remove(d->folder, true, NULL);
+    memory_files_remove(d->folder);
 }
 
 void sim_disk_wipe(struct sim_disk *d)
 {
     sim_disk_end(d);
-    assert_int_equal(mkdir(d->folder, 0700), 0);
-}
-
-struct copying {
-    const char *from;
-    const char *to;
-};
-
-static void file_copy(const char *from, const char *to)
-{
-    char bytes[16384];
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    ssize_t got;
-
-    assert_true(in >= 0 && out >= 0);
-    while ((got = read(in, bytes, sizeof(bytes))) > 0)
-        assert_int_equal(write(out, bytes, (size_t)got), got);
-    (void)close(in);
-    (void)close(out);
-}
-
-static void entry_copy(const char *path, bool is_folder, void *arg)
-{
-    const struct copying *c = arg;
-    char to[PATH_MAX];
-
-    if (strstr(path, "/undo-"))
-        return;
-    (void)snprintf(to, sizeof(to), "%.400s%.2000s", c->to, path + strlen(c->from));
-    if (!is_folder) {
-        file_copy(path, to);
-        return;
-    }
-    assert_int_equal(mkdir(to, 0755), 0);
-    folder_each(path, entry_copy, arg);
+    assert_int_equal(files()->mkdir(NULL, d->folder, 0700), 0);
 }
 
 void sim_disk_copy(const char *from, const char *to)
 {
-    struct copying c = {.from = from, .to = to};
-
-    entry_remove(to, true, NULL);
-    assert_int_equal(mkdir(to, 0700), 0);
-    folder_each(from, entry_copy, &c);
+    memory_files_remove(to);
+    memory_files_copy(from, to);
 }

@@ -1,6 +1,6 @@
 /*
- * The files of a machine in a simulation: real ones below a folder (on a memory file system), with
- * faults in front of them and a journal of what a crash of the machine may take back.
+ * The files of a machine in a simulation: a folder of memory_files.h, with faults in front of them
+ * and a journal of what a crash of the machine may take back.
  *
  * A crash takes back, of what was not synced:
  *   - any of the writes, whole or some of their sectors (lost and torn writes), in any combination
@@ -19,10 +19,6 @@
 #include <sys/types.h>
 
 #include "lib/testing/sim.h"
-
-enum {
-    SIM_DISK_FDS_MAX = 1024,
-};
 
 struct sim_undo;
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #include "lib/sqlite/pass_vfs.h"
+#include "lib/testing/memory_files.h"
+#include "lib/testing/memory_sqlite.h"
 #include "lib/testing/sim.h"
 #include "lib/testing/sim_disk.h"
 #include "lib/testing/test.h"
@@ -196,7 +198,7 @@ static int vfs_open(sqlite3_vfs *vfs UNUSED, const char *name, sqlite3_file *fil
     if (f->p && !sim_step(f->p))
         return SQLITE_CANTOPEN;
     int rc = pass_vfs_open(real_vfs, name, &f->pass, sizeof(*f), &methods, flags, out_flags);
-    if (rc == SQLITE_OK && name && stat(name, &st) == 0)
+    if (rc == SQLITE_OK && name && memory_files()->stat(NULL, name, &st) == 0)
         f->ino = st.st_ino;
     return rc;
 }
@@ -249,6 +251,7 @@ void sim_vfs_register(void)
         return;
     real_vfs = sqlite3_vfs_find("unix");
     assert_non_null(real_vfs);
+    memory_sqlite_begin(real_vfs);
     methods_make();
     pass_vfs_make(&sim_vfs, real_vfs, SIM_VFS_NAME, sizeof(struct sim_file));
     sim_vfs.xOpen = vfs_open;

@@ -5,8 +5,8 @@
  * from the world.
  *
  * It is the default VFS and stands below the engine's own (sidecar/engine/lock_vfs.h), so both the
- * application's and the engine's connections go through it. Locks and shared memory are the real
- * ones.
+ * application's and the engine's connections go through it. Below it is SQLite's own, with its
+ * locks and shared memory, on files in memory (memory_sqlite.h).
  *
  * Where others may go on: before each write, sync, truncation and lock, and between the two copies
  * of a wal-index header (xShmBarrier). So a commit is not one step for anybody who looks.

@@ -29,14 +29,14 @@ int claim_take(struct database *db, struct error *err)
     if (!path || env_mkdir_all(env, db->work_folder, 0755, err) < 0 ||
         env_open(env, path, O_RDWR | O_CREAT, 0644, &fd, err) < 0)
         return -1;
-    if (fcntl(fd, F_OFD_SETLK, &whole_file) == 0) {
+    int rc = env_lock(env, fd, F_OFD_SETLK, &whole_file);
+    if (rc >= 0) {
         db->claim_fd = fd;
         return 0;
     }
-    int errnum = errno;
     env_close_quietly(env, fd);
-    if (errnum != EAGAIN && errnum != EACCES)
-        return error_set_errno(err, errnum, "lock %s", path);
+    if (rc != -EAGAIN && rc != -EACCES)
+        return error_set_errno(err, -rc, "lock %s", path);
     (void)error_set(err, ERR_BUSY, 0, "another walferry replicates %s (it holds %s)", db->path,
                     path);
     return error_hint(err, "stop the other one, or give this one a meta-path of its own");

@@ -97,7 +97,7 @@ static void open_work(struct task *task)
         return;
     }
     db->device = env_stat(db->engine->env, db->path, &st, &db->task_err) == 0 ? st.st_dev : 0;
-    if (page_map_file_id(db->path, &db->file_id, &db->task_err) < 0) {
+    if (page_map_file_id(db->engine->env, db->path, &db->file_id, &db->task_err) < 0) {
         db->file_id = 0; /* not known: only content or log can prove that the file is the same */
         error_clear(&db->task_err);
     }

@@ -230,7 +230,8 @@ void database_poll(struct database *db)
         (!watch_is_active(&db->file_watch) || db->poll_count % MOVED_POLLS_WATCHED == 0)) {
         uint64_t file_id = 0;
         struct error err = ERROR_INIT;
-        if (page_map_file_id(db->path, &file_id, &err) < 0 || file_id != db->file_id)
+        if (page_map_file_id(db->engine->env, db->path, &file_id, &err) < 0 ||
+            file_id != db->file_id)
             task_queue_push(&db->queue, &db->advance_task); /* it asks SQLite */
     }
     aside_consider(db);

@@ -22,7 +22,6 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statfs.h>
 
 #include "sidecar/engine/follow_internal.h"
 #include "sidecar/engine/lock_vfs.h"
@@ -134,7 +133,6 @@ static int place_check(const struct env *env, const char *path, bool allow_netwo
                        enum follow_state *out_state, struct error *err)
 {
     struct stat st;
-    struct statfs fs;
 
     if (env_stat(env, path, &st, err) < 0) {
         if (err->code != ERR_NOT_FOUND) {
@@ -148,10 +146,11 @@ static int place_check(const struct env *env, const char *path, bool allow_netwo
     if (st.st_size == 0) {
         return refuse(FOLLOW_ABSENT, out_state, err, path, "the file is empty", NULL);
     }
-    if (allow_network_fs || statfs(path, &fs) < 0) {
+    int64_t magic = allow_network_fs ? 0 : env_fs_magic(env, path);
+    if (magic <= 0) {
         return 0;
     }
-    const char *name = network_fs_name((uint64_t)fs.f_type);
+    const char *name = network_fs_name((uint64_t)magic);
     if (!name) {
         return 0;
     }

@@ -396,18 +396,18 @@ bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_
 
 /* ---- which file it is for, and where it lies ---- */
 
-int page_map_file_id(const char *db_path, uint64_t *out_file_id, struct error *err)
+int page_map_file_id(const struct env *env, const char *db_path, uint64_t *out_file_id,
+                     struct error *err)
 {
-    struct statx st = {0};
+    struct env_identity who;
     uint8_t bytes[8 + 8 + 4] = {0};
 
-    if (statx(AT_FDCWD, db_path, 0, STATX_INO | STATX_BTIME, &st) < 0)
-        return error_set_errno(err, errno, "stat %s", db_path);
-    be64_store(bytes, st.stx_ino);
-    if (st.stx_mask & STATX_BTIME) {
-        be64_store(bytes + 8, (uint64_t)st.stx_btime.tv_sec);
-        be32_store(bytes + 16, st.stx_btime.tv_nsec);
-    }
+    int rc = env_identity(env, db_path, &who);
+    if (rc < 0)
+        return error_set_errno(err, -rc, "stat %s", db_path);
+    be64_store(bytes, who.ino);
+    be64_store(bytes + 8, who.born_s);
+    be32_store(bytes + 16, who.born_ns);
     uint64_t id = crc64(0, slice_of(bytes, sizeof(bytes)));
     *out_file_id = id ? id : 1; /* 0 says "not known" */
     return 0;

@@ -137,7 +137,8 @@ bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_
  * A number for the very file that path names: a hash of inode and, where the file system knows it,
  * birth time. Another file under the same path has another number. Opens nothing. ERR_NOT_FOUND.
  */
-MUST_USE int page_map_file_id(const char *db_path, uint64_t *out_file_id, struct error *err);
+MUST_USE int page_map_file_id(const struct env *env, const char *db_path, uint64_t *out_file_id,
+                              struct error *err);
 
 /* Where the map of a destination lies: "<meta>/<name>.map". meta: the meta-path, or NULL for
  * ".NAME-walferry" beside the database. The caller frees. */

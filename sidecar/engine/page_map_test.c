@@ -392,14 +392,14 @@ static void test_page_map_file_id_follows_the_file_not_its_name(void **state UNU
 
     place_make(&p);
     (void)snprintf(moved, sizeof(moved), "%s/moved.db", p.folder);
-    assert_ok(page_map_file_id(p.db, &id, &err), &err);
-    assert_ok(page_map_file_id(p.db, &id_again, &err), &err);
+    assert_ok(page_map_file_id(env_real(), p.db, &id, &err), &err);
+    assert_ok(page_map_file_id(env_real(), p.db, &id_again, &err), &err);
     assert_int_equal(rename(p.db, moved), 0);
     test_file_write(p.db, SLICE_LIT("another database"));
-    assert_ok(page_map_file_id(moved, &id_moved, &err), &err);
-    assert_ok(page_map_file_id(p.db, &id_other, &err), &err);
+    assert_ok(page_map_file_id(env_real(), moved, &id_moved, &err), &err);
+    assert_ok(page_map_file_id(env_real(), p.db, &id_other, &err), &err);
     assert_true(id != 0 && id == id_again && id == id_moved && id != id_other);
-    assert_error(page_map_file_id(p.map, &id, &err), &err, ERR_NOT_FOUND, "s3.map");
+    assert_error(page_map_file_id(env_real(), p.map, &id, &err), &err, ERR_NOT_FOUND, "s3.map");
 }
 
 static const struct path_row {

@@ -49,9 +49,10 @@ int guard_look(const struct env *env, const char *path, struct guard *out, struc
     if (env_exists(env, path, &is_there, err) < 0)
         return -1;
     /* SQLite names -wal after the file that a link points to, and rename would replace the link. */
-    CLEANUP(mem_free) char *resolved = is_there ? realpath(path, NULL) : NULL;
-    if (is_there && !resolved)
-        return error_set_errno(err, errno, "resolve %s", path);
+    CLEANUP(mem_free) char *resolved = NULL;
+    int resolve_rc = is_there ? env_resolve(env, path, &resolved) : 0;
+    if (resolve_rc < 0)
+        return error_set_errno(err, -resolve_rc, "resolve %s", path);
     g.path = str_dup(resolved ? resolved : path, err);
     if (!g.path || (is_there && env_stat(env, g.path, &g.old, err) < 0))
         return -1;
@@ -67,13 +68,14 @@ int guard_look(const struct env *env, const char *path, struct guard *out, struc
 }
 
 /* 1: a lock is held, *out_pid tells by whom (-1: not known); 0: none; -errno. */
-static int lock_ask(int fd, int command, pid_t *out_pid)
+static int lock_ask(const struct guard *g, int fd, int command, pid_t *out_pid)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = DB_PENDING_BYTE, .l_len = LOCK_BYTES};
 
-    if (fcntl(fd, command, &lock) < 0)
-        return -errno;
+    int rc = env_lock(g->env, fd, command, &lock);
+    if (rc < 0)
+        return rc;
     *out_pid = lock.l_pid;
     return lock.l_type != F_UNLCK;
 }
@@ -87,9 +89,9 @@ int guard_check_unlocked(const struct guard *g, struct error *err)
         return 0;
     if (env_open(g->env, g->path, O_RDONLY, 0, &fd, err) < 0)
         return -1;
-    int rc = lock_ask(fd, F_OFD_GETLK, &pid);
+    int rc = lock_ask(g, fd, F_OFD_GETLK, &pid);
     if (rc == -EINVAL)
-        rc = lock_ask(fd, F_GETLK, &pid);
+        rc = lock_ask(g, fd, F_GETLK, &pid);
     env_close_quietly(g->env, fd); /* nothing was written through it */
     if (rc < 0)
         return error_set_errno(err, -rc, "look at the locks of %s", g->path);
@@ -120,13 +122,14 @@ static struct flock temp_lock(void)
     return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 }
 
-int guard_lock_temp(int fd, const char *temp_path, struct error *err)
+int guard_lock_temp(const struct env *env, int fd, const char *temp_path, struct error *err)
 {
     struct flock lock = temp_lock();
+    int rc = env_lock(env, fd, F_OFD_SETLK, &lock);
 
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0 || errno == EINVAL || errno == ENOLCK)
+    if (rc >= 0 || rc == -EINVAL || rc == -ENOLCK)
         return 0; /* a kernel or file system without such locks: guard_swap() compares inodes */
-    return error_set(err, ERR_BUSY, errno, "another restore is writing %s", temp_path);
+    return error_set(err, ERR_BUSY, -rc, "another restore is writing %s", temp_path);
 }
 
 /* ERR_BUSY if "<path>.tmp" belongs to a living restore. */
@@ -144,7 +147,7 @@ static int check_no_restore(const struct guard *g, struct error *err)
         error_clear(err);
         return 0;
     }
-    bool is_held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    bool is_held = env_lock(g->env, fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
     env_close_quietly(g->env, fd); /* nothing was written through it */
     return is_held ? error_set(err, ERR_BUSY, 0, "another restore is writing %s", temp) : 0;
 }

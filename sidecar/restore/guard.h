@@ -51,7 +51,8 @@ MUST_USE int guard_check_unlocked(const struct guard *g, struct error *err);
 MUST_USE int guard_remove_leftovers(const struct guard *g, struct error *err);
 
 /* Marks the temporary file as that of a living restore, until fd is closed. ERR_BUSY. */
-MUST_USE int guard_lock_temp(int fd, const char *temp_path, struct error *err);
+MUST_USE int guard_lock_temp(const struct env *env, int fd, const char *temp_path,
+                             struct error *err);
 
 /*
  * Gives the new file, created with mode 0644 less the umask, owner, group and mode of the old one.

@@ -95,7 +95,7 @@ static void test_restore_refuses_while_another_restore_writes(void **state UNUSE
     guard_scene_make(&s);
     int fd = open(s.temp, O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0);
-    assert_ok(guard_lock_temp(fd, s.temp, &err), &err);
+    assert_ok(guard_lock_temp(env_real(), fd, s.temp, &err), &err);
     scene_storage_open(&s);
     assert_error(scene_restore(&s, &err), &err, ERR_BUSY, "another restore is writing");
     assert_true(scene_has(s.temp));

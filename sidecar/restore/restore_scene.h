@@ -152,7 +152,7 @@ static inline void scene_assert_map(struct scene *s, uint64_t txid, bool is_rewi
     assert_int_equal(m.state.is_rewind, is_rewind);
     assert_int_equal(m.state.epoch, s->replica.has_ext ? 3 : 0);
     assert_int_equal(m.state.owner, s->replica.has_ext ? 0xCAFE : 0);
-    assert_ok(page_map_file_id(s->out, &file_id, &err), &err);
+    assert_ok(page_map_file_id(env_real(), s->out, &file_id, &err), &err);
     assert_int_equal(m.state.file_id, file_id);
     for (uint32_t p = 1; p <= state->page_count; p++) {
         struct map_entry e = {.pgno = p};

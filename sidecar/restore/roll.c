@@ -44,7 +44,7 @@ static int file_look(struct roll *roll, struct error *err)
     uint64_t made_for = roll->base.map.state.file_id;
     uint64_t file_id = 0;
 
-    if (page_map_file_id(roll->r->guard.path, &file_id, err) < 0)
+    if (page_map_file_id(roll->r->guard.env, roll->r->guard.path, &file_id, err) < 0)
         return -1;
     roll->is_stranger = made_for && file_id && made_for != file_id;
     return 0;

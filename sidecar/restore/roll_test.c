@@ -316,7 +316,7 @@ test_roll_forward_does_not_take_the_map_of_the_file_before_for_its_own(void **st
     roll_scene_make(&s);
     scene_storage_open(&s);
     database_put(&s, TIP_TXID);
-    assert_ok(page_map_file_id(s.out, &of_another.file_id, &err), &err);
+    assert_ok(page_map_file_id(env_real(), s.out, &of_another.file_id, &err), &err);
     of_another.file_id++;
     map_put(&s, TIP_TXID, &of_another);
     database_put(&s, STALE_TXID);

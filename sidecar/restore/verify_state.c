@@ -39,7 +39,7 @@ int verify_state_publish(struct output *o, const struct ltx_header *identity,
     };
 
     ASSERT(o->is_finished && o->map_path);
-    if (page_map_file_id(o->guard->path, &state.file_id, err) < 0 ||
+    if (page_map_file_id(o->guard->env, o->guard->path, &state.file_id, err) < 0 ||
         page_map_publish(&o->map, &state, err) < 0) {
         (void)error_wrap(err, "%s is restored, but not its page map", o->guard->path);
         return error_hint(err, "replication will compare the whole database when it starts");

@@ -116,7 +116,7 @@ int output_begin(struct output *o, uint32_t page_size, uint32_t page_count, stru
     o->commit_min = page_count;
     o->pages_done = 0;
     o->db_checksum = LTX_CHECKSUM_FLAG;
-    if (guard_lock_temp(o->fd, o->temp_path, err) < 0 ||
+    if (guard_lock_temp(env, o->fd, o->temp_path, err) < 0 ||
         guard_apply_owner(o->guard, o->fd, o->temp_path, err) < 0 ||
         output_allocate(o, page_size, page_count, err) < 0)
         return -1;

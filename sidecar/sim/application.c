@@ -11,8 +11,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "lib/testing/memory_files.h"
 #include "lib/testing/test.h"
 #include "sidecar/sim/sim_internal.h"
 
@@ -457,7 +457,7 @@ bool application_open(struct pod *pod)
 
 void application_look(struct pod *pod)
 {
-    if (pod->app.p || access(pod->db_path, F_OK) != 0)
+    if (pod->app.p || !memory_files_exist(pod->db_path))
         return;
     observer_open(pod);
     application_observe(pod);

@@ -2,13 +2,12 @@
  * Restores with the real restore, in a calm process: the world stands still, nothing fails. So what
  * comes out is what lies in the store at that moment, and the model knows whether it may.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/storage/inventory.h"
+#include "lib/testing/memory_files.h"
 #include "lib/testing/test.h"
 #include "sidecar/restore/restore.h"
 #include "sidecar/sim/sim_internal.h"
@@ -16,7 +15,7 @@
 int judge_file(struct play *play, const char *path)
 {
     size_t n = 0;
-    uint8_t *bytes = test_file_read(path, &n);
+    uint8_t *bytes = memory_files_read(path, &n);
     int commit = model_find(&play->model, model_hash(bytes, n));
 
     free(bytes);

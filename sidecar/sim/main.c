@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "sidecar/sim/sim.h"
 
@@ -26,11 +25,9 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 static int replay(uint64_t seed, FILE *trace_to)
 {
-    char folder[64];
     struct play_outcome o;
 
-    (void)snprintf(folder, sizeof(folder), "/dev/shm/walferry-sim-%d", (int)getpid());
-    play_seed(seed, folder, trace_to, &o);
+    play_seed(seed, trace_to, &o);
     printf("seed %" PRIu64 ": trace %016" PRIx64 " of %" PRIu64 " events, %u commits, %u objects, "
            "%u restores, %u deaths, %.1f s simulated\n",
            seed, o.trace_hash, o.trace_count, o.commits, o.objects, o.restores, o.deaths,

@@ -5,14 +5,13 @@
  * application goes on by itself.
  * At the end there is peace (peace.c).
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/ltx/ltx.h"
+#include "lib/testing/memory_files.h"
 #include "lib/testing/sim_vfs.h"
 #include "lib/testing/test.h"
 #include "sidecar/engine/follow.h"
@@ -546,12 +545,13 @@ static void process_begin(void)
     assert_ok(lock_vfs_stand_on(SIM_VFS_NAME, &err), &err);
 }
 
-static void play_begin(struct play *play, uint64_t seed, const char *folder, FILE *trace_to)
+static void play_begin(struct play *play, uint64_t seed, FILE *trace_to)
 {
+    static char doubles[64];
+
     *play = (struct play){.ticks_left = 0};
-    assert_true(mkdir(folder, 0700) == 0 || errno == EEXIST);
-    /* Paths are relative: the engine's jitter follows from them, and must be the same everywhere. */
-    assert_int_equal(chdir(folder), 0);
+    (void)snprintf(doubles, sizeof(doubles), PLAY_FOLDER, (int)getpid()); /* short enough */
+    memory_files_begin(doubles);
     sim_begin(&play->sim, seed, trace_to);
     sim_vfs_begin();
     play->sim.between = between;
@@ -588,14 +588,15 @@ static void play_end(struct play *play)
         sim_store_end(&play->stores[i]);
     model_destroy(&play->model);
     sim_end(&play->sim);
+    memory_files_end();
 }
 
-void play_seed(uint64_t seed, const char *folder, FILE *trace_to, struct play_outcome *out)
+void play_seed(uint64_t seed, FILE *trace_to, struct play_outcome *out)
 {
     static struct play play; /* too large for a stack */
 
     process_begin();
-    play_begin(&play, seed, folder, trace_to);
+    play_begin(&play, seed, trace_to);
     script_play(&play);
     peace_play(&play);
     *out = (struct play_outcome){

@@ -65,19 +65,15 @@ static NO_RETURN void child_play(const struct runner *r, struct track *t)
 {
     const struct itimerval patience = {.it_value = {.tv_sec = SEED_SECONDS_MAX}};
     uint64_t end = r->options->first_seed + r->options->count;
-    char folder[64];
-
-    (void)snprintf(folder, sizeof(folder), "/dev/shm/walferry-sim-%d", (int)getpid());
     while (t->seed < end && !is_time_up(r)) {
         struct play_outcome o;
         (void)setitimer(ITIMER_PROF, &patience, NULL); /* cannot fail with these arguments */
-        play_seed(t->seed, folder, NULL, &o);
+        play_seed(t->seed, NULL, &o);
         outcome_add(&t->sum, &o);
         t->played++;
         t->seed += r->jobs;
     }
     t->is_over = true;
-    (void)rmdir(folder);
     exit(0); /* not _exit(): a sanitizer looks for leaks now */
 }
 
@@ -91,12 +87,12 @@ static void child_start(const struct runner *r, struct track *t)
     t->pid = pid; /* by us alone: the memory is shared */
 }
 
-/* What a child left in memory. Its own folder; nobody else's. */
+/* What a child left that did not come to its end. Its own folder; nobody else's. */
 static void child_clean(pid_t pid)
 {
     char command[96];
 
-    (void)snprintf(command, sizeof(command), "rm -rf /dev/shm/walferry-sim-%d", (int)pid);
+    (void)snprintf(command, sizeof(command), "rm -rf " PLAY_FOLDER, (int)pid);
     IGNORE(system(command)); /* what stays costs memory only */
 }
 
@@ -104,10 +100,12 @@ static void child_ended(struct runner *r, struct track *t, int status)
 {
     uint64_t end = r->options->first_seed + r->options->count;
 
-    child_clean(t->pid);
+    pid_t pid = t->pid;
+
     t->pid = 0;
     if (t->is_over)
         return;
+    child_clean(pid);
     if (r->out->failed++ == 0 || t->seed < r->out->first_failed)
         r->out->first_failed = t->seed;
     if (r->out->failed <= REPORTED_MAX) {

@@ -49,12 +49,14 @@ struct play_outcome {
     bool was_alone; /* one writer, nothing that asks for a person */
 };
 
+/* Where a process that plays has what cannot be in its own memory (watched files); by its id. */
+#define PLAY_FOLDER "/dev/shm/walferry-sim-%d"
+
 /*
- * Plays a seed in `folder`, which is made, and becomes the working directory of the process. What goes wrong is printed with how to replay
- * it, and ends the process (or the cmocka test that runs). trace_to: NULL, or where each event is
- * printed.
+ * Plays a seed. What goes wrong is printed with how to replay it, and ends the process (or the cmocka
+ * test that runs). trace_to: NULL, or where each event is printed.
  */
-void play_seed(uint64_t seed, const char *folder, FILE *trace_to, struct play_outcome *out);
+void play_seed(uint64_t seed, FILE *trace_to, struct play_outcome *out);
 
 struct runner_options {
     uint64_t first_seed;
