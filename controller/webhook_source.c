@@ -386,9 +386,9 @@ static void namespace_look(void *ctx, const char *namespace_name, webhook_namesp
 }
 
 /* The event is about what makes the pod: the pod itself has no uid yet, and perhaps no name. */
-static void on_skipped(void *ctx, const struct review *review, const char *replica, const char *why)
+static void pod_event(struct webhook_source_state *s, const struct review *review,
+                      const char *reason, const char *text)
 {
-    struct webhook_source_state *s = ctx;
     struct workload_owner owner = {.name = review->name};
     bool is_owned = workload_owner_read(review->object, &owner);
     const struct kube_resource *resource = is_owned ? workload_resource(owner.kind) : &kube_pods;
@@ -397,8 +397,21 @@ static void on_skipped(void *ctx, const struct review *review, const char *repli
                                            .name = resource ? owner.name : review->name,
                                            .uid = resource ? owner.uid : NULL};
 
-    recorder_event(s->recorder, &object, true, "InjectionSkipped", "Inject",
-                   "No sidecar of SqliteReplica \"%s\": %s", replica, why);
+    recorder_event(s->recorder, &object, true, reason, "Inject", "%s", text);
+}
+
+static void on_skipped(void *ctx, const struct review *review, const char *replica, const char *why)
+{
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "No sidecar of SqliteReplica \"%s\": %s", replica, why);
+    pod_event(ctx, review, "InjectionSkipped", text);
+}
+
+static void on_risk(void *ctx, const struct review *review, const char *replica UNUSED,
+                    const char *why)
+{
+    pod_event(ctx, review, "MultipleWriters", why);
 }
 
 /* ---- life ---- */
@@ -458,6 +471,7 @@ struct webhook_source webhook_source_of(struct webhook_source_state *s)
         .workload_look = workload_look,
         .namespace_look = namespace_look,
         .on_skipped = on_skipped,
+        .on_risk = on_risk,
         .prefix_rival = prefix_rival,
     };
 }

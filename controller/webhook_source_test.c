@@ -19,7 +19,8 @@ struct scene {
     struct recorder *recorder;
     struct webhook_source_state *state;
     struct webhook_source source;
-    unsigned answers; /* of refreshes and looks */
+    unsigned answers;       /* of refreshes and looks */
+    unsigned events_wanted; /* see has_event() */
     struct error err; /* of the last */
     char replica[64]; /* of the last workload; "-" : NULL */
     struct webhook_namespace wish;
@@ -272,7 +273,7 @@ static bool has_event(void *arg)
 {
     const struct scene *s = arg;
 
-    return kube_server_requests(s->kube.server, "/namespaces/shop/events") > 0;
+    return kube_server_requests(s->kube.server, "/namespaces/shop/events") >= s->events_wanted;
 }
 
 static void test_a_pod_that_was_skipped_is_an_event_of_its_owner(void **state UNUSED)
@@ -289,6 +290,10 @@ static void test_a_pod_that_was_skipped_is_an_event_of_its_owner(void **state UN
     const struct review review = {
         .namespace_name = "shop", .name = "", .object = jsonval_root(&doc)};
     s.source.on_skipped(s.source.ctx, &review, "app", "there is none");
+    s.events_wanted = 1;
+    assert_true(kube_scene_until(&s.kube, has_event, &s));
+    s.source.on_risk(s.source.ctx, &review, "app", "pod \"web-0\" is ending and may still write");
+    s.events_wanted = 2;
     assert_true(kube_scene_until(&s.kube, has_event, &s));
     scene_drop(&s);
 }

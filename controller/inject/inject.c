@@ -79,6 +79,7 @@ int inject_object(const struct inject_request *request, struct inject_result *ou
     if (request->replica->enforces_single_writer && !request->only_warns)
         return inject_deny(out, "%s (spec.singleWriter.enforcement: Warn lets it pass)", text);
     inject_warn(out, "%s", text);
+    (void)snprintf(out->risk, sizeof(out->risk), "%.255s", text); /* cut as the warning is */
     return 0;
 }
 

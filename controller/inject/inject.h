@@ -78,6 +78,8 @@ struct inject_result {
     struct buf patch;  /* a JSON array of RFC 6902; empty: nothing to change */
     char warnings[INJECT_WARNINGS_MAX][INJECT_WARNING_BYTES];
     size_t warning_count;
+    /* The warning about what may make a second writer, and was let pass; "" : nothing did. */
+    char risk[INJECT_WARNING_BYTES];
 };
 
 #define INJECT_RESULT_INIT {.denial = BUF_INIT(8192), .patch = BUF_INIT(INJECT_PATCH_BYTES_MAX)}

@@ -101,6 +101,9 @@ struct webhook_source {
     void (*on_skipped)(void *ctx, const struct review *review, const char *replica,
                        const char *why);
 
+    /* A pod was injected that may be a second writer: the resource or the namespace only warns. */
+    void (*on_risk)(void *ctx, const struct review *review, const char *replica, const char *why);
+
     /*
      * Another SqliteReplica that leads to a prefix of this one: its name, and the prefix in
      * out_prefix. NULL: none. Borrowed as a subject.

@@ -44,6 +44,7 @@ struct fixture {
     struct http_client *client;
     /* the informer */
     struct api_replica *replica;
+    struct inject_peer peer; /* another pod of it; without a name: none */
     bool is_cached;
     bool is_synced;
     const char *problem;
@@ -56,6 +57,7 @@ struct fixture {
     bool namespace_fails;
     unsigned namespace_count;
     char skipped[512];
+    char risk[512];
     webhook_refreshed_fn *refreshed;
     void *refreshed_arg;
     struct loop_timer refresh_timer;
@@ -77,6 +79,8 @@ static void source_look(void *ctx, const char *namespace_name, const char *name,
     out->problem = f->problem;
     if (f->is_cached && strcmp(namespace_name, "prod") == 0 && strcmp(name, "app") == 0)
         out->replica = f->replica;
+    out->peers = &f->peer;
+    out->peer_count = f->peer.name != NULL;
 }
 
 static void on_refresh_timer(void *arg)
@@ -135,6 +139,14 @@ static void source_on_skipped(void *ctx, const struct review *review UNUSED, con
     struct fixture *f = ctx;
 
     (void)snprintf(f->skipped, sizeof(f->skipped), "%s: %s", replica, why);
+}
+
+static void source_on_risk(void *ctx, const struct review *review UNUSED, const char *replica,
+                           const char *why)
+{
+    struct fixture *f = ctx;
+
+    (void)snprintf(f->risk, sizeof(f->risk), "%s: %s", replica, why);
 }
 
 static const char *source_rival(void *ctx, const struct api_replica *replica UNUSED,
@@ -200,6 +212,7 @@ static void fixture_make(struct fixture *f)
                    .workload_look = source_workload_look,
                    .namespace_look = source_namespace_look,
                    .on_skipped = source_on_skipped,
+                   .on_risk = source_on_risk,
                    .prefix_rival = source_rival},
         .log = &f->log,
     };
@@ -492,6 +505,29 @@ static void test_a_label_without_a_name_is_the_default_of_the_namespace(void **s
     fixture_drop(&f);
 }
 
+/* Nothing is denied for it, and it must not go unnoticed: a workload's controller hears warnings alone. */
+static void test_a_second_writer_that_is_let_in_is_told(void **state UNUSED)
+{
+    struct fixture f;
+    fixture_make(&f);
+
+    f.peer = (struct inject_peer){.name = "app-0", .is_leaving = true};
+    denied(&f, "/mutate", "Pod", CREATE(POD(LABEL)), "is ending and may still write");
+    assert_string_equal(f.risk, "");
+    f.wish.only_warns = true;
+    patched(&f, CREATE(POD(LABEL)), POD(LABEL));
+    assert_non_null(strstr(f.risk, "app: pod \"app-0\" of SqliteReplica \"app\" is ending"));
+    f.risk[0] = 0;
+    f.peer.is_leaving = false;
+    patched(&f, CREATE(POD(LABEL)), POD(LABEL));
+    assert_non_null(strstr(f.risk, "app: pod \"app-0\" runs with the same SqliteReplica"));
+    f.risk[0] = 0;
+    f.peer.is_finished = true;
+    patched(&f, CREATE(POD(LABEL)), POD(LABEL));
+    assert_string_equal(f.risk, "");
+    fixture_drop(&f);
+}
+
 static void test_a_namespace_can_want_warnings_instead_of_denials(void **state UNUSED)
 {
     struct fixture f;
@@ -630,6 +666,7 @@ int main(void)
         TEST(test_workloads_are_judged_where_they_are_written),
         TEST(test_scales_and_autoscalers_are_those_of_their_workload),
         TEST(test_a_label_without_a_name_is_the_default_of_the_namespace),
+        TEST(test_a_second_writer_that_is_let_in_is_told),
         TEST(test_a_namespace_can_want_warnings_instead_of_denials),
         TEST(test_a_resource_with_a_rival_for_its_prefix_is_denied),
         TEST(test_what_is_no_review_is_answered_400_and_harms_nothing),
