@@ -32,6 +32,7 @@ taken() {
 
 accepted() {
     namespaces
+    [ -d "$BIN/monitoring" ] || skip "prometheus-operator's definitions could not be had"
     kube apply --server-side -f "$root/crds" -f "$BIN/monitoring" >/dev/null
     kube wait --for=condition=Established crd/sqlitereplicas.walferry.dev crd/podmonitors.monitoring.coreos.com \
         crd/servicemonitors.monitoring.coreos.com crd/prometheusrules.monitoring.coreos.com >/dev/null
@@ -43,6 +44,25 @@ accepted() {
     taken --show-only templates/crds.yaml
 }
 tap_run every_object_of_the_chart_is_taken accepted
+
+# With certificates by cert-manager: its own definitions judge the Issuer and the Certificate.
+by_cert_manager() {
+    local kind certs=crds.install=false,webhook.certs.mode=certManager
+    [ -d "$BIN/cert-manager" ] || skip "cert-manager's definitions could not be had"
+    namespaces
+    kube apply --server-side -f "$BIN/cert-manager" >/dev/null
+    kube wait --for=condition=Established crd/certificates.cert-manager.io crd/issuers.cert-manager.io >/dev/null
+    taken --set "$certs"
+    for kind in issuer certificate; do
+        grep -q "^$kind.cert-manager.io/" "$work/taken" || fail "no $kind: $(cat "$work/taken")"
+    done
+    taken --set "$certs,webhook.certs.secretName=mine,webhook.certs.issuerRef.kind=ClusterIssuer,webhook.certs.issuerRef.name=corporate"
+    ! grep -q '^issuer.cert-manager.io/' "$work/taken" || fail "an issuer beside the one that is named"
+    # And they do judge.
+    render --set "$certs" | sed 's/^  secretName:.*/  secretName: 7/' >"$work/rendered"
+    ! kube apply --server-side --dry-run=server -f "$work/rendered" >/dev/null 2>&1 || fail "a Certificate of nonsense was taken"
+}
+tap_run what_the_chart_makes_for_cert_manager_is_taken_by_its_definitions by_cert_manager
 
 # rules FILE: "ALLOWED NAMESPACE GROUP RESOURCE SUBRESOURCE NAME VERB" for every verb on every kind
 # that the API server knows, in three namespaces, and on names that rules speak of; ALLOWED as the
