@@ -21,8 +21,8 @@ struct scene {
     struct webhook_source source;
     unsigned answers;       /* of refreshes and looks */
     unsigned events_wanted; /* see has_event() */
-    struct error err; /* of the last */
-    char replica[64]; /* of the last workload; "-" : NULL */
+    struct error err;       /* of the last */
+    char replica[64];       /* of the last workload; "-" : NULL */
     struct webhook_namespace wish;
 };
 

@@ -83,6 +83,7 @@ static int watch_start(struct session *s, struct following *f, struct kube_watch
         .resource = f->follow->resource,
         .namespace_name = f->follow->namespace_name,
         .field_selector = selector,
+        .label_selector = f->follow->label_selector,
         .handler = {.on_begin = on_begin,
                     .on_object = on_object,
                     .on_synced = on_synced,

@@ -16,6 +16,7 @@ struct follow {
     const struct kube_resource *resource;
     const char *namespace_name; /* NULL: all */
     const char *name;           /* NULL: all */
+    const char *label_selector; /* NULL: all */
     uint64_t timeout_ns;        /* 0: none */
     /* An object is there or has changed; gone: it was deleted. 1: enough; 0: go on; -1: err. */
     int (*on_object)(void *arg, struct jsonval object, bool is_gone, struct error *err);

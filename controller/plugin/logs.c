@@ -2,6 +2,11 @@
  * kubectl walferry logs NAME: what the sidecars of a SqliteReplica's pods say, or with --jobs the
  * Jobs that verify and restore it. Lines go out as they come; of several pods each has its pod's
  * name before it, as `kubectl logs --prefix` writes it.
+ *
+ * Followed (-f), pods are watched: each container that has started is shown, also one of a pod that
+ * comes later, and one that is started again, until the command is interrupted. --tail and --since
+ * are about those that are there at first: of all others every line is new. With --pod it ends with
+ * what that pod writes.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -12,6 +17,7 @@
 #include "controller/api/api.h"
 #include "controller/inject/job.h"
 #include "controller/plugin/facts.h"
+#include "controller/plugin/follow.h"
 #include "controller/plugin/plugin_internal.h"
 #include "lib/io/signals.h"
 
@@ -30,6 +36,10 @@ struct args {
 struct stream {
     struct run *run;
     char *pod, *container, *path;
+    char *uid;                    /* of the pod */
+    uint64_t instance;            /* how often the container was restarted before */
+    bool is_gone;                 /* the pod is */
+    bool is_later;                /* it came while others were followed */
     struct kube_request *request; /* NULL: not under way */
     struct line_splitter lines;
     struct error err;
@@ -41,7 +51,10 @@ struct run {
     struct stream streams[STREAMS_MAX];
     size_t stream_count;
     size_t open_count;
-    size_t without_count; /* pods that have no such container */
+    size_t with_count;    /* pods that have such a container */
+    size_t without_count; /* pods that have none */
+    bool is_watching;     /* pods that come later are followed, too */
+    bool is_synced;       /* those that were there at first are known */
     bool is_done;         /* of the wait: what was to end has ended */
     bool is_interrupted;
 };
@@ -71,7 +84,8 @@ static int path_make(const struct run *r, struct stream *t, struct error *err)
 {
     CLEANUP(buf_destroy) struct buf path = BUF_INIT(2 * KUBE_PATH_BYTES_MAX);
     const struct args *a = r->args;
-    uint64_t since_s = (a->since_ns + NS_PER_SEC - 1) / NS_PER_SEC;
+    uint64_t since_s = t->is_later ? 0 : (a->since_ns + NS_PER_SEC - 1) / NS_PER_SEC;
+    uint64_t tail = t->is_later ? 0 : a->tail;
 
     if (!kube_name_is_valid(t->container))
         return error_set(err, ERR_USAGE, 0, "\"%.60s\" cannot be a container", t->container);
@@ -79,23 +93,71 @@ static int path_make(const struct run *r, struct stream *t, struct error *err)
         buf_printf(&path, err, "?container=%s%s%s%s", t->container,
                    a->follows ? "&follow=true" : "", a->is_previous ? "&previous=true" : "",
                    a->has_timestamps ? "&timestamps=true" : "") < 0 ||
-        number_add(&path, "tailLines", a->tail, err) < 0 ||
+        number_add(&path, "tailLines", tail, err) < 0 ||
         number_add(&path, "sinceSeconds", since_s, err) < 0)
         return -1;
     t->path = str_dup(buf_str(&path), err);
     return t->path ? 0 : -1;
 }
 
+/* Which container of a pod is shown. */
+static const char *container_of(const struct run *r, struct jsonval pod)
+{
+    if (r->args->container)
+        return r->args->container;
+    return r->args->of_jobs ? fact_text(jsonval_first(jsonval_way(pod, "spec.containers")), "name")
+                            : API_CONTAINER_SIDECAR;
+}
+
+static void stream_free(struct stream *t)
+{
+    if (t->request)
+        kube_cancel(t->request);
+    line_splitter_destroy(&t->lines);
+    free(t->pod);
+    free(t->uid);
+    free(t->container);
+    free(t->path);
+}
+
+/* A place for one more; that of a pod which is gone is taken again. NULL with ERR_LIMIT. */
+static struct stream *stream_place(struct run *r, struct error *err)
+{
+    for (size_t i = 0; i < r->stream_count; i++) {
+        struct stream *t = &r->streams[i];
+        if (t->is_gone && !t->request) {
+            stream_free(t);
+            return t;
+        }
+    }
+    if (r->stream_count < STREAMS_MAX)
+        return &r->streams[r->stream_count++];
+    (void)error_set(err, ERR_LIMIT, 0, "more than %d pods: name one by --pod", STREAMS_MAX);
+    return NULL;
+}
+
+static struct stream *stream_add(struct run *r, struct jsonval pod, uint64_t instance,
+                                 struct error *err)
+{
+    struct stream *t = stream_place(r, err);
+
+    if (!t)
+        return NULL;
+    *t = (struct stream){.run = r,
+                         .instance = instance,
+                         .is_later = r->is_synced,
+                         .lines = LINE_SPLITTER_INIT(LINE_BYTES_MAX)};
+    t->pod = str_dup(fact_text(pod, "metadata.name"), err);
+    t->uid = str_dup(fact_text(pod, "metadata.uid"), err);
+    t->container = str_dup(container_of(r, pod), err);
+    return t->pod && t->uid && t->container && path_make(r, t, err) == 0 ? t : NULL;
+}
+
 static int pod_add(void *arg, struct jsonval pod, struct error *err)
 {
     struct run *r = arg;
     const char *name = fact_text(pod, "metadata.name");
-    const char *container =
-        r->args->container
-            ? r->args->container
-            : (r->args->of_jobs
-                   ? fact_text(jsonval_first(jsonval_way(pod, "spec.containers")), "name")
-                   : API_CONTAINER_SIDECAR);
+    const char *container = container_of(r, pod);
 
     if (r->args->pod && strcmp(r->args->pod, name) != 0)
         return 0;
@@ -104,28 +166,22 @@ static int pod_add(void *arg, struct jsonval pod, struct error *err)
         r->without_count++;
         return 0;
     }
-    if (r->stream_count == STREAMS_MAX)
-        return error_set(err, ERR_LIMIT, 0, "more than %d pods: name one by --pod", STREAMS_MAX);
-    struct stream *t = &r->streams[r->stream_count++];
-    *t = (struct stream){.run = r, .lines = LINE_SPLITTER_INIT(LINE_BYTES_MAX)};
-    t->pod = str_dup(name, err);
-    t->container = str_dup(container, err);
-    return t->pod && t->container ? path_make(r, t, err) : -1;
+    r->with_count++;
+    return r->is_watching || stream_add(r, pod, 0, err) ? 0 : -1;
 }
 
-static int pods_find(struct run *r, const char *name, struct error *err)
+static char *selector_of(const struct run *r, const char *name, struct error *err)
 {
-    CLEANUP(mem_free)
-    char *selector =
-        str_printf(err, "%s=%s%s", r->args->of_jobs ? INJECT_JOB_LABEL_OWNER : API_LABEL_REPLICA,
-                   name, r->args->of_jobs ? "," INJECT_JOB_LABEL_MANAGER "=walferry" : "");
+    return str_printf(err, "%s=%s%s", r->args->of_jobs ? INJECT_JOB_LABEL_OWNER : API_LABEL_REPLICA,
+                      name, r->args->of_jobs ? "," INJECT_JOB_LABEL_MANAGER "=walferry" : "");
+}
 
-    if (!selector)
-        return -1;
+static int pods_find(struct run *r, const char *name, const char *selector, struct error *err)
+{
     if (session_each(&r->session, &kube_pods, session_namespace(&r->session), selector, pod_add, r,
                      err) < 0)
         return -1;
-    if (r->stream_count > 0)
+    if (r->with_count > 0)
         return 0;
     (void)error_set(err, ERR_NOT_FOUND, 0, "no pod of %s/%s has a log to show",
                     session_namespace(&r->session), name);
@@ -139,7 +195,7 @@ static int pods_find(struct run *r, const char *name, struct error *err)
 static int line_print(void *arg, struct slice line, struct error *err)
 {
     const struct stream *t = arg;
-    bool is_prefixed = t->run->args->is_prefixed || t->run->stream_count > 1;
+    bool is_prefixed = t->run->args->is_prefixed || t->run->is_watching || t->run->stream_count > 1;
 
     if (is_prefixed)
         (void)fprintf(stdout, "[pod/%s/%s] ", t->pod, t->container); /* a failure shows below */
@@ -164,6 +220,8 @@ static void on_done(void *arg, const struct kube_answer *answer)
     t->err = *answer->err;
     if (t->err.code == ERR_NONE && line_splitter_rest(&t->lines) > 0)
         IGNORE(line_splitter_feed(&t->lines, SLICE_LIT("\n"), line_print, t, &t->err)); /* told */
+    if (t->run->is_watching && t->err.code != ERR_NONE)
+        (void)fprintf(stderr, "Warning: pod %s: %s\n", t->pod, t->err.text);
     if (--t->run->open_count == 0)
         t->run->is_done = true;
 }
@@ -209,6 +267,76 @@ static int streams_run(struct run *r, struct error *err)
     return 0;
 }
 
+/* ---- pods that come and go ---- */
+
+/* Whether the container runs, or has run; how often it was started anew. */
+static bool has_started(struct jsonval pod, const char *container, uint64_t *out_instance)
+{
+    static const char *const lists[] = {"status.initContainerStatuses", "status.containerStatuses"};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct jsonval all = jsonval_way(pod, lists[i]);
+        for (struct jsonval c = jsonval_first(all); jsonval_exists(c); c = jsonval_next(c)) {
+            if (strcmp(fact_text(c, "name"), container) != 0)
+                continue;
+            *out_instance = fact_u64(c, "restartCount");
+            return jsonval_is_object(jsonval_way(c, "state.running")) ||
+                   jsonval_is_object(jsonval_way(c, "state.terminated"));
+        }
+    }
+    return false;
+}
+
+static bool is_known(const struct run *r, const char *uid, uint64_t instance)
+{
+    for (size_t i = 0; i < r->stream_count; i++) {
+        if (strcmp(r->streams[i].uid, uid) == 0 && r->streams[i].instance == instance)
+            return true;
+    }
+    return false;
+}
+
+static void gone_note(struct run *r, const char *uid)
+{
+    for (size_t i = 0; i < r->stream_count; i++)
+        r->streams[i].is_gone |= strcmp(r->streams[i].uid, uid) == 0;
+}
+
+static int on_pod(void *arg, struct jsonval pod, bool is_gone, struct error *err)
+{
+    struct run *r = arg;
+    const char *uid = fact_text(pod, "metadata.uid");
+    uint64_t instance = 0;
+
+    if (is_gone)
+        gone_note(r, uid);
+    if (is_gone || !has_started(pod, container_of(r, pod), &instance) || is_known(r, uid, instance))
+        return 0;
+    struct stream *t = stream_add(r, pod, instance, err);
+    return t ? stream_start(r, t, err) : -1;
+}
+
+static int on_pods_known(void *arg, struct error *err UNUSED)
+{
+    ((struct run *)arg)->is_synced = true;
+    return 0;
+}
+
+static int streams_watch(struct run *r, const char *selector, struct error *err)
+{
+    const struct follow follow = {.resource = &kube_pods,
+                                  .namespace_name = session_namespace(&r->session),
+                                  .label_selector = selector,
+                                  .on_object = on_pod,
+                                  .on_synced = on_pods_known,
+                                  .arg = r};
+    enum follow_end end = FOLLOW_ENOUGH;
+
+    return follow_run(&r->session, &follow, &end, err);
+}
+
+/* ---- the end ---- */
+
 /* What went wrong with single ones; the others were shown. */
 static int failures_tell(const struct run *r)
 {
@@ -232,40 +360,45 @@ static void run_free(struct run **at)
 
     if (!r)
         return;
-    for (size_t i = 0; i < r->stream_count; i++) {
-        struct stream *t = &r->streams[i];
-        if (t->request)
-            kube_cancel(t->request);
-        line_splitter_destroy(&t->lines);
-        free(t->pod);
-        free(t->container);
-        free(t->path);
-    }
+    for (size_t i = 0; i < r->stream_count; i++)
+        stream_free(&r->streams[i]);
     session_close(&r->session);
     free(r);
 }
 
-static int run(const struct invocation *inv, struct error *err)
+static int streams_show(struct run *r, struct error *err)
 {
     static const int signums[] = {SIGINT, SIGTERM};
-    const struct args *args = inv->args;
-    CLEANUP(run_free) struct run *r = mem_new(1, sizeof(*r), err);
     struct signals *signals = NULL;
 
-    if (!r)
-        return -1;
-    r->args = args;
-    if (session_open(&r->session, inv->env, &args->session, err) < 0 ||
-        pods_find(r, inv->positional[0], err) < 0 ||
-        signals_new(r->session.loop, signums, ARRAY_LEN(signums), on_signal, r, &signals, err) < 0)
+    if (signals_new(r->session.loop, signums, ARRAY_LEN(signums), on_signal, r, &signals, err) < 0)
         return -1;
     int rc = streams_run(r, err);
     signals_free(signals);
     return rc < 0 ? -1 : failures_tell(r);
 }
 
+static int run(const struct invocation *inv, struct error *err)
+{
+    const struct args *args = inv->args;
+    const char *name = inv->positional[0];
+    CLEANUP(run_free) struct run *r = mem_new(1, sizeof(*r), err);
+    CLEANUP(mem_free) char *selector = NULL;
+
+    if (!r)
+        return -1;
+    r->args = args;
+    r->is_watching = args->follows && !args->pod;
+    selector = selector_of(r, name, err);
+    if (!selector || session_open(&r->session, inv->env, &args->session, err) < 0 ||
+        pods_find(r, name, selector, err) < 0)
+        return -1;
+    return r->is_watching ? streams_watch(r, selector, err) : streams_show(r, err);
+}
+
 static const struct flag flags[] = {
-    {"f/follow", FLAG_SWITCH, offsetof(struct args, follows), NULL, "go on as they write", NULL},
+    {"f/follow", FLAG_SWITCH, offsetof(struct args, follows), NULL,
+     "go on as they write, also with pods that come later", NULL},
     {"c/container", FLAG_TEXT, offsetof(struct args, container), "NAME",
      "another one: walferry-restore, the application's", "walferry"},
     {"pod", FLAG_TEXT, offsetof(struct args, pod), "NAME", "of this one only", NULL},
@@ -291,7 +424,8 @@ const struct command command_logs = {
     .example = "  kubectl walferry logs shop -f\n"
                "  kubectl walferry logs shop -c walferry-restore    # how it was restored\n"
                "  kubectl walferry logs shop --jobs                 # verification, probes",
-    .detail = "Lines are JSON unless spec.sidecar.logFormat says otherwise.\n",
+    .detail = "Lines are JSON unless spec.sidecar.logFormat says otherwise. With -f it goes\n"
+              "on until it is interrupted; with --pod until that pod writes no more.\n",
     .flags = flags,
     .flag_count = ARRAY_LEN(flags),
     .args_bytes = sizeof(struct args),

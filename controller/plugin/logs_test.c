@@ -1,6 +1,10 @@
 /*
  * kubectl walferry logs and snapshots: what pods are asked through the API server.
  */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
 #include "controller/plugin/plugin_scene.h"
 
 #define PODS "/api/v1/namespaces/shop/pods/"
@@ -29,7 +33,7 @@ static void test_logs_are_those_of_the_sidecars_by_pod(void **state UNUSED)
     pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
     kube_server_page(s.server, "GET", PODS "shop-0/log", NULL, 200, "one\ntwo\nthree without end");
     scene_expect(&s, "logs shop", 0, "one\ntwo\nthree without end\n", "");
-    scene_expect(&s, "logs shop -f", 0, "one\ntwo\nthree without end\n", "");
+    scene_expect(&s, "logs shop -f --pod shop-0", 0, "one\ntwo\nthree without end\n", "");
     pod_put(&s, "shop-1", "\"walferry.dev/replica\":\"shop\"", sidecar);
     pod_put(&s, "shop-2", "\"walferry.dev/replica\":\"shop\"", "");
     pod_put(&s, "erp-0", "\"walferry.dev/replica\":\"erp\"", sidecar);
@@ -82,6 +86,85 @@ static void test_logs_that_cannot_be_shown_say_why(void **state UNUSED)
         "\"BadRequest\",\"code\":400}");
     scene_refused(&s, "logs shop", 1, "Error: pod shop-1: ", "container is waiting to start");
     scene_refused(&s, "logs shop -c a/b", 4, "no container a/b", "");
+    scene_drop(&s);
+}
+
+/* ---- followed ---- */
+
+enum {
+    ROUNDS_MAX = 60000, /* of a millisecond: the deadline of the scene */
+};
+
+/* A pod of shop whose sidecar runs, and was started so many times before. */
+static void running_pod_put(struct plugin_scene *s, const char *name, unsigned restarts)
+{
+    char path[128], json[1024];
+
+    (void)snprintf(path, sizeof(path), PODS "%s", name);
+    (void)snprintf(
+        json, sizeof(json),
+        "{\"metadata\":{\"labels\":{\"walferry.dev/replica\":\"shop\"},\"uid\":\"uid-%s\"},"
+        "\"spec\":{\"initContainers\":[%s],\"containers\":[]},\"status\":{\"phase\":"
+        "\"Running\",\"initContainerStatuses\":[{\"name\":\"walferry\",\"restartCount\":%u,"
+        "\"state\":{\"running\":{}}}]}}",
+        name, sidecar, restarts);
+    kube_server_put(s->server, path, json);
+}
+
+/* Waits until the line was printed so often. */
+static bool has_printed(const struct plugin_scene *s, const char *line, unsigned count)
+{
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        CLEANUP(mem_free)
+        char *text = access(s->out_path, F_OK) == 0 ? scene_printed(s->out_path) : NULL;
+        unsigned seen = 0;
+        for (const char *at = text; at && (at = strstr(at, line)); at++)
+            seen++;
+        if (seen >= count)
+            return true;
+        (void)poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+/* What happens while the command follows: a restart, a pod that goes, one that comes; and the end. */
+static void *world_run(void *arg)
+{
+    struct plugin_scene *s = arg;
+
+    bool is_good = has_printed(s, "[pod/shop-0/walferry] zero\n", 1);
+    running_pod_put(s, "shop-0", 1);
+    is_good = is_good && has_printed(s, "[pod/shop-0/walferry] zero\n", 2);
+    running_pod_put(s, "shop-0", 1); /* a change that is no restart */
+    kube_server_delete(s->server, PODS "shop-0");
+    pod_put(s, "shop-1", "\"walferry.dev/replica\":\"shop\"", sidecar); /* not started yet */
+    running_pod_put(s, "shop-2", 0);
+    is_good = is_good && has_printed(s, "[pod/shop-2/walferry] two\n", 1);
+    running_pod_put(s, "shop-1", 0);
+    is_good = is_good && has_printed(s, "[pod/shop-1/walferry] one\n", 1);
+    (void)kill(getpid(), SIGINT);
+    return is_good ? s : NULL;
+}
+
+static void test_followed_logs_go_on_with_restarts_and_pods_that_come_later(void **state UNUSED)
+{
+    struct plugin_scene s;
+    pthread_t world;
+    void *done = NULL;
+    scene_make(&s);
+
+    running_pod_put(&s, "shop-0", 0);
+    kube_server_page(s.server, "GET", PODS "shop-0/log", NULL, 200, "zero\n");
+    kube_server_page(s.server, "GET", PODS "shop-1/log", NULL, 200, "one\n");
+    kube_server_page(s.server, "GET", PODS "shop-2/log", NULL, 200, "two\n");
+    assert_int_equal(pthread_create(&world, NULL, world_run, &s), 0);
+    assert_int_equal(scene_run(&s, "logs shop -f --tail 1"), 0);
+    assert_int_equal(pthread_join(world, &done), 0);
+    assert_non_null(done);
+    assert_string_equal(s.err, "");
+    assert_int_equal(kube_server_requests(s.server, "shop-0/log"), 2);
+    /* Only what was there at first has lines that are left out. */
+    assert_int_equal(kube_server_requests(s.server, "tailLines=1"), 1);
     scene_drop(&s);
 }
 
@@ -141,6 +224,7 @@ int main(void)
         TEST(test_logs_are_those_of_the_sidecars_by_pod),
         TEST(test_logs_ask_for_what_the_flags_say),
         TEST(test_logs_that_cannot_be_shown_say_why),
+        TEST(test_followed_logs_go_on_with_restarts_and_pods_that_come_later),
         TEST(test_snapshots_are_what_the_sidecars_know),
         TEST(test_snapshots_fall_back_on_the_report_of_the_operator),
     };
