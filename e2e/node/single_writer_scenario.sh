@@ -4,7 +4,8 @@
 # shellcheck source=e2e/node/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# deployment NAME REPLICAS STRATEGY: a Deployment of the replica "shop", as YAML.
+# deployment NAME REPLICAS STRATEGY [LINE]: a Deployment of the replica "shop", as YAML; LINE is one more of
+# its container.
 deployment() {
     cat <<END
 apiVersion: apps/v1
@@ -17,6 +18,7 @@ spec:
   template:
     metadata: {labels: {app: $1, walferry.dev/replica: shop}}
     spec:
+      terminationGracePeriodSeconds: 60
       securityContext: {runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, runAsNonRoot: true}
       containers:
         - name: app
@@ -25,6 +27,7 @@ spec:
           args: [/data/app.db, "8080"]
           readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
           volumeMounts: [{name: data, mountPath: /data}]
+          ${4:-}
       volumes: [{name: data, emptyDir: {}}]
 END
 }
@@ -155,5 +158,55 @@ kept_out() {
     must_go_on shop other
 }
 tap_run a_second_pod_that_has_written_a_history_of_its_own_is_kept_out_and_named kept_out
+
+# A predecessor that is ending serves on, as it may until its grace period is over. With Enforce nobody is
+# let in beside it; with Warn its successor is, and falls behind what the predecessor still ships.
+stale() {
+    local first second last
+    scene_begin stale
+    secret_make "" ""
+    replica_make shop 'singleWriter: {enforcement: Warn}'
+    deployment shop 1 '{type: Recreate}' 'lifecycle: {preStop: {sleep: {seconds: 40}}}' | apply
+    wait_until "the pod is ready" app_is_ready shop
+    rows_commit shop 5 >/dev/null
+    wait_until "everything is shipped" is_shipped shop
+    first=$(app_pod shop)
+    ip=$(app_ip shop)
+    kube_ns delete pod "$first" --wait=false >/dev/null
+    wait_until "its successor runs beside it" has_ready_successor shop "$first"
+    second=$(app_pod shop)
+    wait_until "an event on what owns it says so" has_event ReplicaSet MultipleWriters "pod \"$first\"" "may still write"
+    last=$(rows_post "$ip" 10)
+    [ "$last" = 15 ] || fail "the predecessor acknowledged $last"
+    wait_until "the predecessor has shipped them" bucket_has shop 15
+    kube_ns get pod "$first" >/dev/null || fail "the predecessor was gone before it had shipped: the scene is too slow"
+    # What the successor takes now is its own history; the store keeps it out, and it is named.
+    rows_commit shop 3 >/dev/null
+    wait_until "the successor is refused" destination_is shop refused
+    [[ $(sidecar_value shop "d['state_detail']") == *"older state of this replica"* ]] || fail "$(sidecar_value shop d)"
+    wait_until "the resource names it" condition_is sqlr shop Replicating False LineageRefused
+    wait_until "an event names it" has_event SqliteReplica LineageRefused "$second"
+    app_is_ready shop || wait_until "the predecessor is gone" has_ready_successor shop "$first"
+    # The way out that it tells: the next pod has every row that counted as replicated, and goes on.
+    disk_lose shop
+    must_have_rows shop 15
+    last=$(rows_commit shop 2)
+    [ "$last" = 17 ] || fail "it goes on with row $last"
+    wait_until "everything is shipped" is_shipped shop
+    wait_until "the resource is good again" reports_no_lag
+}
+# rows_post IP COUNT: as rows_commit, to a pod that is known by its address.
+rows_post() {
+    # shellcheck disable=SC2016 # expanded inside
+    in_cluster run bash -c 'for ((i = 0; i < $2; i++)); do
+        curl -sf --max-time 10 --data "row $i" "http://$1:8080/rows" || exit 1
+    done | tail -n 1' _ "$1" "$2"
+}
+# has_ready_successor NAME POD: another pod than that is there, and ready.
+has_ready_successor() {
+    has_other_pod "$1" "$2" &&
+        [ "$(get pod "$(app_pod "$1")" '{.status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+tap_run a_successor_that_was_let_in_beside_an_ending_pod_is_kept_out_as_stale_and_named stale
 
 tap_end
