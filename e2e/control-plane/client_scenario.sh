@@ -127,10 +127,29 @@ missing_rights_are_named() {
     says "$port" /healthz ok || fail "not healthy: a restart would not help"
 }
 
+# connections PID: what it has open to the API server now.
+connections() { in_cluster run ss -tnpH state established dst 10.88.0.1:6443 | grep -c "pid=$1,"; }
+
+watches_share_one_connection() {
+    local count collections
+    scene_begin multiplexed
+    operator one -namespaces "$namespace"
+    until_says "$port" /readyz "ok: leading"
+    collections=$(ask "$port" /metrics | grep -c '^walferry_operator_cache_objects{')
+    count=$(connections "$(pgrep -f -- "-metrics-port $port ")")
+    # With HTTP/2: one for calls, one for watches, one for PUT and DELETE (decision 0009). With HTTP/1.1
+    # each watch would keep one of its own.
+    echo "$collections collections are watched over $count connections"
+    if [ "$collections" -lt 6 ] || [ "$count" -lt 2 ] || [ "$count" -gt 3 ]; then
+        fail "HTTP/2 was not negotiated: $count connections"
+    fi
+}
+
 kube apply -f "$root/crds" >/dev/null
 kube wait --for=condition=Established crd/sqlitereplicas.walferry.dev crd/sqlitebuckets.walferry.dev \
     crd/sqliterestores.walferry.dev >/dev/null
 tap_run caches_survive_restarts_of_the_api_server caches_survive_restarts_of_the_api_server
+tap_run watches_share_one_connection_by_http2 watches_share_one_connection
 tap_run another_replica_takes_over another_replica_takes_over
 tap_run a_token_may_rotate_while_it_runs a_token_may_rotate_while_it_runs
 tap_run missing_rights_are_named missing_rights_are_named

@@ -78,6 +78,32 @@ metrics_compat() {
 }
 tap_run litestreams_metrics_are_there_on_request metrics_compat
 
+# version: of the status now.
+version() {
+    curl -s -o /dev/null -D - --max-time 10 "http://127.0.0.1:$port/status" | sed -n 's/^ETag: "\(.*\)".$/\1/p'
+}
+
+# The store goes away while somebody waits, for longer than curl does.
+changes() {
+    local since waiter
+    serve
+    since=$(version)
+    [[ $since =~ ^[0-9a-f]{16}\.[0-9a-f]{16}$ ]] || fail "version $since"
+    curl -sf --max-time 50 "http://127.0.0.1:$port/status/changes?since=$since&seconds=60" >"$work/told" &
+    waiter=$!
+    mv "$work/replica" "$work/away"
+    : >"$work/replica"
+    db_insert "$work/a.db" 2
+    wait "$waiter" || fail "nothing was told: curl ended with $?"
+    [ "$(cut -c 1-16 "$work/told")" != "${since:0:16}" ] || fail "told: $(cat "$work/told")"
+    get /status
+    json_is "d['databases'][0]['destinations'][0]['state'] == 'backoff'"
+    rm "$work/replica"
+    mv "$work/away" "$work/replica"
+    stop
+}
+tap_run who_waits_for_a_change_is_told_when_the_store_goes_away changes
+
 address_taken() {
     serve
     db_make "$work/b.db"
