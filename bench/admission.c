@@ -6,7 +6,8 @@
  * usage: bench/admission [RATE_PER_S [SECONDS [REPLICAS]]]     (200, 10, 5000)
  *
  * Prints one line: rate, count, percentiles of the answer's time in milliseconds as the client sees
- * it, and the server's CPU time for each. Every answer must be a patch.
+ * it, the server's CPU time for each, and how long server and client waited for a processor for each
+ * (what is long although neither worked nor waited so long is ours). Every answer must be a patch.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -109,6 +110,22 @@ static uint64_t cpu_ns_of(pid_t pid)
     if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
         return 0;
     return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* How long a process has waited for a processor that it could have used. Source: Linux,
+ * Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat. */
+static uint64_t queued_ns_of(pid_t pid)
+{
+    char path[64];
+    unsigned long long queued_ns = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%*u %llu", &queued_ns) != 1)
+        queued_ns = 0;
+    if (f)
+        (void)fclose(f); /* was only read */
+    return queued_ns;
 }
 
 /* ---- the client: an API server with pods to admit ---- */
@@ -243,14 +260,19 @@ static void client_run(struct load *l, const char *ca_path, unsigned port, unsig
     l->took_ns = calloc(ANSWERS_MAX, sizeof(*l->took_ns));
     load_run(l, rate); /* connections are made, caches are warm */
     uint64_t cpu_ns = cpu_ns_of(server);
+    uint64_t server_ns = queued_ns_of(server), client_ns = queued_ns_of(getpid());
     load_run(l, (size_t)rate * seconds);
     cpu_ns = cpu_ns_of(server) - cpu_ns;
+    server_ns = queued_ns_of(server) - server_ns;
+    client_ns = queued_ns_of(getpid()) - client_ns;
     qsort(l->took_ns, l->answered, sizeof(*l->took_ns), compare);
     (void)printf("rate=%u count=%zu wrong=%zu p50_ms=%.2f p90_ms=%.2f p99_ms=%.2f max_ms=%.2f "
-                 "server_cpu_us=%.0f\n",
+                 "server_cpu_us=%.0f server_queued_us=%.0f client_queued_us=%.0f\n",
                  rate, l->answered, l->wrong, percentile_ms(l, 0.5), percentile_ms(l, 0.9),
                  percentile_ms(l, 0.99), percentile_ms(l, 1),
-                 (double)cpu_ns / 1e3 / (double)l->answered);
+                 (double)cpu_ns / 1e3 / (double)l->answered,
+                 (double)server_ns / 1e3 / (double)l->answered,
+                 (double)client_ns / 1e3 / (double)l->answered);
 }
 
 static unsigned argument(int argc, char **argv, int idx, unsigned fallback, unsigned max)
