@@ -334,6 +334,7 @@ static void test_level_due_while_a_snapshot_is_made_keeps_what_came_after_it(voi
         level_want(c, 1);
         SCENE_UNTIL(&s, scene_newest(&s, 1) == scene_acknowledged(&s));
     }
+    SCENE_UNTIL(&s, !level_is_wanted_or_busy(c, LTX_LEVEL_SNAPSHOT)); /* encoded is not sent */
     assert_true(assert_levels_are_merges(&s) >= 3);
     scene_end(&s);
 }
