@@ -291,12 +291,15 @@ objects() {
     "$walferry" ltx -config "$1" -level all "$2" | awk 'NR > 1 { print $1, $2, $3 }'
 }
 
-# ---- S3 (versitygw) ----------------------------------------------------------------------------
+# ---- S3 (e2e/stores/serve) -----------------------------------------------------------------------
 
-s3_user="walferry-e2e"
-s3_secret="walferry-e2e-secret"
+s3_user=
+s3_secret="walferry-test-secret-key"
 s3_endpoint=
 s3_ca=() # arguments for curl; the second is the CA's file
+s3_missing=
+s3_port=
+s3_pid=
 
 # port_free: a port that nobody listens on. Another process may take it: see s3_start.
 port_free() {
@@ -306,29 +309,46 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-s3_answers() {
-    curl -s -o /dev/null --max-time 2 "${s3_ca[@]}" "$s3_endpoint/" 2>/dev/null
-}
-
-# s3_start FOLDER PORT [CERT KEY CA]: an S3 server on 127.0.0.1; folders in FOLDER are its buckets.
-# Sets s3_pid and s3_endpoint. Fails if it does not come up (the port may have been taken).
+# s3_start KIND FOLDER [CERT KEY CA]: a server of e2e/stores/serve on 127.0.0.1 with the bucket
+# "bucket"; its files lie in FOLDER. Sets s3_pid, s3_port, s3_endpoint and what replica_s3 needs.
+# Fails, with the reason in $s3_missing, where it is not installed.
 s3_start() {
-    local folder=$1 port=$2 tls=()
+    s3_kind=$1 s3_folder=$2 s3_tls=("${@:3:2}")
+    s3_user="walferry-test"
+    [ "$1" != swift ] || s3_user=test:tester
     s3_ca=()
-    s3_endpoint=http://127.0.0.1:$port
-    if [ $# -gt 2 ]; then
-        tls=(--cert "$3" --key "$4")
-        s3_ca=(--cacert "$5")
-        s3_endpoint=https://127.0.0.1:$port
-    fi
-    spawn "$work/s3-$port.log" env ROOT_ACCESS_KEY=$s3_user ROOT_SECRET_KEY=$s3_secret \
-        "$peers/versitygw" --port "127.0.0.1:$port" "${tls[@]}" posix "$folder"
-    s3_pid=$pid
-    poll_until 20 s3_is_up_or_dead && is_running "$s3_pid" && s3_answers
+    [ $# -le 2 ] || s3_ca=(--cacert "$5")
+    mkdir -p "$s3_folder"
+    # Another process may be quicker with the port, hence three tries.
+    for _ in 1 2 3; do
+        s3_port=$(port_free)
+        s3_endpoint=http${3:+s}://127.0.0.1:$s3_port
+        if s3_start_again; then
+            return 0
+        fi
+        pid_reap "$s3_pid"
+        s3_missing=$(cat "$s3_folder/store.log")
+        [ "$status" -ne 77 ] || return 1
+    done
+    give_up "$s3_kind: $s3_missing"
 }
 
-s3_is_up_or_dead() {
-    is_gone "$s3_pid" || s3_answers
+# s3_start_again: the same on the same port, after s3_stop. Fails if it does not come up.
+s3_start_again() {
+    rm -f "$s3_folder/ready"
+    spawn "$s3_folder/store.log" "$root/e2e/stores/serve" "$s3_kind" "$s3_folder" "$s3_port" \
+        "${s3_tls[@]}"
+    s3_pid=$pid
+    poll_until 240 s3_is_ready_or_gone || give_up "$s3_kind does not answer: $(cat "$s3_folder/store.log")"
+    [ -e "$s3_folder/ready" ] && is_running "$s3_pid"
+}
+
+s3_is_ready_or_gone() {
+    [ -e "$s3_folder/ready" ] || is_gone "$s3_pid"
+}
+
+s3_stop() {
+    pid_stop "$s3_pid" TERM
 }
 
 # ---- TAP ---------------------------------------------------------------------------------------

@@ -26,29 +26,18 @@ certificates_make_aloud() {
         -CAcreateserial -extfile "$work/server.ext" -out "$work/server.pem"
 }
 
-# store_start SCHEME: on a new port; another process may be quicker with it, hence three tries.
+# store_start SCHEME
 store_start() {
-    mkdir -p "$work/store/bucket"
-    [ "$1" = http ] || [ -e "$work/ca.pem" ] || certificates_make
-    for _ in 1 2 3; do
-        s3_port=$(port_free)
-        if store_up "$1"; then
-            return
-        fi
-    done
-    give_up "versitygw: $(cat "$work"/s3-*.log)"
-}
-
-store_up() {
     if [ "$1" = http ]; then
-        s3_start "$work/store" "$s3_port"
-    else
-        s3_start "$work/store" "$s3_port" "$work/server.pem" "$work/server.key" "$work/ca.pem"
+        s3_start versitygw "$work/store"
+        return
     fi
+    certificates_make
+    s3_start versitygw "$work/store" "$work/server.pem" "$work/server.key" "$work/ca.pem"
 }
 
-store_stop() {
-    pid_stop "$s3_pid" TERM
+store_is_back() {
+    s3_start_again || give_up "versitygw does not come back: $(cat "$work/store/store.log")"
 }
 
 # ---- the sidecar ----
@@ -124,7 +113,7 @@ outage_is_made_up_for() {
     it_start
     arrives 10
     failures=$(put_failures)
-    store_stop
+    s3_stop
     # The application goes on, checkpoints and all, and so does the log.
     for _ in 1 2 3 4 5; do
         app_must app batch 300 1500
@@ -132,7 +121,7 @@ outage_is_made_up_for() {
     done
     wait_until "the outage is felt" uploads_fail "$failures"
     is_running "$it_pid" || fail "ended in the outage"
-    store_up "$1" || give_up "versitygw does not come back: $(cat "$work/s3-$s3_port.log")"
+    store_is_back
     arrives 1510
     app_must app insert 1
     arrives 1511
@@ -153,7 +142,7 @@ end_without_store_says_so() {
     scene http "shutdown-sync-timeout: 2s"
     it_start
     arrives 10
-    store_stop
+    s3_stop
     app_must app insert 1
     pid_stop "$it_pid" TERM
     [ "$status" -eq 1 ] || fail "exit status $status, not 1"
@@ -208,7 +197,7 @@ once_ships_and_ends() {
 
 once_without_store_fails() {
     scene http "shutdown-sync-timeout: 2s"
-    store_stop
+    s3_stop
     status=0
     "$walferry" replicate -config "$it" -once </dev/null || status=$?
     [ "$status" -eq 1 ] || fail "exit status $status, not 1"
@@ -275,7 +264,7 @@ one_of_two_destinations_is_away() {
     two_destinations
     it_start
     arrives 10
-    store_stop
+    s3_stop
     app_must app insert 5
     wait_until "the other destination goes on" here 15
     app_must app insert 5
@@ -283,7 +272,7 @@ one_of_two_destinations_is_away() {
     # A restore by name of the database falls through to the one that is there.
     restore_with "$walferry" "$it" "$db" "$work/out.db" || fail "restore with one destination away"
     [ "$(db_ask "$work/out.db" "SELECT max(id) FROM app_row")" = 20 ] || fail "older rows"
-    store_up http || give_up "versitygw does not come back"
+    store_is_back
     wait_until "the one that was away has caught up" away 20
     it_stop
     restores_equal
@@ -295,7 +284,7 @@ lagging_destination_goes_on_after_a_restore() {
     two_destinations
     it_start
     arrives 10
-    store_stop
+    s3_stop
     app_must app insert 5
     wait_until "the other destination goes on" here 15
     pid_stop "$it_pid" KILL
@@ -307,7 +296,7 @@ lagging_destination_goes_on_after_a_restore() {
     app_must app insert 5
     it_start
     wait_until "the restored destination goes on" here 20
-    store_up http || give_up "versitygw does not come back"
+    store_is_back
     wait_until "the one that lagged has caught up" away 20
     app_must app insert 5
     wait_until "both go on" here 25

@@ -72,10 +72,7 @@ has_level() {
 # Against a server: HTTP, signatures, XML.
 s3_replicate_and_restore() {
     local db=$work/app.db
-    [ -x "$peers/versitygw" ] || skip "no versitygw: make peers"
-    mkdir -p "$work/store/bucket"
-    s3_start "$work/store" "$(port_free)" || s3_start "$work/store" "$(port_free)" ||
-        give_up "versitygw: $(cat "$work"/s3-*.log)"
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     config_write "$work/it.yml" "$db" "$(replica_s3 app)"
     app_start app "$db"
     app_must app batch 60 3000

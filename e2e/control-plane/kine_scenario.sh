@@ -37,12 +37,7 @@ apiserver_start() {
 other() { kube --server=https://127.0.0.1:$api_port "$@" 2>/dev/null; }
 
 bucket_start() {
-    local _try
-    mkdir -p "$work/store/bucket"
-    for _try in 1 2 3; do # another process may be quicker with the port
-        s3_start "$work/store" "$(port_free)" && return
-    done
-    give_up "versitygw: $(cat "$work"/s3-*.log)"
+    s3_start versitygw "$work/store" || give_up "$s3_missing"
 }
 
 replicate_start() {

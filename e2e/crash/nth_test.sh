@@ -127,8 +127,8 @@ kill_case() {
 
 request_case() {
     scene_make "$(replica_s3 "$*")" "$1"
-    writer=$tools/quirk_proxy app_start proxy "$store_port"
-    sed -i "s|:$store_port|:${reply#ok }|" "$it"
+    writer=$tools/quirk_proxy app_start proxy "$s3_port"
+    sed -i "s|:$s3_port|:${reply#ok }|" "$it"
     quirks=(lose-answer unavailable reset-answer reset-request truncate ok-error broken drip)
     spoiled_at_each_request "$@"
 }

@@ -101,10 +101,7 @@ level_0_thin() {
 }
 
 store_prepare() {
-    mkdir -p "$work/store/bucket"
-    [ -x "$peers/versitygw" ] || skip "no versitygw: make peers"
-    s3_start "$work/store" "$(port_free)" || s3_start "$work/store" "$(port_free)" ||
-        give_up "versitygw: $(cat "$work"/s3-*.log)"
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     config_write "$work/it.yml" "$work/app.db" "$(replica_s3 app)" "$quick_levels"
 }
 

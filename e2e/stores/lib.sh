@@ -1,49 +1,22 @@
 # What the scripts in e2e/stores/ share: a store of any maker, replicated databases on it, judgements.
 # Sourced after e2e/lib.sh.
 #
-#   store_start KIND     a store of e2e/stores/serve, for all tests of the script until store_end;
-#                        $store_port, and what replica_s3 needs. Fails, with the reason in
-#                        $store_missing, where it is not installed
+#   store_start KIND     a store (s3_start) for all tests of the script until store_end. Fails, with
+#                        the reason in $s3_missing, where it is not installed
 #   scene PREFIX         in a test: a database with ten rows ($db), replicated to PREFIX ($it)
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # what e2e/lib.sh reads and sets
 
 db=
 it=
-store_port=
-store_pid=
-store_folder=
-store_missing=
-
-store_is_ready() {
-    [ -e "$store_folder/ready" ] || is_gone "$store_pid"
-}
 
 store_start() {
-    s3_user=walferry-test
-    s3_secret=walferry-test-secret-key
-    [ "$1" != swift ] || s3_user=test:tester
     work_make
-    store_folder=$work
-    # Another process may be quicker with the port, hence three tries.
-    for _ in 1 2 3; do
-        store_port=$(port_free)
-        spawn "$store_folder/store.log" "$root/e2e/stores/serve" "$1" "$store_folder" "$store_port"
-        store_pid=$pid
-        poll_until 240 store_is_ready || give_up "$1 does not answer: $(cat "$store_folder/store.log")"
-        s3_endpoint=http://127.0.0.1:$store_port
-        if [ -e "$store_folder/ready" ] && is_running "$store_pid"; then
-            return 0
-        fi
-        pid_reap "$store_pid"
-        store_missing=$(cat "$store_folder/store.log")
-        [ "$status" -ne 77 ] || return 1
-    done
-    give_up "$1: $store_missing"
+    s3_start "$1" "$work"
 }
 
 store_end() {
-    pid_stop "$store_pid" TERM
+    s3_stop
     work_end
     set +e
 }

@@ -15,9 +15,9 @@ each=${EACH:-3}
 quirky_scene() {
     retention=4s scene "$1"
     direct=$work/direct.yml
-    writer=$root/build/$variant/e2e/tools/quirk_proxy app_start proxy "$store_port"
+    writer=$root/build/$variant/e2e/tools/quirk_proxy app_start proxy "$s3_port"
     cp "$it" "$direct"
-    sed -i "s|:$store_port|:${reply#ok }|" "$it"
+    sed -i "s|:$s3_port|:${reply#ok }|" "$it"
 }
 
 # newest LEVEL: the newest TXID of a level, in hexadecimal.

@@ -74,7 +74,7 @@ require_fencing_refuses() {
 for kind in minio swift; do
     [ "${STORES:-$kind}" = "$kind" ] || continue
     if ! store_start $kind; then
-        tap_skip "$kind" "$store_missing"
+        tap_skip "$kind" "$s3_missing"
         continue
     fi
     tap_run "$kind: replicates, is killed twice, restores page for page" \
