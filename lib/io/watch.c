@@ -31,7 +31,7 @@ static_assert(WATCH_READ_BYTES > sizeof(struct inotify_event) + NAME_MAX + 1, "i
 
 struct watch {
     struct loop *loop;
-    uv_poll_t poll;
+    uv_poll_t *poll; /* NULL: nobody has watched yet, or there were too many instances */
     int fd;
     size_t entry_count;
     struct watch_entry *buckets[WATCH_BUCKETS];
@@ -55,7 +55,7 @@ static void entry_link(struct watch *w, struct watch_entry *e)
         e->next->prev = e;
     *bucket = e;
     if (w->entry_count++ == 0)
-        uv_ref((uv_handle_t *)&w->poll);
+        uv_ref((uv_handle_t *)w->poll);
 }
 
 /* The entry is inactive afterwards. */
@@ -76,7 +76,7 @@ static void entry_unlink(struct watch_entry *e)
     e->prev = NULL;
     ASSERT(w->entry_count > 0);
     if (--w->entry_count == 0)
-        uv_unref((uv_handle_t *)&w->poll);
+        uv_unref((uv_handle_t *)w->poll);
 }
 
 static bool wd_is_used(struct watch *w, int wd)
@@ -141,6 +141,67 @@ static void watch_on_readable(uv_poll_t *poll, int status, int poll_events UNUSE
     w->is_dispatching = false;
 }
 
+/* ---- the instance ---- */
+
+static void poll_on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+/* Made with the first entry, and tried again with each as long as the kernel refuses. */
+static int instance_make(struct watch *w, struct error *err)
+{
+    uv_poll_t *poll = mem_new(1, sizeof(*poll), err);
+
+    if (!poll)
+        return -1;
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    int rc = fd < 0 ? -errno : uv_poll_init(loop_uv(w->loop), poll, fd);
+    if (rc < 0) {
+        if (fd >= 0)
+            (void)close(fd); /* an inotify instance holds nothing that could be lost */
+        free(poll);
+        (void)error_set_errno(err, -rc, "inotify");
+        if (err->code == ERR_LIMIT) {
+            (void)error_hint(err, "raise fs.inotify.max_user_instances (sysctl) or the limit of "
+                                  "open files");
+        }
+        return -1;
+    }
+    poll->data = w;
+    rc = uv_poll_start(poll, UV_READABLE, watch_on_readable);
+    ASSERT(rc == 0);
+    uv_unref((uv_handle_t *)poll);
+    w->poll = poll;
+    w->fd = fd;
+    return 0;
+}
+
+int watch_new(struct loop *loop, struct watch **out, struct error *err)
+{
+    loop_assert_owner(loop);
+    struct watch *w = mem_new(1, sizeof(*w), err);
+    if (!w)
+        return -1;
+    w->loop = loop;
+    *out = w;
+    return 0;
+}
+
+void watch_free(struct watch *w)
+{
+    if (!w)
+        return;
+    loop_assert_owner(w->loop);
+    ASSERT(w->entry_count == 0);
+    ASSERT(!w->is_dispatching);
+    if (w->poll) {
+        uv_close((uv_handle_t *)w->poll, poll_on_closed);
+        (void)close(w->fd); /* an inotify instance holds nothing that could be lost */
+    }
+    free(w);
+}
+
 /* ---- entries ---- */
 
 int watch_add(struct watch *w, struct watch_entry *e, const char *path, uint32_t mask, watch_fn *fn,
@@ -149,6 +210,8 @@ int watch_add(struct watch *w, struct watch_entry *e, const char *path, uint32_t
     loop_assert_owner(w->loop);
     ASSERT(!watch_is_active(e));
     ASSERT(!(mask & IN_ONESHOT)); /* the other entries of the inode would lose their watch */
+    if (!w->poll && instance_make(w, err) < 0)
+        return -1;
     int wd = env_watch(loop_env(w->loop), w->fd, path, mask | IN_MASK_ADD);
     if (wd < 0) {
         (void)error_set_errno(err, -wd, "watch %s", path);
@@ -178,50 +241,4 @@ void watch_remove(struct watch_entry *e)
 bool watch_is_active(const struct watch_entry *e)
 {
     return e->watch != NULL;
-}
-
-/* ---- the instance ---- */
-
-int watch_new(struct loop *loop, struct watch **out, struct error *err)
-{
-    loop_assert_owner(loop);
-    struct watch *w = mem_new(1, sizeof(*w), err);
-    if (!w)
-        return -1;
-    w->loop = loop;
-    w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    int rc = w->fd < 0 ? -errno : uv_poll_init(loop_uv(loop), &w->poll, w->fd);
-    if (rc < 0) {
-        if (w->fd >= 0)
-            (void)close(w->fd); /* an inotify instance holds nothing that could be lost */
-        free(w);
-        (void)error_set_errno(err, -rc, "inotify");
-        if (err->code == ERR_LIMIT) {
-            (void)error_hint(err, "raise fs.inotify.max_user_instances (sysctl) or the limit of "
-                                  "open files");
-        }
-        return -1;
-    }
-    w->poll.data = w;
-    rc = uv_poll_start(&w->poll, UV_READABLE, watch_on_readable);
-    ASSERT(rc == 0);
-    uv_unref((uv_handle_t *)&w->poll);
-    *out = w;
-    return 0;
-}
-
-static void watch_on_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-void watch_free(struct watch *w)
-{
-    if (!w)
-        return;
-    loop_assert_owner(w->loop);
-    ASSERT(w->entry_count == 0);
-    ASSERT(!w->is_dispatching);
-    uv_close((uv_handle_t *)&w->poll, watch_on_closed);
-    (void)close(w->fd); /* an inotify instance holds nothing that could be lost */
 }

@@ -7,6 +7,10 @@
  * entries so), and network file systems and some sandboxes send none. Every user needs another
  * reason to look, too.
  *
+ * The kernel's instance is made with the first entry. A user (on a node of Kubernetes: all pods that
+ * run as the same user id) has 128 of them by default, so there may be none left: watch_add() says
+ * so, and the next one tries again.
+ *
  * Threads: all on the loop thread. Entries keep the loop running.
  * Source: inotify(7).
  */
@@ -42,7 +46,7 @@ struct watch_entry {
     int wd; /* the kernel's number of the inode's watch */
 };
 
-/* ERR_LIMIT with a hint when the user has too many instances, ERR_NO_MEMORY. */
+/* ERR_NO_MEMORY. */
 MUST_USE int watch_new(struct loop *loop, struct watch **out, struct error *err);
 
 /* No entry may be active. Not from within a callback. Accepts NULL. */
@@ -51,7 +55,8 @@ void watch_free(struct watch *w);
 /*
  * Begins to watch path for the events of mask (IN_MODIFY, IN_DELETE_SELF, ...; IN_ONLYDIR and the
  * like are passed on). fn runs later, from the loop. It may remove and add entries, itself too.
- * ERR_NOT_FOUND, ERR_ACCESS, ERR_LIMIT (hint: fs.inotify.max_user_watches), ERR_NO_MEMORY.
+ * ERR_NOT_FOUND, ERR_ACCESS, ERR_LIMIT (hint: fs.inotify.max_user_instances or max_user_watches),
+ * ERR_NO_MEMORY.
  */
 MUST_USE int watch_add(struct watch *w, struct watch_entry *e, const char *path, uint32_t mask,
                        watch_fn *fn, void *arg, struct error *err);

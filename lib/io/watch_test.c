@@ -288,8 +288,8 @@ static void test_a_missing_path_is_named(void **state UNUSED)
     fixture_drop(&f);
 }
 
-/* In a process of its own, in a user namespace where no watch is allowed. 0: as it should be. */
-static int no_watch_left(void)
+/* In a process of its own, in a user namespace where this limit is 0. 0: as it should be. */
+static int nothing_left(const char *limit, const char *hint)
 {
     struct loop *loop = NULL;
     struct watch *w = NULL;
@@ -298,24 +298,33 @@ static int no_watch_left(void)
 
     if (unshare(CLONE_NEWUSER) < 0)
         return 77;
-    int fd = open("/proc/sys/user/max_inotify_watches", O_WRONLY | O_CLOEXEC);
+    int fd = open(limit, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "0", 1) != 1)
         return 77;
-    (void)close(fd);
     if (loop_new(env_real(), 1, &loop, &err) < 0 || watch_new(loop, &w, &err) < 0)
         return 1;
-    if (watch_add(w, &e, "/tmp", IN_MODIFY, on_event, NULL, &err) == 0)
+    if (watch_add(w, &e, "/tmp", IN_MODIFY, on_event, NULL, &err) == 0 || watch_is_active(&e))
         return 2;
-    return err.code == ERR_LIMIT && strstr(err.hint, "fs.inotify.max_user_watches") ? 0 : 3;
+    if (err.code != ERR_LIMIT || !strstr(err.hint, hint))
+        return 3;
+    if (pwrite(fd, "9", 1, 0) != 1 || close(fd) < 0) /* somebody else has ended */
+        return 4;
+    error_clear(&err);
+    if (watch_add(w, &e, "/tmp", IN_MODIFY, on_event, NULL, &err) < 0)
+        return 5;
+    watch_remove(&e);
+    watch_free(w);
+    loop_free(loop);
+    return 0;
 }
 
-static void test_too_many_watches_are_a_limit_with_a_hint(void **state UNUSED)
+static void must_be_told(const char *limit, const char *hint)
 {
     int status = 0;
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        _exit(no_watch_left());
+        _exit(nothing_left(limit, hint));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 77)
@@ -323,10 +332,21 @@ static void test_too_many_watches_are_a_limit_with_a_hint(void **state UNUSED)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void test_too_many_watches_are_a_limit_until_one_is_free(void **state UNUSED)
+{
+    must_be_told("/proc/sys/user/max_inotify_watches", "fs.inotify.max_user_watches");
+}
+
+static void test_too_many_instances_are_a_limit_until_one_is_free(void **state UNUSED)
+{
+    must_be_told("/proc/sys/user/max_inotify_instances", "fs.inotify.max_user_instances");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_too_many_watches_are_a_limit_with_a_hint), /* first: it forks */
+        TEST(test_too_many_watches_are_a_limit_until_one_is_free), /* first: they fork */
+        TEST(test_too_many_instances_are_a_limit_until_one_is_free),
         TEST(test_a_write_is_told),
         TEST(test_entries_of_one_file_have_their_own_masks),
         TEST(test_a_folder_tells_names),

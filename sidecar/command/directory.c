@@ -1,6 +1,7 @@
 /*
  * Scans, and scans again: inotify on the top folder wakes us (a quarter of a second later, since
- * files come in groups); a timer finds what inotify cannot see (subfolders, lost events).
+ * files come in groups); a timer finds what inotify cannot see (subfolders, lost events), or all of
+ * it while the kernel has no watch for us.
  */
 #include "sidecar/command/directory.h"
 
@@ -22,6 +23,7 @@ struct directory {
     struct loop_timer timer;
     struct directory *next;
     struct log_repeat repeat;
+    struct log_repeat watch_repeat;
 };
 
 static bool is_known(void *arg, const char *path, const struct stat *st UNUSED)
@@ -48,6 +50,32 @@ static int scan(struct replication *r, const struct config_db *entry, size_t *ou
     return 0;
 }
 
+static void folder_changed(void *arg, uint32_t events UNUSED, const char *name UNUSED)
+{
+    struct directory *d = arg;
+    loop_timer_start(&d->timer, settle_ns);
+}
+
+/* Without a watch the timer finds what is new, and it is tried again. */
+static int folder_watch(struct directory *d, struct error *err)
+{
+    uint64_t count = 0;
+
+    if (watch_is_active(&d->folder) ||
+        watch_add(d->watch, &d->folder, d->entry->dir, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE,
+                  folder_changed, d, err) == 0)
+        return 0;
+    if (err->code != ERR_LIMIT)
+        return -1;
+    if (log_repeat_is_due(&d->watch_repeat, err, env_monotonic_ns(loop_env(d->r->loop)), &count)) {
+        LOG_WARN(d->r->log, "new databases are found by scanning only, each half minute",
+                 LOG_STR("dir", d->entry->dir), LOG_ERR(err), LOG_STR("hint", err->hint),
+                 LOG_U64("count", count));
+    }
+    error_clear(err);
+    return 0;
+}
+
 static void scan_again(void *arg)
 {
     struct directory *d = arg;
@@ -60,13 +88,8 @@ static void scan_again(void *arg)
         LOG_ERROR(d->r->log, "folder cannot be scanned", LOG_STR("dir", d->entry->dir),
                   LOG_ERR(&err), LOG_U64("count", count));
     }
+    IGNORE(folder_watch(d, &err)); /* of a folder that is away the scan tells */
     loop_timer_start(&d->timer, rescan_ns);
-}
-
-static void folder_changed(void *arg, uint32_t events UNUSED, const char *name UNUSED)
-{
-    struct directory *d = arg;
-    loop_timer_start(&d->timer, settle_ns);
 }
 
 static int directory_watch(struct replication *r, const struct config_db *entry, struct error *err)
@@ -81,9 +104,7 @@ static int directory_watch(struct replication *r, const struct config_db *entry,
     r->directories = d;
     loop_timer_init(&d->timer, r->loop, scan_again, d);
     loop_timer_start(&d->timer, rescan_ns);
-    if (watch_new(r->loop, &d->watch, err) < 0 ||
-        watch_add(d->watch, &d->folder, entry->dir, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE,
-                  folder_changed, d, err) < 0)
+    if (watch_new(r->loop, &d->watch, err) < 0 || folder_watch(d, err) < 0)
         return error_wrap(err, "dir %s", entry->dir);
     return 0;
 }

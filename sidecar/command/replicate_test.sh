@@ -312,6 +312,36 @@ tail_is_shipped() {
 tap_run sigterm_ships_the_tail tail_is_shipped TERM
 tap_run sigint_ships_the_tail tail_is_shipped INT
 
+# On a node whose pods share a user id the 128 inotify instances of that user can be used up.
+without_inotify() {
+    unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null ||
+        skip "no user namespaces with a limit of their own here"
+    mkdir "$work/dir"
+    db_make "$work/dir/a.db"
+    cat >"$work/c.yml" <<-END
+	dbs: [{dir: $work/dir, pattern: '*.db', watch: true, replica: {path: $work/replica}}]
+	END
+    cat >"$work/confined" <<-END
+	#!/bin/sh
+	[ "\$1" = inside ] || exec unshare --user --map-root-user "\$0" inside "\$@"
+	echo 0 >/proc/sys/user/max_inotify_instances
+	shift
+	exec $walferry "\$@"
+	END
+    chmod +x "$work/confined"
+    walferry=$work/confined daemon_start a replicate -config "$work/c.yml"
+    wait_until "the first object is there" has_objects "$work/replica/a.db" 0 1
+    db_insert "$work/dir/a.db" 2
+    wait_until "the commit was noticed" has_objects "$work/replica/a.db" 0 2
+    log_has a 'msg="commits are noticed by the poll only, each monitor-interval"'
+    log_has a 'msg="new databases are found by scanning only, each half minute"'
+    log_has a 'fs.inotify.max_user_instances'
+    pid_stop "$pid" TERM
+    [ "$status" -eq 0 ]
+    restores "file://$work/replica/a.db" 2
+}
+tap_run without_an_inotify_instance_commits_are_noticed_all_the_same without_inotify
+
 unshipped() {
     db_make "$work/a.db"
     cat >"$work/c.yml" <<-END

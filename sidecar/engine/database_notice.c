@@ -58,12 +58,21 @@ static void wal_changed(void *arg, uint32_t events, const char *name);
 
 static void watch_wal(struct database *db)
 {
-    struct error ignored = ERROR_INIT; /* without a watch the poll finds every change */
+    struct engine *e = db->engine;
+    struct error err = ERROR_INIT;
+    uint64_t count = 0;
 
-    if (!database_is_following(db) || watch_is_active(&db->wal_watch))
+    if (!database_is_following(db) || watch_is_active(&db->wal_watch) ||
+        watch_add(e->watch, &db->wal_watch, follower_wal_path(db->follower), IN_MODIFY, wal_changed,
+                  db, &err) == 0)
         return;
-    IGNORE(watch_add(db->engine->watch, &db->wal_watch, follower_wal_path(db->follower), IN_MODIFY,
-                     wal_changed, db, &ignored));
+    /* Not there yet, or no more watches: the poll finds every change, and this is tried again. */
+    if (err.code == ERR_LIMIT &&
+        log_repeat_is_due(&e->watch_repeat, &err, env_monotonic_ns(e->env), &count)) {
+        LOG_WARN(e->log, "commits are noticed by the poll only, each monitor-interval",
+                 LOG_STR("db", db->path), LOG_ERR(&err), LOG_STR("hint", err.hint),
+                 LOG_U64("count", count));
+    }
 }
 
 static void commit_notice(struct database *db)

@@ -338,6 +338,7 @@ struct engine {
     void (*on_change)(void *arg); /* NULL: nobody listens */
     void *change_arg;
     struct watch *watch;
+    struct log_repeat watch_repeat; /* that there is none left for a log */
     struct database **dbs;
     size_t db_count;
     size_t db_cap;
