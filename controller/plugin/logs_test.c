@@ -199,6 +199,38 @@ static void test_snapshots_are_what_the_sidecars_know(void **state UNUSED)
     scene_drop(&s);
 }
 
+static void test_each_copy_is_listed_where_that_is_asked_for(void **state UNUSED)
+{
+    struct plugin_scene s;
+    scene_make(&s);
+
+    scene_replica(&s, "shop", "shop");
+    pod_put(&s, "shop-0", "\"walferry.dev/replica\":\"shop\"", sidecar);
+    kube_server_page(
+        s.server, "GET", PODS "shop-0:9091/proxy/snapshots", NULL, 200,
+        "{\"schema\":1,\"databases\":[{\"path\":\"/data/"
+        "shop.db\",\"name\":\"shop\",\"destinations\":[{"
+        "\"name\":\"primary\",\"snapshots\":[{\"txid\":\"00000000000000f0\",\"at\":"
+        "\"2026-11-21T03:00:00Z\",\"bytes\":5242880},{\"txid\":\"0000000000000001\",\"at\":"
+        "\"2026-11-14T12:00:00Z\",\"bytes\":4096}]},{\"name\":\"nas\",\"snapshots\":[{\"txid\":"
+        "\"0000000000000007\",\"at\":\"2026-11-20T12:00:00Z\",\"bytes\":8192}]}]}]}");
+    scene_expect(&s, "snapshots shop --copies", 0,
+                 "NAME   POD      DATABASE   DESTINATION   TXID               AGE   SIZE\n"
+                 "shop   shop-0   main       primary       00000000000000f0   9h    5.0MiB\n"
+                 "shop   shop-0   main       primary       0000000000000001   7d    4.0KiB\n"
+                 "shop   shop-0   main       nas           0000000000000007   24h   8.0KiB\n",
+                 "");
+    assert_int_equal(scene_run(&s, "snapshots --copies -o json"), 0);
+    assert_non_null(
+        strstr(s.out, "\"destination\": \"nas\",\n      \"txid\": \"0000000000000007\""));
+    /* A sidecar of an earlier version has no such page. */
+    kube_server_page(s.server, "GET", PODS "shop-0:9091/proxy/snapshots", NULL, 404,
+                     "no such page");
+    assert_int_equal(scene_run(&s, "snapshots shop --copies"), 0);
+    assert_non_null(strstr(s.err, "Warning: pod shop-0 cannot be asked: "));
+    scene_drop(&s);
+}
+
 static void test_snapshots_fall_back_on_the_report_of_the_operator(void **state UNUSED)
 {
     struct plugin_scene s;
@@ -226,6 +258,7 @@ int main(void)
         TEST(test_logs_that_cannot_be_shown_say_why),
         TEST(test_followed_logs_go_on_with_restarts_and_pods_that_come_later),
         TEST(test_snapshots_are_what_the_sidecars_know),
+        TEST(test_each_copy_is_listed_where_that_is_asked_for),
         TEST(test_snapshots_fall_back_on_the_report_of_the_operator),
     };
     return TEST_MAIN(tests);

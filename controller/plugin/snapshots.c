@@ -1,6 +1,6 @@
 /*
  * kubectl walferry snapshots [NAME]: what a restore could go back to, for each database and
- * destination.
+ * destination; with --copies each full copy that lies there.
  *
  * The sidecars know it: they keep the inventory of their prefixes in memory. They are asked through
  * the API server's proxy of pods (`get pods/proxy`), so nothing of the pod network must be
@@ -24,18 +24,29 @@ enum {
 
 struct args {
     struct session_args session;
+    bool has_copies;
 };
 
 /* A pod is asked in the name of a replica. */
 struct pods {
     struct listing *listing;
     struct jsonval replica;
+    bool has_copies; /* each copy is told */
     size_t told_count;
+};
+
+/* What goes from pod to pod. */
+struct asking {
+    struct listing *listing;
+    bool has_copies;
 };
 
 static const char *const columns[] = {"NAMESPACE",   "NAME",      "POD",    "DATABASE",
                                       "DESTINATION", "SNAPSHOTS", "LAST",   "TXID",
                                       "EARLIEST",    "LATEST",    "STORED", "OBJECTS"};
+
+static const char *const copy_columns[] = {"NAMESPACE",   "NAME", "POD", "DATABASE",
+                                           "DESTINATION", "TXID", "AGE", "SIZE"};
 
 /* ---- what one destination of one database has ---- */
 
@@ -144,6 +155,52 @@ static void status_tell(struct pods *p, const char *pod, struct jsonval status)
     }
 }
 
+/* A copy. */
+static void copy_tell(struct pods *p, const char *pod, const char *database,
+                      const char *destination, struct jsonval copy)
+{
+    struct listing *r = p->listing;
+    struct json_writer *w = &r->json;
+    char text[FACT_TEXT_BYTES];
+
+    p->told_count++;
+    if (r->session.output != SESSION_JSON) {
+        listing_namespace_cell(r, p->replica);
+        table_cell(&r->table, "%s", fact_text(p->replica, "metadata.name"));
+        table_cell(&r->table, "%s", pod);
+        table_cell(&r->table, "%s", database);
+        table_cell(&r->table, "%s", destination);
+        table_cell(&r->table, "%s", fact_text(copy, "txid"));
+        table_cell(&r->table, "%s", age_since(r->session.now_ns, fact_time_ns(copy, "at"), text));
+        table_cell(&r->table, "%s", bytes_format(fact_u64(copy, "bytes"), text));
+        return;
+    }
+    json_writer_object(w, NULL);
+    json_writer_str(w, "namespace", fact_text(p->replica, "metadata.namespace"));
+    json_writer_str(w, "replica", fact_text(p->replica, "metadata.name"));
+    json_writer_str(w, "pod", pod);
+    json_writer_str(w, "database", database);
+    json_writer_str(w, "destination", destination);
+    json_writer_str(w, "txid", fact_text(copy, "txid"));
+    json_writer_time(w, "time", fact_time_ns(copy, "at"));
+    json_writer_u64(w, "bytes", fact_u64(copy, "bytes"));
+    json_writer_end(w);
+}
+
+static void copies_tell(struct pods *p, const char *pod, struct jsonval answer)
+{
+    struct jsonval databases = jsonval_get(answer, "databases");
+
+    for (struct jsonval d = jsonval_first(databases); jsonval_exists(d); d = jsonval_next(d)) {
+        struct jsonval all = jsonval_get(d, "destinations");
+        for (struct jsonval t = jsonval_first(all); jsonval_exists(t); t = jsonval_next(t)) {
+            struct jsonval list = jsonval_get(t, "snapshots");
+            for (struct jsonval c = jsonval_first(list); jsonval_exists(c); c = jsonval_next(c))
+                copy_tell(p, pod, name_of(p->replica, d), fact_text(t, "name"), c);
+        }
+    }
+}
+
 /* The port of the sidecar's pages. */
 static uint64_t port_of(struct jsonval pod)
 {
@@ -169,15 +226,19 @@ static int pod_ask(void *arg, struct jsonval pod, struct error *err)
 
     if (port == 0 || strcmp(fact_text(pod, "status.phase"), "Running") != 0)
         return 0;
-    if (buf_printf(&path, err, "/api/v1/namespaces/%s/pods/%s:%" PRIu64 "/proxy/status",
-                   fact_text(pod, "metadata.namespace"), name, port) < 0)
+    if (buf_printf(&path, err, "/api/v1/namespaces/%s/pods/%s:%" PRIu64 "/proxy/%s",
+                   fact_text(pod, "metadata.namespace"), name, port,
+                   p->has_copies ? "snapshots" : "status") < 0)
         return -1;
     if (session_text(&p->listing->session, buf_str(&path), &text, &cause) < 0 ||
         jsonval_parse(&doc, "status of the sidecar", buf_slice(&text), &cause) < 0) {
         (void)fprintf(stderr, "Warning: pod %s cannot be asked: %s\n", name, cause.text);
         return 0;
     }
-    status_tell(p, name, jsonval_root(&doc));
+    if (p->has_copies)
+        copies_tell(p, name, jsonval_root(&doc));
+    else
+        status_tell(p, name, jsonval_root(&doc));
     return 0;
 }
 
@@ -201,15 +262,16 @@ static void report_tell(struct listing *r, struct jsonval replica)
 
 static int replica_tell(void *arg, struct jsonval replica, struct error *err)
 {
-    struct listing *r = arg;
-    struct pods pods = {.listing = r, .replica = replica};
+    const struct asking *a = arg;
+    struct listing *r = a->listing;
+    struct pods pods = {.listing = r, .replica = replica, .has_copies = a->has_copies};
     CLEANUP(mem_free)
     char *selector = str_printf(err, API_LABEL_REPLICA "=%s", fact_text(replica, "metadata.name"));
 
     if (!selector || session_each(&r->session, &kube_pods, fact_text(replica, "metadata.namespace"),
                                   selector, pod_ask, &pods, err) < 0)
         return -1;
-    if (pods.told_count == 0)
+    if (pods.told_count == 0 && !a->has_copies)
         report_tell(r, replica);
     return 0;
 }
@@ -220,13 +282,17 @@ static int run(const struct invocation *inv, struct error *err)
 {
     const struct args *args = inv->args;
     CLEANUP(listing_close) struct listing r = LISTING_INIT;
+    struct asking asking = {.listing = &r, .has_copies = args->has_copies};
+    int rc = args->has_copies
+                 ? listing_open(&r, inv, &args->session, copy_columns, ARRAY_LEN(copy_columns), err)
+                 : listing_open(&r, inv, &args->session, columns, ARRAY_LEN(columns), err);
 
-    return listing_open(&r, inv, &args->session, columns, ARRAY_LEN(columns), err) < 0
-               ? -1
-               : listing_run(&r, replica_tell, &r, err);
+    return rc < 0 ? -1 : listing_run(&r, replica_tell, &asking, err);
 }
 
 static const struct flag flags[] = {
+    {"copies", FLAG_SWITCH, offsetof(struct args, has_copies), NULL,
+     "each full copy at each destination, newest first", NULL},
     SESSION_FLAG_ALL(struct args),
     SESSION_FLAGS(struct args),
 };
@@ -238,6 +304,7 @@ const struct command command_snapshots = {
     .summary = "Show what can be restored: window, full copies, size",
     .usage = "kubectl walferry snapshots [NAME] [flags]",
     .example = "  kubectl walferry snapshots shop\n"
+               "  kubectl walferry snapshots shop --copies\n"
                "  kubectl walferry snapshots -A -o json",
     .detail = "EARLIEST and LATEST are the ages of the oldest and the newest moment that can\n"
               "be restored; every commit between them can. LAST and TXID tell of the newest\n"

@@ -66,6 +66,8 @@ looks() {
     good snapshots shop
     grep -qE '^shop +shop-[a-z0-9-]+ +main +primary +[0-9]+ +' "$work/out" || fail "$(cat "$work/out" "$work/err")"
     [ ! -s "$work/err" ] || fail "$(cat "$work/err")"
+    good snapshots shop --copies # the page of the sidecar is there; a day has not passed yet
+    [ ! -s "$work/err" ] || fail "$(cat "$work/err")"
     good logs shop
     says '"msg":"'
     good logs shop -c walferry-restore

@@ -56,6 +56,8 @@ address() {
     get /status
     json_is "d['schema'] == 1 and d['databases'][0]['path'] == '$work/a.db'"
     json_is "d['databases'][0]['destinations'][0]['acknowledged_txid'] == '0000000000000001'"
+    get /snapshots
+    json_is "d['databases'][0]['destinations'][0]['snapshots'] == []"
     get /
     [ "$code" -eq 200 ]
     says '<html'

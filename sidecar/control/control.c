@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "sidecar/control/control_internal.h"
+#include "sidecar/control/snapshots_json.h"
 #include "sidecar/control/status_json.h"
 #include "sidecar/control/status_version.h"
 
@@ -84,6 +85,21 @@ void control_on_status(void *arg, struct http_server_request *request)
                                             .headers = &header,
                                             .header_count = 1};
     http_server_respond(request, &response);
+}
+
+void control_on_snapshots(void *arg, struct http_server_request *request)
+{
+    const struct control *control = arg;
+    struct error err = ERROR_INIT;
+    struct status_process s;
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(CONTROL_BODY_BYTES_MAX);
+
+    if (control_collect(control, request, &s) < 0)
+        return;
+    if (snapshots_json_write(&s, &body, &err) < 0)
+        http_server_respond_text(request, 500, "%s", err.text);
+    else
+        control_respond(request, type_json, &body);
 }
 
 static void respond_health(struct http_server_request *request, bool is_good,
@@ -169,6 +185,7 @@ static const struct http_route tcp_routes[] = {
     {"GET", "/metrics", control_on_metrics},
     {"GET", "/status", control_on_status},
     {"GET", "/status/changes", control_on_changes},
+    {"GET", "/snapshots", control_on_snapshots},
     {"GET", "/startupz", control_on_startupz},
     {"GET", "/healthz", control_on_healthz},
     {"GET", "/readyz", control_on_readyz},

@@ -15,6 +15,7 @@
  *   GET /status/changes?since=VERSION&seconds=N
  *                  the version, as soon as it says something else in words than since, after N
  *                  seconds (60 at most) in any case: for who wants to hear instead of asking
+ *   GET /snapshots JSON: each full copy at each destination, see snapshots_json.h
  *   GET /startupz  200 once every database is taken up (then for ever); before, 503 and why
  *   GET /healthz   200 as long as the loop turns; never depends on a bucket
  *   GET /readyz    200, or 503 with one reason a line, by struct control_policy

@@ -85,6 +85,8 @@ void control_changes_forget(struct control *control);
 void control_on_metrics(void *arg, struct http_server_request *request);
 /* /status. */
 void control_on_status(void *arg, struct http_server_request *request);
+/* /snapshots. */
+void control_on_snapshots(void *arg, struct http_server_request *request);
 /* /startupz; remembers the first 200. */
 void control_on_startupz(void *arg, struct http_server_request *request);
 /* /healthz; asks nobody. */

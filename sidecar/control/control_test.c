@@ -269,6 +269,7 @@ static void test_tcp_changes_nothing(void **state UNUSED)
         assert_ask(&f, false, paths[i], "{\"path\":\"/data/app.db\"}", 404, "no such path");
     }
     assert_ask(&f, false, "/status", "{}", 405, "Allow: GET, HEAD\r\n");
+    assert_ask(&f, false, "/snapshots", NULL, 200, "\"snapshots\":[");
     fixture_end(&f);
     assert_int_equal(f.drains, 0);
 }

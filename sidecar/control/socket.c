@@ -434,6 +434,7 @@ const struct http_route control_socket_routes[] = {
     {"POST", "/drain", on_drain},
     {"GET", "/metrics", control_on_metrics},
     {"GET", "/status", control_on_status},
+    {"GET", "/snapshots", control_on_snapshots},
     {"GET", "/startupz", control_on_startupz},
     {"GET", "/healthz", control_on_healthz},
     {"GET", "/readyz", control_on_readyz},

@@ -28,6 +28,7 @@
 
 #include "lib/base/base.h"
 #include "lib/metrics/metrics.h"
+#include "lib/storage/inventory.h"
 #include "lib/storage/object_name.h"
 #include "lib/storage/storage.h"
 
@@ -128,7 +129,9 @@ struct status_destination {
     uint64_t restore_oldest_at_ns;
     uint64_t restore_newest_at_ns;
     uint64_t snapshot_txid;
-    uint64_t snapshot_at_ns; /* of the newest snapshot (L9) */
+    uint64_t snapshot_at_ns;                  /* of the newest snapshot (L9) */
+    const struct inventory_object *snapshots; /* all that are there, oldest first */
+    size_t snapshot_count;
 
     uint64_t retention_window_ns; /* as configured now; 0: nothing is deleted */
     uint64_t retention_at_ns;     /* last complete pass */

@@ -14,6 +14,7 @@ struct status_scene {
     struct status_db dbs[2];
     struct status_destination destinations[3];
     struct status_object objects[2];
+    struct inventory_object snapshots[2];
     struct metrics_histogram uploads, checkpoints;
 };
 
@@ -26,6 +27,16 @@ static inline void status_scene_make_objects(struct status_scene *scene)
         (struct status_object){0, 12, 12, 4096, SCENE_NOW_NS - NS_PER_SEC, 30 * NS_PER_MS};
     scene->objects[1] =
         (struct status_object){1, 8, 11, 8192, SCENE_NOW_NS - NS_PER_MIN, 90 * NS_PER_SEC};
+}
+
+static inline void status_scene_make_snapshots(struct status_scene *scene)
+{
+    scene->snapshots[0] = (struct inventory_object){
+        .min_txid = 1, .max_txid = 1, .bytes = 8192, .timestamp_ns = SCENE_NOW_NS - NS_PER_DAY};
+    scene->snapshots[1] = (struct inventory_object){
+        .min_txid = 1, .max_txid = 9, .bytes = 12288, .timestamp_ns = SCENE_NOW_NS - NS_PER_HOUR};
+    scene->destinations[0].snapshots = scene->snapshots;
+    scene->destinations[0].snapshot_count = 2;
 }
 
 static inline void status_scene_make_destinations(struct status_scene *scene)

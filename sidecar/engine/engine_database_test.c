@@ -160,6 +160,9 @@ static void test_other_page_size_is_a_full_copy_and_a_snapshot(void **state UNUS
         scene_sync(&s);
         uint64_t txid = scene_status(&s, 0, 0)->acknowledged_txid;
         SCENE_UNTIL(&s, scene_status(&s, 0, 0)->snapshot_txid == txid);
+        const struct status_destination *told = scene_status(&s, 0, 0);
+        assert_true(told->snapshot_count > 0);
+        assert_int_equal(told->snapshots[told->snapshot_count - 1].max_txid, txid);
         assert_int_equal(scene_db(&s, 0)->end_seen.page_size, sizes[i]);
         scene_assert_replicated(&s, 0, 0);
         scene_insert(&s, 0, 1, 300);

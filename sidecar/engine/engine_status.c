@@ -95,6 +95,8 @@ static void levels_fill(const struct chain *c, struct status_destination *out)
         out->snapshot_txid = snapshot->max_txid;
         out->snapshot_at_ns = snapshot->timestamp_ns;
     }
+    out->snapshots = c->inv.level[LTX_LEVEL_SNAPSHOT].object;
+    out->snapshot_count = c->inv.level[LTX_LEVEL_SNAPSHOT].object_count;
     (void)retain_window(&c->inv, &out->restore_oldest_at_ns,
                         &out->restore_newest_at_ns); /* false: both stay 0 */
 }
