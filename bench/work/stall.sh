@@ -46,6 +46,8 @@ work_stall() {
     pid_wait "$writer_pid"
     result=$(cat "$work/writer.out")
     keep stall_lock "$(calc "$(field lock_max_us "$result") / 1000" %.1f)"
+    keep stall_met "$(field lock_met "$result")"
+    keep stall_slept "$(field lock_slept_max_ms "$result")"
     keep stall_max "$(calc "$(field max_us "$result") / 1000" %.1f)"
     keep stall_p99 "$(calc "$(field p99_us "$result") / 1000" %.2f)"
     keep stall_end_mb "$(calc "$(wal_bytes "$db") / 1000000" %.0f)"
@@ -59,6 +61,8 @@ work_stall() {
 table_stall() {
     section "A log of ${figures[walferry.stall_wal_mb]:-?} MB is let go, 100 commits/s go on"
     row "longest wait for the write lock" stall_lock ms "<= 5"
+    row "transactions that met the lock" stall_met
+    row "longest sleep of one for it" stall_slept ms
     row "longest commit, with the disk's share" stall_max ms "<= 5"
     row "the same application alone, longest commit" stall_alone ms
     row "99 % of the commits" stall_p99 ms

@@ -9,7 +9,9 @@
  *   3. Hand over again. Everything was copied and nothing came: the fresh holder sits on slot 0,
  *      done. Otherwise its mark is newer, and there may be only little left: again from 2, as long
  *      as that makes the rest much smaller.
- *   4. Writers that never pause: the few frames left are copied under the write lock (seal.c).
+ *   4. Writers that leave pauses in which a pass fits: right after a commit, once more from 1. It is
+ *      over before the next one, and nobody has met a lock.
+ *   5. Writers that never pause: the few frames left are copied under the write lock (seal.c).
  *
  * While the holder sits on slot >= 1 the log cannot restart, so SQLite's WAL-reset bug cannot
  * happen to our checkpoint whatever version the library has.
@@ -23,6 +25,7 @@ enum {
     PASSES_MAX = 6,
     SEAL_BYTES_MAX = 1024 * 1024, /* under the write lock: below a millisecond of copying */
     SEAL_BYTES_FEW = 64 * 1024,   /* another pass would not make the writers' wait shorter */
+    MOMENTS_MAX = 2,              /* tries of step 4 */
 };
 
 struct checkpoint_run {
@@ -31,7 +34,8 @@ struct checkpoint_run {
     void *arg;
     enum advance_result result;
     struct checkpoint_outcome outcome;
-    bool is_blocked; /* the last pass was held back by another reader */
+    bool is_blocked;  /* the last pass was held back by another reader */
+    uint32_t commits; /* that came during the last pass */
 };
 
 /* The last frame that the holder lets be backfilled. */
@@ -77,6 +81,19 @@ static int pass_once(struct follower *f, struct checkpoint_run *run, struct erro
     return 0;
 }
 
+/* Steps 2 and 3, once. */
+static int pass_and_hand_over(struct follower *f, struct checkpoint_run *run, struct error *err)
+{
+    uint32_t change = f->noted.change;
+
+    if (pass_once(f, run, err) < 0 ||
+        follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
+        return -1;
+    }
+    run->commits = f->noted.change - change;
+    return 0;
+}
+
 /* Steps 1 to 3. */
 static int passes_run(struct follower *f, struct checkpoint_run *run, struct error *err)
 {
@@ -88,8 +105,7 @@ static int passes_run(struct follower *f, struct checkpoint_run *run, struct err
         bool was_blocked = run->is_blocked;
         uint64_t left_before = left;
         uint32_t blocked_at = run->outcome.blocking_frame;
-        if (pass_once(f, run, err) < 0 ||
-            follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
+        if (pass_and_hand_over(f, run, err) < 0) {
             return -1;
         }
         if (run->is_blocked && was_blocked && run->outcome.blocking_frame == blocked_at) {
@@ -99,6 +115,27 @@ static int passes_run(struct follower *f, struct checkpoint_run *run, struct err
         if (run->may_seal && !run->is_blocked && left <= SEAL_BYTES_MAX &&
             (left <= SEAL_BYTES_FEW || left > left_before / 2)) {
             break;
+        }
+    }
+    return 0;
+}
+
+/* What step 5 would need: few frames left, and no reader of the application that holds them back. */
+static bool can_seal(const struct follower *f, const struct checkpoint_run *run)
+{
+    return !is_over(f, run) && run->may_seal && !run->is_blocked && bytes_left(f) <= SEAL_BYTES_MAX;
+}
+
+/* Step 4. More than one commit during a pass: there is no pause that it would fit in. */
+static int moments_try(struct follower *f, struct checkpoint_run *run, struct error *err)
+{
+    for (unsigned i = 0; i < MOMENTS_MAX && run->commits <= 1 && can_seal(f, run); i++) {
+        follow_await_commit(f, f->holder);
+        if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
+            return -1;
+        }
+        if (!is_over(f, run) && pass_and_hand_over(f, run, err) < 0) {
+            return -1;
         }
     }
     return 0;
@@ -115,8 +152,11 @@ static int checkpoint_run(struct follower *f, struct checkpoint_run *run, struct
     if (!is_over(f, run) && passes_run(f, run, err) < 0) {
         return -1;
     }
-    /* Step 4. */
-    if (is_over(f, run) || !run->may_seal || run->is_blocked || bytes_left(f) > SEAL_BYTES_MAX) {
+    if (moments_try(f, run, err) < 0) {
+        return -1;
+    }
+    /* Step 5. */
+    if (!can_seal(f, run)) {
         return 0;
     }
     return follow_seal(f, run->note, run->arg, &run->outcome, err);

@@ -1,7 +1,7 @@
 /*
  * The inside of a follower, shared by follow.c (look, advance, hand over), follow_open.c (states,
- * open, release), follow_read.c (pages, pin, contains), follow_locks.c, checkpoint.c, seal.c and
- * shrink.c, step_aside.c.
+ * open, release), follow_read.c (pages, pin, contains), follow_locks.c, checkpoint.c, seal.c,
+ * shrink.c, moment.c, step_aside.c.
  *
  * Threads: follower_look() reads `block0` and `look`, both atomic; all else belongs to the job that
  * the database has under way.
@@ -159,6 +159,14 @@ bool follow_checkpointer_is_there(struct follower *f);
 
 /* Finds out at open whether locks can be seen at all. */
 void follow_locks_probe(struct follower *f);
+
+/* ---- moment.c ---- */
+
+/*
+ * Waits for the moment right after a commit, some 15 ms at most: whoever writes at some pace will
+ * not want the write lock for a while now. Sleeps on a connection.
+ */
+void follow_await_commit(struct follower *f, const struct connection *c);
 
 /* ---- seal.c ---- */
 

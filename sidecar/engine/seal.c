@@ -2,12 +2,12 @@
  * Sealing: the last frames of a checkpoint are copied under the write lock, because writers never
  * leave a pause in which a reader could land on slot 0.
  *
- *   1. BEGIN IMMEDIATE on the spare. A writer has the lock: ask again for SEAL_PATIENCE, first at
- *      once, then after short pauses; then give up; the caller backs off. If that was in vain the
- *      last time, ask without pauses: a writer in a tight loop with synchronous=FULL lets go for
- *      microseconds only. Asking costs the writer nothing, but without pauses it costs us the
- *      whole patience in CPU time. From here no commit and no restart can happen: a restart
- *      needs the write lock.
+ *   1. Right after a commit (moment.c), BEGIN IMMEDIATE on the spare. A writer has the lock: ask
+ *      again for SEAL_PATIENCE, first at once, then after short pauses; then give up; the caller
+ *      backs off. If that was in vain the last time, ask without pauses: a writer in a tight loop
+ *      with synchronous=FULL lets go for microseconds only. Asking costs the writer nothing, but
+ *      without pauses it costs us the whole patience in CPU time. From here no commit and no
+ *      restart can happen: a restart needs the write lock.
  *   2. Note the last frames. The noted end is now the newest commit, and stays it.
  *   3. End the holder, whose mark is older. The write lock protects the log, and the spare's own
  *      read transaction sits at the newest commit.
@@ -99,8 +99,11 @@ int follow_seal(struct follower *f, note_fn *note, void *arg, struct checkpoint_
     bool is_busy;
 
     ASSERT(!f->now.is_backfilled);
-    if (follow_connect(f, &f->spare, err) < 0 || follow_connect(f, &f->checkpointer, err) < 0 ||
-        lock_take(f, &is_busy, err) < 0) {
+    if (follow_connect(f, &f->spare, err) < 0 || follow_connect(f, &f->checkpointer, err) < 0) {
+        return -1;
+    }
+    follow_await_commit(f, f->spare);
+    if (lock_take(f, &is_busy, err) < 0) {
         return -1;
     }
     if (is_busy) {

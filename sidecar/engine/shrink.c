@@ -9,8 +9,8 @@
  *      cut slow (0.17 ms a MiB; without it 32 MiB are cut in 0.04 ms: measured on ext4). And sync
  *      the log: a cut changes its inode, and waits if the journal is just writing the inode as it
  *      was before, however long a busy disk takes for that (18 ms while a checkpoint was flushed).
- *   3. BEGIN IMMEDIATE, without waiting: no frame is being written, not even one that is not yet
- *      committed; no reader looks beyond mxFrame.
+ *   3. Right after a commit (moment.c), BEGIN IMMEDIATE, without waiting: no frame is being
+ *      written, not even one that is not yet committed; no reader looks beyond mxFrame.
  *   4. Cut one step off the end, never live frames. Roll back. The step doubles while cuts are done
  *      in no time, and halves when one was not (memory file systems have no cache to let go).
  *
@@ -25,7 +25,7 @@
 
 enum {
     CUT_BYTES_MIN = 8 * 1024 * 1024, /* also the first one */
-    CUT_BYTES_MAX = 64 * 1024 * 1024,
+    CUT_BYTES_MAX = 256 * 1024 * 1024,
 };
 
 /* How long the file shall be after this step; its own length if nothing is to be done. */
@@ -130,6 +130,7 @@ int follower_shrink(struct follower *f, uint64_t keep_bytes, bool *out_more, str
         return -1;
     }
     tail_forget(f, size, wanted);
+    follow_await_commit(f, f->spare);
     int rc = connection_begin_immediate(f->spare, &is_busy, err);
     if (rc == 0 && is_busy) {
         more = true;
