@@ -346,7 +346,8 @@ static bool restore_before_start(struct pod *pod, enum boot how)
     if (pod->p->is_dead)
         pod->play->needs_person = true;
     bool is_ok = rc == 0 && !pod->p->is_dead;
-    if (!is_ok && err.code != ERR_NONE && strstr(err.text, "but not its page map"))
+    if (!is_ok && err.code != ERR_NONE &&
+        (strstr(err.text, "but not its page map") || strstr(err.text, "is in place")))
         pod->play->needs_person = true; /* likewise */
     restore_result_destroy(&result);
     return is_ok;
