@@ -140,7 +140,9 @@ static const struct error_row {
      "a.yml:5: dbs[0].replica.retnetion: unknown key; did you mean \"retention\"?", ERR_USAGE},
     {S3 "    monitor-interval: 1s", "a.yml:5: dbs[0].replica.monitor-interval: unknown key",
      ERR_USAGE},
-    {S3 "    retention: never", "a.yml:5: dbs[0].replica.retention: \"never\" is not a duration",
+    {S3 "    retention: never",
+     "a.yml:5: dbs[0].replica.retention: \"never\" is not a duration (expected for example 300ms, "
+     "1.5s, 2m30s, 24h or 7d)",
      ERR_USAGE},
     {S3 "    sync-interval: 0s",
      "a.yml:5: dbs[0].replica.sync-interval: 0s must be greater than zero", ERR_USAGE},
