@@ -212,6 +212,7 @@ static void test_run_tells_what_is_wrong_with_its_configuration(void **state UNU
         {"-metrics-port", "70000", "no port", 2},
         {"-status-interval", "10ms", "from 1s to 1h", 2},
         {"-context", "nowhere", "no context \"nowhere\"", 2},
+        {"-no-webhook=false", "-webhook-port=0", "-sidecar-image is needed", 2},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene s;
@@ -228,6 +229,129 @@ static void test_run_tells_what_is_wrong_with_its_configuration(void **state UNU
     }
 }
 
+/* ---- the webhook in the process ---- */
+
+static const char mutating_path[] =
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/walferry";
+
+#define POD_OF_SHOP                                                                                \
+    "{\"apiVersion\":\"admission.k8s.io/"                                                          \
+    "v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u1\","                               \
+    "\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"resource\":{\"group\":\"\","  \
+    "\"version\":\"v1\",\"resource\":\"pods\"},\"namespace\":\"shop\",\"name\":\"shop-0\","        \
+    "\"operation\":\"CREATE\",\"object\":{\"metadata\":{\"name\":\"shop-0\",\"labels\":{"          \
+    "\"walferry.dev/replica\":\"%s\"}},\"spec\":{\"securityContext\":{\"runAsUser\":1000},"        \
+    "\"containers\":[{\"name\":\"app\",\"image\":\"app:1\",\"volumeMounts\":[{\"name\":\"data\","  \
+    "\"mountPath\":\"/data\"}]}],\"volumes\":[{\"name\":\"data\",\"emptyDir\":{}}]}}}}"
+
+/* What is there before the operator starts: a resource, and the chart's configuration. */
+static void cluster_put(struct scene *s)
+{
+    kube_server_put(
+        s->kube.server, mutating_path,
+        "{\"kind\":\"MutatingWebhookConfiguration\",\"metadata\":{\"name\":\"walferry\"},"
+        "\"webhooks\":[{\"name\":\"pods.walferry.dev\",\"clientConfig\":{\"service\":"
+        "{\"name\":\"walferry\"}}}]}");
+    kube_server_put(
+        s->kube.server, "/apis/walferry.dev/v1alpha1/namespaces/shop/sqlitereplicas/shop",
+        "{\"metadata\":{\"name\":\"shop\",\"namespace\":\"shop\",\"uid\":\"u\"},\"spec\":{"
+        "\"databases\":[{\"name\":\"main\",\"path\":\"/data/app.db\"}],\"destination\":{"
+        "\"s3\":{\"bucket\":\"backups\"}}}}");
+}
+
+/* The answer of the webhook at port about a pod of that replica. */
+static void pod_ask(struct scene *s, unsigned port, const char *replica, struct buf *body)
+{
+    const struct http_client_config config = {.connections_max = 1, .skip_verify = true};
+    static const struct http_header json = {"Content-Type", "application/json"};
+    struct http_client *client = NULL;
+    struct error err = ERROR_INIT;
+    char url[64], review[2048];
+    int status = 0;
+
+    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/mutate?timeout=5s", port);
+    (void)snprintf(review, sizeof(review), POD_OF_SHOP, replica);
+    assert_ok(http_client_new(s->kube.loop, &config, &client, &err), &err);
+    buf_clear(body);
+    assert_ok(http_wait(client,
+                        &(struct http_request){.method = "POST",
+                                               .url = url,
+                                               .headers = &json,
+                                               .header_count = 1,
+                                               .body_slice = slice_of_str(review),
+                                               .has_body = true,
+                                               .deadline_ns = 20 * NS_PER_SEC},
+                        &status, body, &err),
+              &err);
+    http_client_free(client);
+    assert_int_equal(status, 200);
+}
+
+static void test_run_serves_admissions_by_certificates_of_its_own(void **state UNUSED)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(1 << 20);
+    unsigned port = test_port_free();
+    char port_text[16];
+    struct scene s;
+    scene_make(&s);
+
+    cluster_put(&s);
+    (void)snprintf(port_text, sizeof(port_text), "%u", port);
+    replica_start(&s, 0, "pod-a",
+                  (const char *const[]){"-no-webhook=false", "-webhook-port", port_text,
+                                        "-sidecar-image", "walferry-sidecar:test", NULL});
+    answer_wait(&s, 0, "/readyz", "ok: leading");
+    CLEANUP(mem_free) char *told = kube_server_get(s.kube.server, mutating_path);
+    assert_non_null(strstr(told, "\"caBundle\":\""));
+    assert_int_equal(kube_server_count(s.kube.server, "/api/v1/namespaces/walferry/secrets"), 1);
+    pod_ask(&s, port, "shop", &body);
+    assert_non_null(strstr(buf_str(&body), "\"allowed\":true"));
+    assert_non_null(strstr(buf_str(&body), "\"patchType\":\"JSONPatch\""));
+    pod_ask(&s, port, "nothing", &body); /* after one look past the cache */
+    assert_non_null(strstr(buf_str(&body), "\"allowed\":false"));
+    assert_non_null(strstr(buf_str(&body), "there is no SqliteReplica"));
+    answer_wait(
+        &s, 0, "/metrics",
+        "walferry_operator_admission_requests_total{webhook=\"mutate\",result=\"patched\"} 1");
+    answer_wait(&s, 0, "/metrics", "walferry_operator_certificate_expiry_timestamp_seconds");
+    /* The same process does what the resource asks for. */
+    answer_wait(&s, 0, "/metrics", "walferry_replica_condition{namespace=\"shop\",name=\"shop\"");
+    CLEANUP(mem_free)
+    char *config =
+        kube_server_get(s.kube.server, "/api/v1/namespaces/shop/configmaps/walferry-shop");
+    assert_non_null(config);
+    test_process_signal(&s.replicas[0].process, SIGTERM);
+    assert_true(test_process_wait(&s.replicas[0].process, 20 * NS_PER_SEC));
+    assert_int_equal(s.replicas[0].process.status, 0);
+    scene_drop(&s);
+}
+
+static void test_run_serves_admissions_by_somebody_elses_certificate(void **state UNUSED)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(1 << 20);
+    unsigned port = test_port_free();
+    char port_text[16], cert[300], key[300];
+    struct scene s;
+    scene_make(&s);
+
+    cluster_put(&s);
+    (void)snprintf(port_text, sizeof(port_text), "%u", port);
+    (void)snprintf(cert, sizeof(cert), "%s/server.pem", s.kube.folder);
+    (void)snprintf(key, sizeof(key), "%s/server-key.pem", s.kube.folder);
+    replica_start(&s, 0, "pod-a",
+                  (const char *const[]){"-no-webhook=false", "-webhook-port", port_text,
+                                        "-webhook-cert", cert, "-webhook-key", key,
+                                        "-sidecar-image", "walferry-sidecar:test", NULL});
+    answer_wait(&s, 0, "/readyz", "ok: leading");
+    pod_ask(&s, port, "shop", &body);
+    assert_non_null(strstr(buf_str(&body), "\"patchType\":\"JSONPatch\""));
+    /* It makes none of its own, and tells the API server nothing. */
+    assert_int_equal(kube_server_count(s.kube.server, "/api/v1/namespaces/walferry/secrets"), 0);
+    CLEANUP(mem_free) char *told = kube_server_get(s.kube.server, mutating_path);
+    assert_null(strstr(told, "caBundle"));
+    scene_drop(&s);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -237,6 +361,8 @@ int main(void)
         TEST(test_run_ends_with_status_one_when_its_lease_is_taken),
         TEST(test_run_works_in_the_namespaces_it_was_told),
         TEST(test_run_tells_what_is_wrong_with_its_configuration),
+        TEST(test_run_serves_admissions_by_certificates_of_its_own),
+        TEST(test_run_serves_admissions_by_somebody_elses_certificate),
     };
     return TEST_MAIN(tests);
 }
