@@ -238,6 +238,9 @@ static int copy_open(struct full_copy *copy, struct error *err)
     copy->db_checksum = LTX_CHECKSUM_FLAG;
     blob_writer_init(&copy->file, env, db->work_folder, copy->part_bytes + COPY_SLACK_BYTES);
     const struct ltx_writer_args args = {.header = copy->header, .out = &copy->file};
+    /* All the memory of a part at once: one that grows leaves its smaller selves behind in the heap. */
+    if (blob_writer_cut(&copy->file, 0, &copy->made, err) < 0)
+        return -1;
     copy->is_open = true;
     return ltx_writer_open(&copy->writer, &args, err);
 }
@@ -435,11 +438,15 @@ static void slot_send(struct copy_slot *s, unsigned number, struct blob *blob, u
     slot_start(s);
 }
 
-/* Takes a part's memory over and sends it from there. */
+/* Takes a part's memory over and sends it from there; *memory gets what the slot had before: buffers
+ * that are made anew again and again leave holes in the heap. */
 static void slot_send_memory(struct copy_slot *s, unsigned number, struct buf *memory)
 {
-    buf_destroy(&s->memory);
-    s->memory = buf_take(memory);
+    struct buf before = s->memory;
+
+    s->memory = *memory;
+    *memory = before;
+    buf_clear(memory);
     s->blob = (struct blob){
         .env = s->copy->c->db->engine->env, .p = s->memory.p, .fd = -1, .bytes = s->memory.n};
     slot_send(s, number, &s->blob, 0);
