@@ -543,6 +543,10 @@ void ship_encoded(struct task *task)
     struct chain *c = CONTAINER_OF(task, struct chain, encode_task);
     struct database *db = c->db;
 
+    /* Before anything else: a commit that is noticed below would ask for another encoding beside it. */
+    if (c->encode_result == ENCODE_COPY && db->task_err.code == ERR_NONE &&
+        c->state == CHAIN_FOLLOWING)
+        c->must_stage = !full_copy_start(c);
     database_refresh(db);
     if (c->is_pin_wanted && !c->has_pin)
         level_abandon(c);
@@ -556,8 +560,7 @@ void ship_encoded(struct task *task)
     }
     switch (c->encode_result) {
     case ENCODE_COPY:
-        c->must_stage = !full_copy_start(c);
-        if (c->must_stage)
+        if (!c->copy)
             task_queue_push(&db->queue, &c->encode_task);
         return;
     case ENCODE_OBJECT:
