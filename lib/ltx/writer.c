@@ -55,6 +55,7 @@ int ltx_writer_open(struct ltx_writer *w, const struct ltx_writer_args *args, st
     };
     if (ltx_header_encode(&w->header, header, err) < 0)
         return -1;
+    w->page_length = crc64_length_of(w->header.page_size);
     page_order_init(&w->order, &w->header, args->pending_byte);
     size_t scratch_bytes = page_compress_state_bytes() + LTX_FRAME_HEADER_BYTES +
                            page_block_bytes_max(w->header.page_size);
@@ -107,13 +108,11 @@ int ltx_writer_set_db_checksum(struct ltx_writer *w, uint64_t db_checksum, struc
 
 int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page, struct error *err)
 {
-    uint64_t checksum = knows_db_checksum(&w->header) ? ltx_page_checksum(pgno, page) : 0;
-
-    return ltx_writer_page_summed(w, pgno, page, checksum, err);
+    return ltx_writer_page_summed(w, pgno, page, crc64(0, page), err);
 }
 
 int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice page,
-                           uint64_t checksum, struct error *err)
+                           uint64_t page_crc, struct error *err)
 {
     uint8_t *frame = w->scratch + page_compress_state_bytes();
 
@@ -121,14 +120,17 @@ int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice pag
     ASSERT(page.n == w->header.page_size);
     if (page_order_next(&w->order, pgno, err) < 0)
         return error_wrap(err, "LTX file");
-    if (knows_db_checksum(&w->header))
+    if (knows_db_checksum(&w->header)) {
+        uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &w->page_length);
         w->db_checksum = ltx_db_checksum_toggle(w->db_checksum, checksum);
+    }
 
     size_t block_bytes = page_compress(w->scratch, page, frame + LTX_FRAME_HEADER_BYTES);
     be32_store(frame, pgno);
     be16_store(frame + 4, FRAME_FLAG_SIZE);
     be32_store(frame + 6, (uint32_t)block_bytes);
-    w->crc = crc64(crc64(w->crc, slice_of(frame, LTX_FRAME_HEADER_BYTES)), page);
+    w->crc = crc64_join(crc64(w->crc, slice_of(frame, LTX_FRAME_HEADER_BYTES)), page_crc,
+                        &w->page_length);
     w->summed_bytes += LTX_FRAME_HEADER_BYTES + page.n;
 
     size_t frame_bytes = LTX_FRAME_HEADER_BYTES + block_bytes;

@@ -22,6 +22,7 @@
 
 #include "lib/base/base.h"
 #include "lib/io/blob.h"
+#include "lib/ltx/crc64.h"
 #include "lib/ltx/ltx.h"
 #include "lib/ltx/page_order.h"
 
@@ -44,7 +45,8 @@ struct ltx_writer {
     uint8_t *scratch;      /* LZ4's state, then one frame */
     uint64_t crc;          /* of the file so far */
     uint64_t summed_bytes; /* that crc covers */
-    uint64_t db_checksum;  /* of the pages so far; snapshots only */
+    struct crc64_length page_length;
+    uint64_t db_checksum; /* of the pages so far; snapshots only */
     bool is_open;
 };
 
@@ -69,11 +71,13 @@ MUST_USE int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice p
                              struct error *err);
 
 /*
- * The same for a caller that has computed ltx_page_checksum(pgno, page) already. A wrong checksum
- * is found where it counts, in a snapshot: by ltx_writer_finish().
+ * The same for a caller that has summed the page already: page_crc is crc64(0, page), from which
+ * ltx_page_checksum_of_crc() makes the page's checksum. So each page is summed once, for the map, the
+ * database and the file. A wrong one makes a file whose checksum is wrong, too; in a snapshot
+ * ltx_writer_finish() finds it.
  */
 MUST_USE int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice page,
-                                    uint64_t checksum, struct error *err);
+                                    uint64_t page_crc, struct error *err);
 
 /*
  * Puts another db_checksum into the header's extension, which there must be (asserted); any time

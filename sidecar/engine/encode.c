@@ -102,6 +102,7 @@ struct encoding {
     bool has_map;         /* checksums of the acknowledged state are known */
     bool must_send_all;   /* no page is left out because the store has it already */
     uint64_t db_checksum; /* grows into that of the new state */
+    struct crc64_length page_length;
     struct entry_list entries;
     struct page_set pages;
     /* The object, from its first page on. */
@@ -217,8 +218,10 @@ static int object_open(struct encoding *e, struct error *err)
 }
 
 /* Step 3 for a page that the store lacks. It is in e->page. */
-static int object_add(struct encoding *e, uint32_t pgno, uint64_t checksum, struct error *err)
+static int object_add(struct encoding *e, uint32_t pgno, uint64_t page_crc, struct error *err)
 {
+    uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &e->page_length);
+
     if (!e->writer.is_open && object_open(e, err) < 0)
         return -1;
     if (e->entries.count % SPACE_CHECK_PAGES == SPACE_CHECK_PAGES - 1 &&
@@ -227,7 +230,7 @@ static int object_add(struct encoding *e, uint32_t pgno, uint64_t checksum, stru
     if (entry_list_add(&e->entries, pgno, checksum, err) < 0 ||
         page_set_add(&e->pages, pgno, err) < 0)
         return -1;
-    return ltx_writer_page_summed(&e->writer, pgno, slice_of(e->page, e->end->page_size), checksum,
+    return ltx_writer_page_summed(&e->writer, pgno, slice_of(e->page, e->end->page_size), page_crc,
                                   err);
 }
 
@@ -263,14 +266,15 @@ static int encode_run(struct encoding *e, struct map_entry *run, size_t n, struc
         uint32_t pgno = run[i].pgno;
         if (follower_page_read(c->db->follower, pgno, e->page, err) < 0)
             return -1;
-        uint64_t checksum = ltx_page_checksum(pgno, slice_of(e->page, e->end->page_size));
+        uint64_t page_crc = crc64(0, slice_of(e->page, e->end->page_size));
+        uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &e->page_length);
         bool is_growth = pgno > c->at.page_count;
         if (checksum == run[i].checksum && !e->must_send_all && !is_growth)
             continue;
         if (run[i].checksum)
             e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, run[i].checksum);
         e->db_checksum = ltx_db_checksum_toggle(e->db_checksum, checksum);
-        if (object_add(e, pgno, checksum, err) < 0)
+        if (object_add(e, pgno, page_crc, err) < 0)
             return -1;
     }
     return 0;
@@ -453,6 +457,7 @@ static int encode_next(struct chain *c, struct task *task, enum encode_result *o
         .has_map = c->map.fd >= 0 && !c->needs_all,
         .must_send_all = c->must_send_dirty,
         .page = page_buffer_new(end->page_size, err),
+        .page_length = crc64_length_of(end->page_size),
     };
     if (!e.page)
         return -1;

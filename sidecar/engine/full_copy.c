@@ -281,10 +281,11 @@ static int run_encode(struct full_copy *copy, struct error *err)
             slice_of(copy->pages + (size_t)i * copy->end.page_size, copy->end.page_size);
         if (pgno == lock_pgno)
             continue;
-        uint64_t checksum = ltx_page_checksum(pgno, page);
+        uint64_t page_crc = crc64(0, page);
+        uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &copy->writer.page_length);
         copy->db_checksum = ltx_db_checksum_toggle(copy->db_checksum, checksum);
         copy->entries[n++] = (struct map_entry){.pgno = pgno, .checksum = checksum};
-        if (ltx_writer_page_summed(&copy->writer, pgno, page, checksum, err) < 0)
+        if (ltx_writer_page_summed(&copy->writer, pgno, page, page_crc, err) < 0)
             return -1;
     }
     copy->next_pgno += count;

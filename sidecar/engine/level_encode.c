@@ -153,9 +153,10 @@ static int step_run(struct chain *c, struct level_job *job, struct error *err)
                 job->rotten_pgno = err->code == ERR_IO ? pgno : 0;
                 return -1;
             }
-            uint64_t checksum = ltx_page_checksum(pgno, page);
+            uint64_t page_crc = crc64(0, page);
+            uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &job->writer.page_length);
             if (step_check(c, job, pgno, checksum, job->run[i].checksum, err) < 0 ||
-                ltx_writer_page_summed(&job->writer, pgno, page, checksum, err) < 0)
+                ltx_writer_page_summed(&job->writer, pgno, page, page_crc, err) < 0)
                 return -1;
         }
     }
