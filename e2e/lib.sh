@@ -310,7 +310,7 @@ print(s.getsockname()[1])'
 }
 
 # s3_start KIND FOLDER [CERT KEY CA]: a server of e2e/stores/serve on 127.0.0.1 with the bucket
-# "bucket"; its files lie in FOLDER. Sets s3_pid, s3_port, s3_endpoint and what replica_s3 needs.
+# "bucket" and the secret $s3_secret; its files lie in FOLDER. Sets s3_pid, s3_port, s3_endpoint and what replica_s3 needs.
 # Fails, with the reason in $s3_missing, where it is not installed.
 s3_start() {
     s3_kind=$1 s3_folder=$2 s3_tls=("${@:3:2}")
@@ -336,8 +336,8 @@ s3_start() {
 # s3_start_again: the same on the same port, after s3_stop. Fails if it does not come up.
 s3_start_again() {
     rm -f "$s3_folder/ready"
-    spawn "$s3_folder/store.log" "$root/e2e/stores/serve" "$s3_kind" "$s3_folder" "$s3_port" \
-        "${s3_tls[@]}"
+    spawn "$s3_folder/store.log" env STORE_SECRET="$s3_secret" "$root/e2e/stores/serve" \
+        "$s3_kind" "$s3_folder" "$s3_port" "${s3_tls[@]}"
     s3_pid=$pid
     poll_until 240 s3_is_ready_or_gone || give_up "$s3_kind does not answer: $(cat "$s3_folder/store.log")"
     [ -e "$s3_folder/ready" ] && is_running "$s3_pid"

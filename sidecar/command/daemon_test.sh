@@ -421,13 +421,10 @@ tap_run what_is_deleted_behind_our_back_is_told_and_healed_by_a_snapshot validat
 
 # Everything that is said, with all there is to say it: no canary may be in it.
 secrets() {
-    [ -x "$peers/versitygw" ] || skip "no $peers/versitygw: make peers"
-    mkdir -p "$work/store/bucket" "$work/said"
-    local i path
+    local i=0 path
+    mkdir -p "$work/said"
     s3_secret=canary0secret
-    for i in 1 2 3; do
-        s3_start "$work/store" "$(port_free)" && break
-    done
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     db_make "$work/a.db"
     cat >"$work/c.yml" <<-END
 	addr: "127.0.0.1:0"

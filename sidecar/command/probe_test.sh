@@ -28,27 +28,22 @@ tap_run a_store_that_is_away_is_unreachable unreachable
 
 # A bucket of a real server: missing, made, there already; then credentials and clock that are wrong.
 created() {
-    mkdir "$work/buckets"
-    s3_start "$work/buckets" "$(port_free)" || fail "the S3 server did not come up"
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     export AWS_ACCESS_KEY_ID=$s3_user AWS_SECRET_ACCESS_KEY=$s3_secret
     local url="s3://made/app?endpoint=$s3_endpoint"
     expect 2 probe -json "$url"
     json_is "d[0]['reason'] == 'BucketMissing' and not d[0]['has_made_bucket']"
-    [ ! -d "$work/buckets/made" ] || fail "it was made without being asked"
+    [ ! -d "$work/store/data/made" ] || fail "it was made without being asked"
     expect 0 probe -create -json "$url"
     json_is "d[0]['reason'] == 'Available' and d[0]['has_made_bucket'] and d[0]['can_create']"
-    [ -d "$work/buckets/made" ] || fail "no bucket"
+    [ -d "$work/store/data/made" ] || fail "no bucket"
     expect 0 probe -create "$url"
     lacks "$work/out" 'made '
     AWS_SECRET_ACCESS_KEY=wrong expect 1 probe -create -json "$url"
     json_is "d[0]['reason'] == 'AuthFailed'"
-    pid_stop "$s3_pid" TERM
+    s3_stop
 }
-if [ -x "$peers/versitygw" ]; then
-    tap_run a_missing_bucket_is_made_when_asked created
-else
-    tap_skip "a_missing_bucket_is_made_when_asked: versitygw is not built: make peers"
-fi
+tap_run a_missing_bucket_is_made_when_asked created
 
 configured() {
     printf 'dbs:\n  - path: %s/app.db\n    replicas:\n      - {name: near, path: %s/near}\n      - {name: far, path: %s/far}\n' \

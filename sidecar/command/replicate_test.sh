@@ -403,12 +403,7 @@ tap_run a_second_signal_ends_it_at_once second_signal
 # ---- S3 ----------------------------------------------------------------------------------------
 
 s3_everything() {
-    [ -x "$peers/versitygw" ] || skip "no $peers/versitygw: make peers"
-    mkdir -p "$work/store/bucket"
-    local i
-    for i in 1 2 3; do
-        s3_start "$work/store" "$(port_free)" && break
-    done
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     local url="s3://bucket/app?endpoint=$s3_endpoint"
     # Litestream's variables stand in for Amazon's.
     unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY

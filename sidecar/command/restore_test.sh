@@ -73,9 +73,7 @@ tap_run restores_to_the_last_boundary_before_a_moment to_timestamp
 # A store whose answers are cut in the middle, twelve times in a row; ten tries without progress would
 # be the end. So only who goes on where it was cut gets through.
 cut_downloads() {
-    [ -x "$peers/versitygw" ] || skip "no $peers/versitygw: make peers"
-    mkdir -p "$work/store/bucket"
-    s3_start "$work/store" "$(port_free)" || s3_start "$work/store" "$(port_free)"
+    s3_start versitygw "$work/store" || skip "$s3_missing"
     export AWS_ACCESS_KEY_ID=$s3_user AWS_SECRET_ACCESS_KEY=$s3_secret
     db_make "$work/a.db"
     sqlite3 "$work/a.db" 'CREATE TABLE noise (x); INSERT INTO noise VALUES (randomblob(3000000))'
