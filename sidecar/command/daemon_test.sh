@@ -188,6 +188,26 @@ live_suspended_end() {
 }
 tap_run a_suspended_process_that_ends_ships_what_it_has live_suspended_end
 
+# The store goes away under an object that is being sent. Nothing was committed between the last life and this
+# one, which would excuse an end that cannot ask the store, but something since.
+end_without_store() {
+    app_start app "$work/a.db"
+    app_must app insert 1
+    serve 'shutdown-sync-timeout: 1s'
+    stop
+    serve 'shutdown-sync-timeout: 1s'
+    wait_until "it is attached" grep -q 'msg=attached.*verdict=continue' "$work/a.log"
+    mv "$work/replica" "$work/away"
+    : >"$work/replica" # not a folder: nothing can be made there
+    app_must app insert 1
+    wait_until "the loss is told" grep -q 'destination has lost its objects' "$work/a.log"
+    pid_stop "$pid" TERM
+    [ "$status" -eq 1 ] || fail "exit status $status: $(cat "$work/a.log")"
+    grep -q 'ended with unshipped commits' "$work/a.log"
+    app_stop app
+}
+tap_run an_end_tells_of_the_commit_that_went_with_the_store end_without_store
+
 # Something happens, and is told at the new level.
 debug_is_heard() {
     db_insert "$work/a.db" 3

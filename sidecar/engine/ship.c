@@ -355,7 +355,7 @@ static void bucket_lost(struct chain *c, const struct error *err)
 {
     fault_note(c->db->engine, &c->fault, "destination has lost its objects", c->db->path, c->name,
                err);
-    chain_forget_object(c);
+    chain_take_back(c); /* what it held is news still: an end meanwhile must not say otherwise */
     level_abandon(c);
     attach_start(c);
 }
