@@ -9,14 +9,14 @@ tap_need sqlite3 python3 curl
 get() {
     local path=$1
     shift
-    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time 10 "$@" "http://127.0.0.1:$port$path")
+    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time "$deadline_s" "$@" "http://127.0.0.1:$port$path")
 }
 
 # ask PATH [BODY]: from the control socket, by POST if there is a body.
 ask() {
     local post=()
     [ $# -lt 2 ] || post=(-X POST -d "$2")
-    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time 20 --unix-socket "$work/sock" \
+    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time "$deadline_s" --unix-socket "$work/sock" \
         "${post[@]}" "http://localhost$1")
 }
 
