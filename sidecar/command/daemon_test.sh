@@ -495,4 +495,19 @@ secrets() {
 }
 tap_run secrets_are_in_no_output_at_any_log_level secrets
 
+# A destination that becomes one that is only read while it is replicated to: not even the end writes.
+turned_read_only() {
+    local before
+    serve 'shutdown-sync-timeout: 1s'
+    before=$(find "$work/replica" -type f | sort)
+    sed -i 's/sync-interval: 50ms/sync-interval: never/' "$work/c.yml"
+    wait_until "the file is read" log_has 'configuration has changed'
+    db_insert "$work/a.db" 2
+    pid_stop "$pid" TERM
+    [ "$status" -eq 1 ] # what was committed has not reached a destination, and that is told
+    log_has 'is only read: nothing is written to it'
+    [ "$(find "$work/replica" -type f | sort)" = "$before" ]
+}
+tap_run a_destination_that_becomes_only_read_is_not_written_to_any_more turned_read_only
+
 tap_end
