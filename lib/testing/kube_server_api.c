@@ -277,7 +277,7 @@ static struct outcome update(struct kube_server *s, struct kube_http *r, struct 
     return keep(s, r, body, 200);
 }
 
-/* Merge patch and apply; an apply creates what is not there. */
+/* Merge patch and apply; an apply creates what is not there, one of a subresource does not. */
 static struct outcome patch(struct kube_server *s, struct kube_http *r, struct cJSON *body)
 {
     const struct kube_stored *o = kube_store_find(&s->store, &r->what);
@@ -287,7 +287,7 @@ static struct outcome patch(struct kube_server *s, struct kube_http *r, struct c
 
     if (is_apply && !kube_query(r, "fieldManager", manager, sizeof(manager)))
         return refused(body, 400, "BadRequest", "fieldManager is required for apply patch");
-    if (!o && !is_apply)
+    if (!o && (!is_apply || r->what.subresource[0]))
         return refused(body, 404, "NotFound", "object not found");
     if (o && version && strcmp(version, version_of(o->body)) != 0)
         return refused(body, 409, "Conflict", "the object has been modified");
