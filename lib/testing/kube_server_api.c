@@ -42,7 +42,7 @@ static char *gzip_of(const char *text, size_t n, bool is_damaged, size_t *out_n)
     memcpy(bytes, head, sizeof(head));
     for (size_t done = 0, block = 0; done < n || done == 0; done += block) {
         block = n - done < UINT16_MAX ? n - done : UINT16_MAX;
-        *at++ = done + block == n; /* the last one? */
+        *at++ = (char)(done + block == n); /* the last one? */
         le_put(&at, (uint32_t)block, 2);
         le_put(&at, ~(uint32_t)block, 2);
         memcpy(at, text + done, block);
