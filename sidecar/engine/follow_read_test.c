@@ -12,19 +12,16 @@
 /* Every page of the pinned state is what `image` says. */
 static void pinned_check(struct scene *s, const struct log_end *end, const uint8_t *image, size_t n)
 {
-    uint8_t *page = malloc(end->page_size);
+    uint8_t *pages = malloc(n);
 
-    assert_non_null(page);
+    assert_non_null(pages);
     assert_int_equal(n, (size_t)end->page_count * end->page_size);
     for (uint32_t p = 1; p <= end->page_count; p++) {
         struct error err = ERROR_INIT;
-        assert_ok(follower_page_read_pinned(s->f, p, page, &err), &err);
-        assert_memory_equal(page, image + (size_t)(p - 1) * end->page_size, end->page_size);
+        assert_ok(follower_page_read_pinned(s->f, p, pages, &err), &err);
+        assert_memory_equal(pages, image + (size_t)(p - 1) * end->page_size, end->page_size);
     }
-    free(page);
     /* The same in runs, whose pages are in the log, in the database, or in both. */
-    uint8_t *pages = malloc(n);
-    assert_non_null(pages);
     for (uint32_t count = 1; count <= end->page_count; count = count * 2 + 1) {
         for (uint32_t p = 1; p + count - 1 <= end->page_count; p += count) {
             struct error err = ERROR_INIT;
