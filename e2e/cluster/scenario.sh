@@ -107,13 +107,16 @@ pod_is_ready() {
 
 # ---- the application (e2e/app) and its replica -------------------------------------------------
 
+# The store that node_setup makes; replica_s3 tells walferry outside of it.
 s3_service=http://10.96.7.7:7070
+s3_user=walferry-e2e
+s3_secret=walferry-e2e-secret
 
 # secret_make [ACCESS SECRET]: credentials of the object store, in the namespace of this scene.
 secret_make() {
     kube_ns create secret generic s3-keys --dry-run=client -o yaml \
-        --from-literal="AWS_ACCESS_KEY_ID=${1:-walferry-e2e}" \
-        --from-literal="AWS_SECRET_ACCESS_KEY=${2:-walferry-e2e-secret}" | apply
+        --from-literal="AWS_ACCESS_KEY_ID=${1:-$s3_user}" \
+        --from-literal="AWS_SECRET_ACCESS_KEY=${2:-$s3_secret}" | apply
 }
 
 # replica_make NAME [YAML lines of the spec]: a SqliteReplica of /data/app.db.

@@ -169,7 +169,7 @@ checks() {
     [ -s "$work/report/status/$namespace/$(app_pod shop).json" ]
     grep -q walferry.yml "$work/report/resources/configmaps.json"
     grep -q SqliteReplica "$work/report/resources/events.json"
-    ! grep -rlE 'walferry-e2e-secret' "$work/report" || fail "a secret is in the report"
+    ! grep -rlF "$s3_secret" "$work/report" || fail "a secret is in the report"
 }
 tap_run check_finds_nothing_and_report_holds_no_secret checks
 
