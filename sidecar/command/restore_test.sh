@@ -60,7 +60,8 @@ to_timestamp() {
 print(sorted(o["timestamp"] for o in json.load(sys.stdin))[1])' \
         < <("$walferry" ltx -json "file://$work/replica"))
     expect 0 restore -timestamp "$between" -o "$work/2.db" "file://$work/replica"
-    [ "$(db_count "$work/2.db")" -eq 2 ]
+    [ "$(db_count "$work/2.db")" -eq 2 ] ||
+        fail "$between is $(db_count "$work/2.db") rows: $("$walferry" ltx -level all "file://$work/replica")"
     expect 0 restore -timestamp 2099-01-01T00:00:00Z -o "$work/3.db" "file://$work/replica"
     [ "$(db_count "$work/3.db")" -eq 3 ]
     run restore -timestamp "$before" -o "$work/0.db" "file://$work/replica"
