@@ -89,7 +89,7 @@ revision() {
 print(json.load(open(sys.argv[1]))["config"]["Labels"]["org.opencontainers.image.revision"])' "$work/config.json"
 }
 
-# arm64_unpack TARGET PROGRAM: $work/PROGRAM runs it then, by qemu where this machine is another. The image
+# arm64_unpack TARGET PROGRAM: $work/PROGRAM runs it then, by qemu where the processor is another. The image
 # is made if it is missing, or of another commit than the one for amd64.
 arm64_unpack() {
     local commit with=(qemu-aarch64-static -L "$work/root")
@@ -130,7 +130,7 @@ cross() { # TARGET PROGRAM
 tap_run the_sidecars_image_for_arm64_runs cross sidecar walferry
 tap_run the_controllers_image_for_arm64_runs cross controller walferry-controller
 
-# An application of this machine is followed by the program of the other one, and its rows come back.
+# An application of the own architecture is followed by the program of the other, and its rows come back.
 cross_round_trip() {
     local db=$work/disk/app.db
     arm64_unpack sidecar walferry
