@@ -28,7 +28,8 @@ enum {
     SHM_SECOND_CHANGE = 48 + 8, /* the change counter in the second header copy */
 };
 
-#define CHILD_NAME "--app-process"
+#define CHILD_PROGRAM "app-process"
+#define CHILD_NAME    "--app-process"
 
 static unsigned syncs_to_fail;
 
@@ -224,11 +225,16 @@ void app_process_main(int argc, char **argv)
 
 void app_start(struct app_process *app)
 {
-    char *argv[] = {"app-process", CHILD_NAME, NULL};
+    char *argv[] = {CHILD_PROGRAM, CHILD_NAME, NULL};
     int to[2];
     int from[2];
     posix_spawn_file_actions_t actions;
 
+    /* Here only if its main() ran on: each child would start the next, until the machine has no more. */
+    if (strcmp(program_invocation_name, CHILD_PROGRAM) == 0) {
+        (void)fprintf(stderr, "main() must begin with app_process_main()\n");
+        _exit(1);
+    }
     *app = (struct app_process){.pid = 0};
     assert_int_equal(pipe2(to, O_CLOEXEC), 0);
     assert_int_equal(pipe2(from, O_CLOEXEC), 0);
