@@ -26,7 +26,7 @@ static void test_the_region_is_named_unless_it_is_the_one_that_must_not_be(void 
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct script_step steps[] = {{.expect = rows[i].expect, .status = "200 OK"}};
-        struct script script;
+        struct script script = {.steps = NULL};
         struct error err = ERROR_INIT;
         test_row(rows[i].region);
         struct storage_s3_config config = config_of(&script);
@@ -43,7 +43,7 @@ static void test_a_bucket_that_is_ours_is_success_and_anothers_is_told(void **st
         {.expect = "PUT /b ", .status = "403 No", .body = ERROR_BODY("AccessDenied")}};
     struct script_step later[] = {CONFLICT("OperationAborted"),
                                   {.expect = "PUT /b ", .status = "200 OK"}};
-    struct script script;
+    struct script script = {.steps = NULL};
     struct error err = ERROR_INIT;
     struct storage_s3_config config = config_of(&script);
 
