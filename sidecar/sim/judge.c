@@ -57,6 +57,18 @@ static void list(struct play *play, unsigned store, struct inventory *out)
     sim_leave(&play->sim, before);
 }
 
+/*
+ * A commit whose flush failed was rolled back for its application, and yet lies in the log, whole.
+ * If the application is gone and walferry opens the database anew, SQLite recovers it: nobody has
+ * seen that yet.
+ */
+static int look_again(struct play *play, const char *path)
+{
+    for (unsigned i = 0; i < play->config.pod_count; i++)
+        application_look(&play->pods[i]);
+    return judge_file(play, path);
+}
+
 /* Restores and recognises the state; fails if there is none or it was never committed. */
 static int state_of(struct play *play, unsigned store, struct restore_target target,
                     const char *what, uint64_t *out_txid)
@@ -73,6 +85,8 @@ static int state_of(struct play *play, unsigned store, struct restore_target tar
         return NOBODY; /* an error, in plain sight */
     }
     int commit = judge_file(play, output);
+    if (commit == NOBODY)
+        commit = look_again(play, output);
     if (commit == NOBODY) {
         play_fail(play, "store %u: %s (TXID %" PRIu64 ") is a state that was never committed",
                   store, what, result.txid);
