@@ -3,7 +3,7 @@
  *
  *   1. bases   every object that starts at TXID 1; the oldest kept one gives the floor
  *   2. levels  a compaction that ends at or before the floor is not needed any more
- *   3. L0      old enough and covered by a compaction that stays, or at or before the floor
+ *   3. L0      old enough, and covered by a compaction that stays or before the floor
  *      Beside the levels: what fenced writers left goes by its age alone
  *   4. proof   walk the remaining objects in the order of their ends: each boundary from the floor
  *              on must follow from one that is reachable. If that fails (a replica with holes), L0
@@ -106,11 +106,10 @@ static bool is_victim(const struct inventory *inv, const struct candidate *c,
     if (is_newest)
         return false;
     if (c->level == LTX_LEVEL_RAW) {
-        if (is_below)
-            return true;
-        if (!policy->l0_retention_ns ||
-            !is_older_than(c->o.timestamp_ns, policy->l0_retention_ns, policy->now_ns))
+        if (!is_older_than(c->o.timestamp_ns, policy->l0_retention_ns, policy->now_ns))
             return false;
+        if (is_below || !policy->l0_retention_ns)
+            return is_below;
         return c->o.max_txid == floor_txid
                    ? is_covered(inv, &c->o, floor_txid) && c->o.min_txid != 1
                    : is_covered(inv, &c->o, floor_txid);
@@ -268,6 +267,13 @@ int retain_decide(const struct inventory *inv, const struct retain_policy *polic
     error_clear(err);
     *out = plan;
     return 0;
+}
+
+uint64_t retain_number_kept_ns(uint64_t l0_retention_ns, uint64_t snapshot_retention_ns)
+{
+    uint64_t kept_ns = l0_retention_ns ? l0_retention_ns : snapshot_retention_ns;
+
+    return kept_ns ? kept_ns : UINT64_MAX;
 }
 
 int retain_check(const struct inventory *inv, struct error *err)

@@ -6,8 +6,9 @@
  *   - the newest full copy (base) made before the window's start, every later one, and always the
  *     newest: restores of any moment in the window begin there
  *   - every compaction that reaches beyond the oldest base that is kept
- *   - L0 objects younger than l0_retention, those that no kept compaction or base covers, and
- *     always the newest
+ *   - L0 objects younger than l0_retention, wherever the window begins: a writer that slept may trust
+ *     that their numbers are taken (retain_number_kept_ns()); those that no kept compaction or base
+ *     covers; and always the newest
  *   - what fenced writers left, until it is older than snapshot_retention: no history goes on there,
  *     so it needs no proof
  *
@@ -55,6 +56,13 @@ void retain_plan_destroy(struct retain_plan *p);
  */
 MUST_USE int retain_decide(const struct inventory *inv, const struct retain_policy *policy,
                            struct retain_plan *out, struct error *err);
+
+/*
+ * How long the TXID of an L0 object that came about is seen to be taken, at least; UINT64_MAX: for
+ * ever. A writer that has not looked for as long cannot tell a free number from one that was used
+ * and removed.
+ */
+uint64_t retain_number_kept_ns(uint64_t l0_retention_ns, uint64_t snapshot_retention_ns);
 
 /* Whether the tip can be reached by a restore. ERR_GAP names the TXID; ERR_NO_MEMORY. */
 MUST_USE int retain_check(const struct inventory *inv, struct error *err);

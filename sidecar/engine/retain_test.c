@@ -156,6 +156,30 @@ static void test_compaction_that_reaches_over_the_floor_stays(void **state UNUSE
     inventory_destroy(&inv);
 }
 
+/* A window that is shorter than the L0 retention: a sleeper relies on the latter. */
+static void test_young_raw_objects_before_the_window_stay(void **state UNUSED)
+{
+    struct inventory inv = INVENTORY_INIT;
+    add(&inv, 0, 1, 1, 6 * NS_PER_MIN);
+    add(&inv, 0, 2, 2, 4 * NS_PER_MIN);
+    add(&inv, 0, 3, 3, 3 * NS_PER_MIN);
+    add(&inv, 1, 2, 3, 3 * NS_PER_MIN);
+    add(&inv, 9, 1, 3, 3 * NS_PER_MIN);
+    add(&inv, 0, 4, 4, 30 * NS_PER_SEC);
+    expect("5 minutes", &inv, policy(NS_PER_MIN, 5 * NS_PER_MIN), "0:1-1");
+    expect("200 s", &inv, policy(NS_PER_MIN, 200 * NS_PER_SEC), "0:1-1 0:2-2");
+    expect("with the window", &inv, policy(NS_PER_MIN, 0), "0:1-1 0:2-2");
+    inventory_destroy(&inv);
+}
+
+static void test_a_number_is_kept_as_long_as_its_object(void **state UNUSED)
+{
+    assert_int_equal(retain_number_kept_ns(5 * NS_PER_MIN, NS_PER_DAY), 5 * NS_PER_MIN);
+    assert_int_equal(retain_number_kept_ns(5 * NS_PER_MIN, 0), 5 * NS_PER_MIN);
+    assert_int_equal(retain_number_kept_ns(0, NS_PER_DAY), NS_PER_DAY);
+    assert_true(retain_number_kept_ns(0, 0) == UINT64_MAX);
+}
+
 static void test_timestamps_in_the_future_are_young(void **state UNUSED)
 {
     struct inventory inv = INVENTORY_INIT;
@@ -330,10 +354,10 @@ static void check_kept(const struct inventory *before, const struct retain_plan 
         const struct retain_victim *v = &plan->victims[i];
         const struct inventory_object *newest = inventory_newest(before, v->level);
         assert_int_not_equal(newest->max_txid, v->object.max_txid);
-        if (v->level == 0 && v->object.max_txid >= plan->floor_txid) {
+        if (v->level == 0 && v->object.max_txid >= plan->floor_txid)
             assert_true(p->l0_retention_ns > 0);
+        if (v->level == 0)
             assert_true(NOW - v->object.timestamp_ns > p->l0_retention_ns);
-        }
         if (v->level > 0)
             assert_true(v->object.max_txid < plan->floor_txid);
     }
@@ -417,6 +441,8 @@ int main(void)
         TEST(test_newest_raw_object_and_newest_of_each_level_stay),
         TEST(test_window_begins_with_the_snapshot_before_it),
         TEST(test_compaction_that_reaches_over_the_floor_stays),
+        TEST(test_young_raw_objects_before_the_window_stay),
+        TEST(test_a_number_is_kept_as_long_as_its_object),
         TEST(test_timestamps_in_the_future_are_young),
         TEST(test_replica_with_a_hole_keeps_its_raw_objects),
         TEST(test_window_is_that_of_bases_and_tip),

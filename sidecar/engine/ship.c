@@ -12,8 +12,8 @@
  * are fenced. We stop, and leave what we could not ship in fenced/<epoch>-<owner>/.
  *
  * A sleeper must not wake into a gap: L0 objects are deleted after a while, so a number could be
- * free although it was used. Proof of ownership therefore expires after half the L0 retention; then
- * the level is listed first, and anything newer than our tip means: attach again. A proof is as old
+ * free although it was used. Proof of ownership therefore expires after half the L0 retention (of
+ * the window, where L0 objects go only with it); then the level is listed first, and anything newer than our tip means: attach again. A proof is as old
  * as its request: one may also sleep over an answer that has come already.
  */
 #include <inttypes.h>
@@ -22,6 +22,7 @@
 
 #include "lib/ltx/ltx.h"
 #include "sidecar/engine/engine_internal.h"
+#include "sidecar/engine/retain.h"
 
 static const uint64_t retry_base_ns = 500 * NS_PER_MS;
 static const uint64_t retry_ceiling_ns = 10 * NS_PER_SEC;
@@ -399,16 +400,17 @@ static void put_on_done(void *arg, const struct storage_result *result)
 
 /*
  * How long the driver may try before the fault is ours to show: a few seconds, and what a slow link
- * takes for the bytes. Never longer than a quarter of the L0 retention, so that a number is not
- * used by an answer that comes after it was removed again; except for objects that are so big that
- * only a proof just before them is possible.
+ * takes for the bytes. Never longer than a quarter of the time for which a number stays
+ * taken, so that none is used by an answer that comes after it was removed again; except for
+ * objects that are so big that only a proof just before them is possible.
  */
 static uint64_t put_deadline_ns(const struct chain *c)
 {
-    uint64_t quarter = c->opt.l0_retention_ns / 4;
+    uint64_t quarter =
+        retain_number_kept_ns(c->opt.l0_retention_ns, c->opt.snapshot_retention_ns) / 4;
     uint64_t wanted = 4 * NS_PER_SEC + c->out.bytes / put_bytes_per_second * NS_PER_SEC;
 
-    if (quarter && wanted > quarter && c->out.bytes <= put_bytes_small)
+    if (wanted > quarter && c->out.bytes <= put_bytes_small)
         return quarter;
     return wanted;
 }
@@ -470,7 +472,7 @@ static bool proof_has_expired(const struct chain *c)
 {
     uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
 
-    return c->opt.l0_retention_ns && age > c->opt.l0_retention_ns / 2;
+    return age > retain_number_kept_ns(c->opt.l0_retention_ns, c->opt.snapshot_retention_ns) / 2;
 }
 
 static void proof_on_done(void *arg, const struct storage_result *result)
