@@ -67,4 +67,12 @@ void watch_remove(struct watch_entry *e);
 /* Between watch_add() and watch_remove(). */
 bool watch_is_active(const struct watch_entry *e);
 
+/*
+ * Whether on a file system of this number (env_fs_magic(); negative: not known) every write, whoever
+ * makes it, goes through the inode that this kernel watches, so that an event follows. Not where
+ * another machine, the host of a virtual one or a program in user space may write as well, nor on an
+ * overlay, whose file may be replaced by a copy beneath the watch. Any thread.
+ */
+bool watch_tells_of_writes(int64_t fs_magic);
+
 #endif

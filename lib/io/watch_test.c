@@ -3,6 +3,7 @@
  */
 #include "lib/io/watch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -342,6 +343,28 @@ static void test_too_many_instances_are_a_limit_until_one_is_free(void **state U
     must_be_told("/proc/sys/user/max_inotify_instances", "fs.inotify.max_user_instances");
 }
 
+static void test_only_known_file_systems_of_one_kernel_tell_of_every_write(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        int64_t magic;
+        bool tells;
+    } rows[] = {
+        {"ext4", 0xEF53, true},         {"XFS", 0x58465342, true},   {"btrfs", 0x9123683E, true},
+        {"tmpfs", 0x01021994, true},    {"F2FS", 0xF2F52010, true},  {"NFS", 0x6969, false},
+        {"FUSE", 0x65735546, false},    {"9p", 0x01021997, false},   {"CIFS", 0xFF534D42, false},
+        {"overlay", 0x794C7630, false}, {"GFS2", 0x01161970, false}, {"OCFS2", 0x7461636F, false},
+        {"unknown", 0x12345678, false}, {"none", 0, false},          {"an error", -ENOENT, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (watch_tells_of_writes(rows[i].magic) != rows[i].tells) {
+            print_error("# %s\n", rows[i].name);
+            fail();
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -355,6 +378,7 @@ int main(void)
         TEST(test_a_callback_may_remove_any_entry),
         TEST(test_an_overflow_is_told_to_all),
         TEST(test_a_missing_path_is_named),
+        TEST(test_only_known_file_systems_of_one_kernel_tell_of_every_write),
     };
     return TEST_MAIN(tests);
 }

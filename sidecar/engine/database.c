@@ -101,6 +101,8 @@ static void open_work(struct task *task)
         db->file_id = 0; /* not known: only content or log can prove that the file is the same */
         error_clear(&db->task_err);
     }
+    db->is_told_of_writes =
+        watch_tells_of_writes(env_fs_magic(db->engine->env, follower_wal_path(db->opened)));
     if (claim_take(db, &db->task_err) < 0) {
         follower_close(TAKE(db->opened));
         return;

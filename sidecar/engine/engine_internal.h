@@ -252,9 +252,12 @@ struct database {
     struct engine *engine;
     struct follower *follower; /* task; the pointer changes only when no task runs */
     unsigned poll_count;
+    unsigned calm_polls; /* since the last event, commit or task */
     bool is_closing;
-    bool is_released; /* the readers were let go: below the reserve */
-    bool is_notified; /* a change was noticed that no task has noted yet */
+    bool is_resting;        /* most polls leave it alone: database_notice.c */
+    bool is_told_of_writes; /* the kernel tells of every write to its log. Owner: open_task */
+    bool is_released;       /* the readers were let go: below the reserve */
+    bool is_notified;       /* a change was noticed that no task has noted yet */
     struct watch_entry wal_watch;
     struct task close_task;
 
