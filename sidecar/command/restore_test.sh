@@ -57,7 +57,7 @@ to_timestamp() {
     local before between
     before=$(date -u -d '1 hour ago' +%Y-%m-%dT%H:%M:%SZ)
     between=$(python3 -c 'import json, sys
-print(sorted(o["timestamp"] for o in json.load(sys.stdin))[1])' \
+print(sorted((o["max_txid"], o["timestamp"]) for o in json.load(sys.stdin))[1][1])' \
         < <("$walferry" ltx -json "file://$work/replica"))
     expect 0 restore -timestamp "$between" -o "$work/2.db" "file://$work/replica"
     [ "$(db_count "$work/2.db")" -eq 2 ] ||
