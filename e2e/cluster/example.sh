@@ -2,17 +2,23 @@
 # of the scenarios instead of somebody's. Sourced after scenario.sh.
 # shellcheck shell=bash disable=SC2154 # root, namespace, s3_service: scenario.sh
 
-# example FILE [SED SCRIPT]: the manifest, without one comment less.
-example() {
-    local style=forcePathStyle
-    [[ $1 != migration/before.yaml ]] || style=force-path-style
+# adapted [SED SCRIPT] <MANIFEST: without one comment less. STYLE is another word for forcePathStyle.
+adapted() {
+    local style=${STYLE:-forcePathStyle}
     sed -E -e 's#example/shop:1#localhost/app:1#; s#litestream/litestream:0.5#localhost/litestream:1#' \
         -e 's/AKIDEXAMPLE/walferry-e2e/; s/(AWS_SECRET_ACCESS_KEY: )secret/\1walferry-e2e-secret/' \
         -e "/s3: \{/s#region: eu-central-1#region: us-east-1, endpoint: \"$s3_service\", forcePathStyle: true#" \
         -e "s#^( +)region: eu-central-1\$#\1region: us-east-1\n\1endpoint: \"$s3_service\"\n\1$style: true#" \
         -e 's/bucket: my-bucket/bucket: backups/; s/periodSeconds: 5/periodSeconds: 1/' \
         -e "s#^( +path|  prefixTemplate): shop( .*)?\$#\1: $namespace/shop\2#" \
-        -e "${2:-}" "$root/docs/examples/$1"
+        -e "${1:-}"
+}
+
+# example FILE [SED SCRIPT]: a manifest of docs/examples.
+example() {
+    local STYLE=
+    [[ $1 != migration/before.yaml ]] || STYLE=force-path-style
+    adapted "${2:-}" <"$root/docs/examples/$1"
 }
 
 # examples: the name of each file.

@@ -16,6 +16,8 @@ state = "/run/containerd"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "$(for dir in /usr/lib/cni /opt/cni/bin; do [ -x $dir/bridge ] && echo $dir && break; done)"
     conf_dir = "$WORK/cni"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "$WORK/registries" # HOST:PORT/hosts.toml, read at each pull
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
@@ -48,6 +50,7 @@ evictionHard: {memory.available: 50Mi}
 oomScoreAdj: 0
 volumePluginDir: $WORK/flexvolume
 serializeImagePulls: false
+imagePullCredentialsVerificationPolicy: NeverVerify # one image may be loaded, and pulled by another name
 imageGCHighThresholdPercent: 100 # no registry has what a full disk would make it throw away
 syncFrequency: 3s # changed ConfigMaps and Secrets reach pods at this pace; the default is a minute
 crashLoopBackOff: {maxContainerRestartPeriod: 10s} # what failed is tried each 10 s, not ever later
