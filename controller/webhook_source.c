@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "controller/replica/kinds.h"
+#include "controller/webhook/decide.h"
 #include "controller/webhook/review.h"
 #include "controller/webhook_lookup.h"
 
@@ -408,10 +409,43 @@ static void on_skipped(void *ctx, const struct review *review, const char *repli
     pod_event(ctx, review, "InjectionSkipped", text);
 }
 
+/*
+ * The event is about the workload, as the API server is about to store it: it has a uid. A Scale has
+ * the name and the uid of its workload.
+ */
+static void workload_event(struct webhook_source_state *s, const struct review *review,
+                           const char *text)
+{
+    struct error ignored = ERROR_INIT; /* texts of the API server's own */
+    const char *kind = review->kind;
+    const char *name = "";
+    const char *uid = NULL;
+
+    if (strcmp(kind, "Scale") == 0)
+        (void)decide_target(review, DECIDE_VALIDATE, &kind);
+    if (!kind ||
+        jsonval_str_or(jsonval_way(review->object, "metadata.name"), "", &name, &ignored) < 0 ||
+        jsonval_str_or(jsonval_way(review->object, "metadata.uid"), NULL, &uid, &ignored) < 0)
+        return;
+    const struct kube_resource resource = {.group = review->group,
+                                           .version = review->version,
+                                           .plural = review->resource,
+                                           .kind = kind};
+    const struct recorder_object object = {.resource = &resource,
+                                           .namespace_name = review->namespace_name,
+                                           .name = name[0] ? name : review->name,
+                                           .uid = uid};
+
+    recorder_event(s->recorder, &object, true, "MultipleWriters", "Admit", "%s", text);
+}
+
 static void on_risk(void *ctx, const struct review *review, const char *replica UNUSED,
                     const char *why)
 {
-    pod_event(ctx, review, "MultipleWriters", why);
+    if (strcmp(review->kind, "Pod") == 0)
+        pod_event(ctx, review, "MultipleWriters", why);
+    else
+        workload_event(ctx, review, why);
 }
 
 /* ---- life ---- */

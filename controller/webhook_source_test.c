@@ -288,13 +288,76 @@ static void test_a_pod_that_was_skipped_is_an_event_of_its_owner(void **state UN
 
     assert_ok(jsonval_parse(&doc, "pod", slice_of_str(pod), &err), &err);
     const struct review review = {
-        .namespace_name = "shop", .name = "", .object = jsonval_root(&doc)};
+        .kind = "Pod", .namespace_name = "shop", .name = "", .object = jsonval_root(&doc)};
     s.source.on_skipped(s.source.ctx, &review, "app", "there is none");
     s.events_wanted = 1;
     assert_true(kube_scene_until(&s.kube, has_event, &s));
     s.source.on_risk(s.source.ctx, &review, "app", "pod \"web-0\" is ending and may still write");
     s.events_wanted = 2;
     assert_true(kube_scene_until(&s.kube, has_event, &s));
+    scene_drop(&s);
+}
+
+/* The texts at ways[] of the only event there is. */
+static void event_check(struct scene *s, const char *const (*fields)[2], size_t count)
+{
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    struct error err = ERROR_INIT;
+    const char *text;
+
+    assert_ok(kube_wait(s->kube.client,
+                        &(struct kube_call){
+                            .verb = KUBE_LIST, .resource = &kube_events, .namespace_name = "shop"},
+                        &doc, NULL, &err),
+              &err);
+    struct jsonval items = jsonval_get(jsonval_root(&doc), "items");
+    assert_int_equal(jsonval_count(items), 1);
+    for (size_t i = 0; i < count; i++) {
+        test_row(fields[i][0]);
+        assert_ok(jsonval_str(jsonval_way(jsonval_first(items), fields[i][0]), &text, &err), &err);
+        assert_string_equal(text, fields[i][1]);
+    }
+}
+
+static bool has_sent(void *arg)
+{
+    const struct scene *s = arg;
+
+    return recorder_is_idle(s->recorder);
+}
+
+/* Once, however often it is written: the same again is a series. A Scale is its workload. */
+static void test_a_workload_with_two_writers_is_an_event_of_its_own(void **state UNUSED)
+{
+    static const char object[] = "{\"metadata\":{\"name\":\"web\",\"uid\":\"u-7\"}}";
+    static const char *const kinds[] = {"Deployment", "Scale", "Deployment"};
+    static const char *const fields[][2] = {{"regarding.kind", "Deployment"},
+                                            {"regarding.apiVersion", "apps/v1"},
+                                            {"regarding.name", "web"},
+                                            {"regarding.uid", "u-7"},
+                                            {"type", "Warning"},
+                                            {"reason", "MultipleWriters"},
+                                            {"note", "2 pods of this Deployment"}};
+    CLEANUP(jsonval_doc_destroy) struct jsonval_doc doc = JSONVAL_DOC_INIT;
+    struct error err = ERROR_INIT;
+    struct scene s;
+    scene_make(&s, false);
+
+    assert_ok(jsonval_parse(&doc, "object", slice_of_str(object), &err), &err);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct review review = {.kind = kinds[i],
+                                      .group = "apps",
+                                      .version = "v1",
+                                      .resource = "deployments",
+                                      .namespace_name = "shop",
+                                      .name = "",
+                                      .object = jsonval_root(&doc)};
+        s.source.on_risk(s.source.ctx, &review, "app", "2 pods of this Deployment");
+        assert_true(kube_scene_until(&s.kube, has_sent, &s));
+    }
+    event_check(&s, fields, ARRAY_LEN(fields));
+    assert_int_equal(recorder_stats(s.recorder)->sent_count, 1);
+    assert_int_equal(recorder_stats(s.recorder)->series_count, 1);
     scene_drop(&s);
 }
 
@@ -327,6 +390,7 @@ int main(void)
         TEST(test_annotations_of_a_namespace_are_its_wishes),
         TEST(test_a_rival_for_the_prefix_is_found),
         TEST(test_a_pod_that_was_skipped_is_an_event_of_its_owner),
+        TEST(test_a_workload_with_two_writers_is_an_event_of_its_own),
         TEST(test_an_end_tells_whoever_waits),
     };
     return TEST_MAIN(tests);

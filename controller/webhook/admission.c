@@ -286,7 +286,7 @@ static void admission_end(struct admission *a, struct inject_result *result)
         if (a->path == DECIDE_MUTATE && source->on_skipped && !a->review.is_dry_run)
             source->on_skipped(source->ctx, &a->review, a->name, result->warnings[0]);
     }
-    bool is_let_in = a->path == DECIDE_MUTATE && !result->is_denied && result->risk[0];
+    bool is_let_in = !result->is_denied && result->risk[0];
     if (is_let_in && source->on_risk && !a->review.is_dry_run)
         source->on_risk(source->ctx, &a->review, a->name, result->risk);
     respond(a, result, result->is_denied ? ADMISSION_DENIED : outcome);

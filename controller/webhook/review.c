@@ -56,6 +56,8 @@ int review_parse(struct jsonval root, struct review *out, struct error *err)
     out->object = jsonval_get(request, "object");
     out->old_object = jsonval_get(request, "oldObject");
     if (jsonval_str(jsonval_way(request, "kind.kind"), &out->kind, err) < 0 ||
+        jsonval_str_or(jsonval_way(request, "resource.group"), "", &out->group, err) < 0 ||
+        jsonval_str_or(jsonval_way(request, "resource.version"), "", &out->version, err) < 0 ||
         jsonval_str_or(jsonval_way(request, "resource.resource"), "", &out->resource, err) < 0 ||
         jsonval_str_or(jsonval_get(request, "subResource"), "", &out->subresource, err) < 0 ||
         jsonval_str_or(jsonval_get(request, "namespace"), "", &out->namespace_name, err) < 0 ||

@@ -1,8 +1,8 @@
 /*
  * AdmissionReview of admission.k8s.io/v1: what comes in, and the answer.
  *
- *     in   {"apiVersion","kind","request":{"uid","kind":{"kind"},"resource":{"resource"},
- *           "subResource","namespace","name","operation","dryRun","object","oldObject"}}
+ *     in   {"apiVersion","kind","request":{"uid","kind":{"kind"},
+ *           "resource":{"group","version","resource"},"subResource","namespace","name","operation","dryRun","object","oldObject"}}
  *     out  {"apiVersion","kind","response":{"uid","allowed","status":{"code","reason","message"},
  *           "patchType","patch" (base64),"warnings":[],"auditAnnotations":{}}}
  *
@@ -30,8 +30,10 @@ enum review_operation {
 /* A request; texts and objects are borrowed from the document. */
 struct review {
     const char *uid;
-    const char *kind; /* "Pod", "Scale", ... */
-    const char *resource;
+    const char *kind;  /* "Pod", "Scale", ... */
+    const char *group; /* of the resource: "apps"; "" for the core group */
+    const char *version;
+    const char *resource;       /* "deployments" */
     const char *subresource;    /* "" if none */
     const char *namespace_name; /* "" for cluster-scoped objects */
     const char *name;           /* "" with generateName */

@@ -101,7 +101,10 @@ struct webhook_source {
     void (*on_skipped)(void *ctx, const struct review *review, const char *replica,
                        const char *why);
 
-    /* A pod was injected that may be a second writer: the resource or the namespace only warns. */
+    /*
+     * A pod was injected that may be a second writer, or a workload (a Scale, an autoscaler) was let
+     * pass that makes one: the resource or the namespace only warns.
+     */
     void (*on_risk)(void *ctx, const struct review *review, const char *replica, const char *why);
 
     /*

@@ -528,6 +528,28 @@ static void test_a_second_writer_that_is_let_in_is_told(void **state UNUSED)
     fixture_drop(&f);
 }
 
+static void test_a_workload_that_is_let_in_with_two_writers_is_told(void **state UNUSED)
+{
+    struct fixture f;
+    fixture_make(&f);
+
+    denied(&f, "/validate", "Deployment", CREATE(DEPLOYMENT("2", RECREATE)), "2 pods");
+    assert_string_equal(f.risk, "");
+    f.replica->enforces_single_writer = false;
+    allowed(&f, "/validate", "Deployment", "\"dryRun\":true," CREATE(DEPLOYMENT("2", RECREATE)),
+            "2 pods");
+    allowed(&f, "/validate", "Deployment", CREATE(DEPLOYMENT("1", RECREATE)), "");
+    assert_string_equal(f.risk, "");
+    allowed(&f, "/validate", "Deployment", CREATE(DEPLOYMENT("2", RECREATE)), "2 pods");
+    assert_non_null(strstr(f.risk, "app: 2 pods of this Deployment would write to one prefix"));
+    f.risk[0] = 0;
+    f.replica->enforces_single_writer = true;
+    f.wish.only_warns = true;
+    allowed(&f, "/validate", "Scale", SCALE("3"), "3 pods of this Deployment");
+    assert_non_null(strstr(f.risk, "app: 3 pods of this Deployment would write to one prefix"));
+    fixture_drop(&f);
+}
+
 static void test_a_namespace_can_want_warnings_instead_of_denials(void **state UNUSED)
 {
     struct fixture f;
@@ -667,6 +689,7 @@ int main(void)
         TEST(test_scales_and_autoscalers_are_those_of_their_workload),
         TEST(test_a_label_without_a_name_is_the_default_of_the_namespace),
         TEST(test_a_second_writer_that_is_let_in_is_told),
+        TEST(test_a_workload_that_is_let_in_with_two_writers_is_told),
         TEST(test_a_namespace_can_want_warnings_instead_of_denials),
         TEST(test_a_resource_with_a_rival_for_its_prefix_is_denied),
         TEST(test_what_is_no_review_is_answered_400_and_harms_nothing),

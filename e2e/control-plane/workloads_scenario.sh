@@ -28,6 +28,9 @@ END
 }
 recreate='strategy: {type: Recreate}'
 
+# describes KIND NAME TEXT: an event MultipleWriters with TEXT is among what kubectl shows of the object.
+describes() { kube_ns describe "$1" "$2" | grep MultipleWriters | grep -q "$3"; }
+
 # not_scaled WORKLOAD COUNT TEXT: scaling is refused, and the answer has TEXT.
 not_scaled() {
     ! kube_ns scale "$1" --replicas="$2" >"$work/scale" 2>&1 || fail "was accepted"
@@ -53,6 +56,12 @@ END
     kube annotate namespace "$namespace" walferry.dev/enforcement=Warn >/dev/null
     kube_ns scale deployment/shop --replicas=2 >"$work/scale" 2>&1 || fail "$(cat "$work/scale")"
     grep -q 'Warning: .*2 pods of this Deployment' "$work/scale" || fail "$(cat "$work/scale")"
+    wait_until "an event on the Deployment says so" describes deployment shop '2 pods of this Deployment'
+    # A resource that only warns, by its own word.
+    replica other 'singleWriter: {enforcement: Warn}'
+    kube annotate namespace "$namespace" walferry.dev/enforcement- >/dev/null
+    workload Deployment other other # its strategy is RollingUpdate
+    wait_until "an event on the Deployment says so" describes deployment other 'starts the new pod while the old one'
     operator_end
 }
 tap_run scales_and_autoscalers_that_would_make_two_writers_are_refused scaled
