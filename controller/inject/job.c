@@ -25,6 +25,11 @@ static void put_metadata(const struct inject_job *job, struct json_writer *w)
     json_writer_str(w, "namespace", job->replica->meta.namespace_name);
     json_writer_str(w, "name", job->name);
     put_labels(job, w);
+    if (job->spec_hash) {
+        json_writer_object(w, "annotations");
+        json_writer_str(w, API_ANNOTATION_SPEC_HASH, job->spec_hash);
+        json_writer_end(w);
+    }
     api_owner_write(w, job->owner_kind, job->owner_name, job->owner_uid);
     json_writer_end(w);
 }

@@ -38,6 +38,7 @@ struct inject_job {
     const char *config_map; /* that holds API_CONFIG_KEY */
     const char *args[INJECT_JOB_ARGS_MAX];
     size_t arg_count;
+    const char *spec_hash;       /* of all the rest, as annotation; NULL: none */
     const char *pod_name;        /* what $POD_NAME stands for in prefixes; NULL: nothing */
     const char *service_account; /* NULL: the namespace's default */
     const char *claim;           /* mounted at INJECT_JOB_FOLDER; NULL: an emptyDir */

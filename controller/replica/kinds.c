@@ -10,6 +10,7 @@
 #include "controller/inject/job.h"
 #include "controller/kube/kube.h"
 #include "controller/replica/config_map.h"
+#include "controller/replica/cron_job.h"
 #include "controller/replica/status_sum.h"
 
 /* Copies the text at v, or leaves NULL where there is none. */
@@ -520,6 +521,7 @@ static int cron_job_read(struct jsonval object, struct cron_job_item *c, struct 
         time_read(jsonval_get(meta, "creationTimestamp"), &c->created_ns, err) < 0 ||
         time_read(jsonval_way(object, "status.lastScheduleTime"), &c->scheduled_ns, err) < 0)
         return -1;
+    c->sum = cron_job_sum_read(object);
     return c->namespace_name && c->name && c->owner
                ? 0
                : jsonval_error(meta, err, ERR_CORRUPT, "a CronJob without our labels");

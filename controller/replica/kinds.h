@@ -95,10 +95,6 @@ struct pod_item {
 
 extern const struct informer_kind kind_pods;
 
-enum {
-    PODS_BY_REPLICA, /* "namespace/replica" */
-};
-
 /* ---- Jobs of ours ---- */
 
 /* By the labels of controller/inject/job.h. */
@@ -127,6 +123,7 @@ struct cron_job_item {
     char *namespace_name;
     char *name;
     char *owner;
+    uint64_t sum; /* cron_job_sum_read() */
     uint64_t created_ns;
     uint64_t scheduled_ns; /* status.lastScheduleTime; 0: never */
 };

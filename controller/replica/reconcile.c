@@ -197,6 +197,26 @@ static void on_config_map(void *arg, const struct informer_change *change)
     queue_add(r->queue, key, QUEUE_EDIT);
 }
 
+/*
+ * A CronJob that is gone or that somebody else has written is written again. What somebody else goes
+ * on writing is written over once, not for ever: the sum of theirs does not change any more.
+ */
+static void on_cron_job(void *arg, const struct informer_change *change)
+{
+    struct reconcile *r = arg;
+    const struct cron_job_item *before = change->before;
+    const struct cron_job_item *after = change->after;
+    char key[INFORMER_KEY_BYTES];
+
+    if (change->is_resync || !before || (after && after->sum == before->sum))
+        return;
+    struct memory *m = memory_find(r, informer_key(before->namespace_name, before->owner, key));
+    if (!m || before->sum != m->cron_sum)
+        return;
+    m->cron_sum = 0;
+    queue_add(r->queue, key, QUEUE_EDIT);
+}
+
 size_t reconcile_buckets(const struct reconcile *r, const struct api_replica *replica,
                          const struct bucket_item *out[static BUCKETS_MAX])
 {
@@ -249,6 +269,7 @@ static void reconcile_free(void *state)
     informer_unlisten(r->buckets, on_bucket, r);
     informer_unlisten(r->pods, on_pod, r);
     informer_unlisten(r->jobs, on_job, r);
+    informer_unlisten(r->cron_jobs, on_cron_job, r);
     informer_unlisten(r->config_maps, on_config_map, r);
     queue_free(r->queue);
     scraper_free(r->scraper);
@@ -276,6 +297,7 @@ static int reconcile_open(struct reconcile *r, struct error *err)
         informer_listen(r->replicas, on_replica, r, err) < 0 ||
         informer_listen(r->buckets, on_bucket, r, err) < 0 ||
         informer_listen(r->jobs, on_job, r, err) < 0 ||
+        informer_listen(r->cron_jobs, on_cron_job, r, err) < 0 ||
         informer_listen(r->config_maps, on_config_map, r, err) < 0)
         return -1;
     return informer_listen(r->pods, on_pod, r, err);

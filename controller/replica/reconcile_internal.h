@@ -29,7 +29,7 @@ struct memory {
     char *key;
     uint64_t config_sum; /* of the ConfigMap, as written or found; 0: it is to be looked at */
     uint64_t config_written_ns; /* monotonic; 0: it was found */
-    uint64_t cron_crc;          /* of the CronJob; 0: none was written */
+    uint64_t cron_sum;          /* of the CronJob, as written or found; 0: it is to be looked at */
     char *cron_refusal;         /* why the API server does not take it; NULL: it does */
     uint64_t status_crc;
     uint64_t status_written_ns; /* monotonic */

@@ -20,7 +20,7 @@
  *   restore.c       SqliteRestore: what is to be done; restore_job.c, restore_result.c; in place:
  *                   restore_in_place.c (steps), restore_lock.c, restore_fence.c;
  *                   restore_metrics.c
- *   config_map.h    how a configuration reaches pods
+ *   config_map.h    how a configuration reaches pods; cron_job.h: whether a CronJob is as written
  *   job_result.h    what a Job of ours found
  *   view.c          what a pass has seen, put together for judge()
  *

@@ -2,8 +2,9 @@
  * Verification by schedule: a CronJob restores for real, checks every page and SQLite's own check,
  * and throws it away. Schedule and time zone are Kubernetes' business; jitter is the command's.
  *
- *   1. No schedule: the CronJob goes. A schedule: it is applied when its text has changed; a schedule
- *      or a time zone that the API server refuses is told, and not tried again before it changes.
+ *   1. No schedule: the CronJob goes. A schedule: it is applied when it is another than the one that
+ *      was written or found last (cron_job.h), or that one is gone; a schedule or a time zone that
+ *      the API server refuses is told, and not tried again before it changes.
  *   2. A Job that ended after the verification that the status tells of is read.
  *
  * The Job restores every database from every destination, and SQLite checks it as verification.mode
@@ -14,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/replica/cron_job.h"
 #include "controller/replica/pass_internal.h"
-#include "lib/ltx/crc64.h"
 
 enum {
     VERIFY_DEADLINE_S = 6 * 3600,
@@ -157,7 +158,7 @@ static void on_cron_job(void *arg, const struct kube_answer *answer)
     }
     m = reconcile_memory(p->r, p->key, &err);
     if (m) { /* no memory: applied once more, which changes nothing */
-        m->cron_crc = p->crc;
+        m->cron_sum = p->crc;
         free(m->cron_refusal);
         m->cron_refusal = is_refused ? str_dup(answer->err->text, &err) : NULL;
     }
@@ -203,8 +204,9 @@ static void args_make(const struct api_replica *r, char jitter[static 32], struc
         job->args[job->arg_count++] = r->databases[i].path;
 }
 
+/* hash: the annotation; NULL: none, for the sum. */
 static int cron_body(const struct pass *p, const struct api_replica *r, const char *name,
-                     struct buf *out, struct error *err)
+                     const char *hash, struct buf *out, struct error *err)
 {
     CLEANUP(buf_destroy) struct buf config_map = BUF_INIT(KUBE_NAME_BYTES_MAX);
     const struct bucket_item *found[BUCKETS_MAX];
@@ -234,33 +236,46 @@ static int cron_body(const struct pass *p, const struct api_replica *r, const ch
         .pod_name = pod.name,
         .deadline_seconds = VERIFY_DEADLINE_S,
         .ttl_seconds = VERIFY_TTL_S,
+        .spec_hash = hash,
     };
     args_make(r, jitter, &job);
     return inject_cron_job(&job, r->verification.schedule, r->verification.time_zone,
                            r->is_suspended, out, err);
 }
 
-static int cron_apply(struct pass *p, const struct api_replica *r, bool *out_is_under_way,
+static int cron_write(struct pass *p, const struct api_replica *r, const char *name,
                       struct error *err)
 {
     CLEANUP(buf_destroy) struct buf body = BUF_INIT(INJECT_JOB_BYTES_MAX);
-    char name[KUBE_NAME_BYTES_MAX + 1];
-    const struct memory *m = reconcile_memory(p->r, p->key, err);
+    char hash[INJECT_HASH_BYTES];
 
-    (void)verify_cron_name(r->meta.name, name);
-    if (!m || cron_body(p, r, name, &body, err) < 0)
+    if (cron_body(p, r, name, cron_job_sum_text(p->crc, hash), &body, err) < 0)
         return -1;
-    p->crc = crc64(0, buf_slice(&body));
-    *out_is_under_way = p->crc != m->cron_crc;
     const struct kube_call call = {.verb = KUBE_APPLY,
                                    .resource = &kube_cron_jobs,
                                    .namespace_name = r->meta.namespace_name,
                                    .name = name,
                                    .body = buf_slice(&body),
                                    .field_manager = RECONCILE_MANAGER};
-    return *out_is_under_way
-               ? kube_start(p->r->context.client, &call, on_cron_job, p, &p->request, err)
-               : 0;
+    return kube_start(p->r->context.client, &call, on_cron_job, p, &p->request, err);
+}
+
+/* cron: what there is; NULL: nothing. */
+static int cron_apply(struct pass *p, const struct api_replica *r, const struct cron_job_item *cron,
+                      bool *out_is_under_way, struct error *err)
+{
+    CLEANUP(buf_destroy) struct buf body = BUF_INIT(INJECT_JOB_BYTES_MAX);
+    char name[KUBE_NAME_BYTES_MAX + 1];
+    struct memory *m = reconcile_memory(p->r, p->key, err);
+
+    (void)verify_cron_name(r->meta.name, name);
+    if (!m || cron_body(p, r, name, NULL, &body, err) < 0)
+        return -1;
+    p->crc = cron_job_sum(buf_slice(&body));
+    if (m->cron_sum == 0 && cron && cron->sum == p->crc)
+        m->cron_sum = p->crc; /* an earlier leader has written it */
+    *out_is_under_way = p->crc != m->cron_sum;
+    return *out_is_under_way ? cron_write(p, r, name, err) : 0;
 }
 
 static int cron_delete(struct pass *p, const struct cron_job_item *cron, struct error *err)
@@ -290,7 +305,7 @@ void verify_begin(struct pass *p)
         informer_get(p->r->cron_jobs, meta->namespace_name, verify_cron_name(meta->name, name));
     bool is_wanted = item->replica->verification.schedule && p->config_err.code == ERR_NONE;
     if (is_wanted) {
-        rc = cron_apply(p, item->replica, &is_under_way, &err);
+        rc = cron_apply(p, item->replica, cron, &is_under_way, &err);
     } else if (cron && !item->replica->verification.schedule) {
         is_under_way = true;
         rc = cron_delete(p, cron, &err);

@@ -34,6 +34,73 @@ static void test_a_schedule_is_a_cron_job_and_no_schedule_is_none(void **state U
     replica_scene_drop(&s);
 }
 
+#define FIELDS_BEGIN "\"managedFields\":[{\"manager\":\""
+#define FIELDS_END   "\",\"fieldsV1\":{\"f:spec\":{}}}],"
+
+/* The CronJob as this manager leaves it, with another minute in its schedule. */
+static void cron_edit(struct replica_scene *s, char minute, const char *manager)
+{
+    CLEANUP(mem_free) char *json = kube_server_get(s->kube.server, CRON);
+
+    assert_non_null(json);
+    char *old = strstr(json, FIELDS_BEGIN);
+    if (old) {
+        const char *rest = strstr(old, FIELDS_END) + strlen(FIELDS_END);
+        memmove(old, rest, strlen(rest) + 1);
+    }
+    char *place = strstr(json, "0 3 * * *");
+    const char *annotations = strstr(json, "\"annotations\":");
+    assert_non_null(place);
+    assert_non_null(annotations);
+    *place = minute;
+    scene_put(s, CRON, "%.*s" FIELDS_BEGIN "%s" FIELDS_END "%s", (int)(annotations - json), json,
+              manager, annotations);
+}
+
+static void test_a_new_leader_does_not_write_a_cron_job_that_is_there(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    scene_replica_put(&s, 1, SCHEDULE);
+    scene_pod_put(&s, "a", "0123456789abcdef", "");
+    scene_wait(&s, CRON, "\"walferry.dev/spec-hash\":\"");
+    scene_wait_scrapes(&s, 2);
+    replica_scene_leave(&s);
+    cron_edit(&s, '0', "walferry-controller");
+    replica_scene_lead(&s);
+    scene_wait_scrapes(&s, 5);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH " CRON), 1);
+    /* What somebody has written while nobody led is written over. */
+    replica_scene_leave(&s);
+    cron_edit(&s, '5', "kubectl-edit");
+    replica_scene_lead(&s);
+    scene_wait(&s, CRON, "\"schedule\":\"0 3 * * *\"");
+    replica_scene_drop(&s);
+}
+
+static void test_a_cron_job_that_somebody_writes_or_deletes_is_made_again_once(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    scene_replica_put(&s, 1, SCHEDULE);
+    scene_pod_put(&s, "a", "0123456789abcdef", "");
+    scene_wait(&s, CRON, "\"schedule\":\"0 3 * * *\"");
+    scene_wait_scrapes(&s, 2);
+    cron_edit(&s, '5', "kubectl-edit");
+    scene_wait(&s, CRON, "\"schedule\":\"0 3 * * *\"");
+    scene_wait_requests(&s, "PATCH " CRON, 2);
+    /* The fields are still somebody else's here. */
+    scene_wait_scrapes(&s, 5);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH " CRON), 2);
+    cron_edit(&s, '0', "walferry-controller");
+    scene_wait_scrapes(&s, 2);
+    kube_server_delete(s.kube.server, CRON);
+    scene_wait(&s, CRON, "\"schedule\":\"0 3 * * *\"");
+    replica_scene_drop(&s);
+}
+
 static void test_what_the_last_job_found_is_told(void **state UNUSED)
 {
     static const struct {
@@ -154,6 +221,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_a_schedule_is_a_cron_job_and_no_schedule_is_none),
+        TEST(test_a_new_leader_does_not_write_a_cron_job_that_is_there),
+        TEST(test_a_cron_job_that_somebody_writes_or_deletes_is_made_again_once),
         TEST(test_what_the_last_job_found_is_told),
         TEST(test_a_schedule_that_is_refused_is_told_and_not_repeated),
         TEST(test_a_verification_that_does_not_come_is_stale),

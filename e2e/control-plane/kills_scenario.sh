@@ -77,7 +77,8 @@ for item in json.load(sys.stdin)["items"]:
     if kind == "Job": # its status is not ours; its name may have a number that counts tries
         wanted["name"] = re.sub(r"-[0-9a-z]{5,}$", "-N", meta["name"])
         item = {"kind": kind, "metadata": wanted}
-    elif kind == "CronJob":
+    elif kind == "CronJob": # its hash has the uid of its owner in it
+        wanted["annotations"] = sorted(meta.get("annotations", {}))
         item = {"kind": kind, "metadata": wanted, "schedule": item["spec"]["schedule"]}
     else:
         item = {"kind": kind, "metadata": wanted, "data": item.get("data"), "status": item.get("status")}

@@ -120,11 +120,30 @@ verified() {
     replica shop
     kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"schedule":"0 3 * * *","timeZone":"Europe/Berlin"}}}' >/dev/null
     wait_until "the CronJob is there" is cronjob walferry-verify-shop '{.spec.timeZone}' Europe/Berlin
+    wait_until "the status tells of it" condition_is sqlr shop RestoreVerified Unknown NeverRun
+    operator_end
+    # A new leader writes nothing; what somebody else has written, or deleted, is made again.
+    controller_flags=(-namespaces "$namespace")
+    controller_start
+    wait_until "the new one leads and has looked" has_looked
+    [ -z "$(metric 'rest_client_requests_total{method="PATCH",code="200"}')" ] || fail "it has written"
+    kube_ns patch cronjob walferry-verify-shop --type merge -p '{"spec":{"schedule":"1 2 * * *"}}' >/dev/null
+    wait_until "its schedule is the resource's" is cronjob walferry-verify-shop '{.spec.schedule}' '0 3 * * *'
+    kube_ns delete cronjob walferry-verify-shop >/dev/null
+    wait_until "it is there again" is cronjob walferry-verify-shop '{.spec.timeZone}' Europe/Berlin
     kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"timeZone":"Europe/Atlantis"}}}' >/dev/null
     wait_until "the time zone is refused" condition_is sqlr shop RestoreVerified False InvalidSchedule
     kube_ns patch sqlr shop --type json -p '[{"op":"remove","path":"/spec/verification"}]' >/dev/null
     wait_until "the CronJob is gone" gone cronjob walferry-verify-shop
     operator_end
+    controller_flags=()
+}
+# Everything that was there has had its pass.
+has_looked() {
+    [ "$(metric 'leader_election_master_status{name="walferry-controller"}')" = 1 ] &&
+        [ "$(metric 'walferry_operator_cache_objects{resource="sqlitereplicas"}')" = 1 ] &&
+        [ "$(metric 'workqueue_depth{name="sqlitereplica"}')" = 0 ] &&
+        [ "$(metric 'workqueue_unfinished_work_seconds{name="sqlitereplica"}')" = 0 ]
 }
 tap_run verification_by_schedule_is_a_cron_job verified
 

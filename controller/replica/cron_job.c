@@ -1,0 +1,55 @@
+/*
+ * 16 hexadecimal digits, and a look at who owns spec.
+ */
+#include "controller/replica/cron_job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/replica/status_write.h"
+#include "lib/ltx/crc64.h"
+
+uint64_t cron_job_sum(struct slice body)
+{
+    uint64_t sum = crc64(0, body);
+
+    return sum ? sum : 1;
+}
+
+const char *cron_job_sum_text(uint64_t sum, char out[static INJECT_HASH_BYTES])
+{
+    (void)snprintf(out, INJECT_HASH_BYTES, "%016" PRIx64, sum);
+    return out;
+}
+
+/* An entry of somebody else that has to do with the spec. */
+static bool is_foreign(struct jsonval entry)
+{
+    struct error ignored = ERROR_INIT; /* an entry that is none owns nothing */
+    const char *manager;
+
+    if (!jsonval_exists(jsonval_get(jsonval_get(entry, "fieldsV1"), "f:spec")))
+        return false;
+    return jsonval_str_or(jsonval_get(entry, "manager"), "", &manager, &ignored) == 0 &&
+           strcmp(manager, RECONCILE_MANAGER) != 0;
+}
+
+uint64_t cron_job_sum_read(struct jsonval object)
+{
+    struct jsonval meta = jsonval_get(object, "metadata");
+    struct jsonval fields = jsonval_get(meta, "managedFields");
+    struct error ignored = ERROR_INIT; /* no text: no sum of ours */
+    const char *text;
+
+    for (struct jsonval v = jsonval_first(fields); jsonval_exists(v); v = jsonval_next(v)) {
+        if (is_foreign(v))
+            return 0;
+    }
+    if (jsonval_str_or(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_SPEC_HASH), "",
+                       &text, &ignored) < 0 ||
+        strlen(text) != INJECT_HASH_BYTES - 1)
+        return 0;
+    return strtoull(text, NULL, 16);
+}
