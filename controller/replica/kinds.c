@@ -393,6 +393,25 @@ static int pod_project(struct jsonval object, void **out_item, struct error *err
     return 0;
 }
 
+/* Texts or nothing. */
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool pod_item_is_same(const struct pod_item *a, const struct pod_item *b)
+{
+    return is_same_text(a->namespace_name, b->namespace_name) && is_same_text(a->name, b->name) &&
+           is_same_text(a->uid, b->uid) && is_same_text(a->replica, b->replica) &&
+           is_same_text(a->spec_hash, b->spec_hash) && is_same_text(a->ip, b->ip) &&
+           is_same_text(a->owner_kind, b->owner_kind) &&
+           is_same_text(a->owner_name, b->owner_name) && is_same_text(a->owner_uid, b->owner_uid) &&
+           is_same_text(a->trouble, b->trouble) && a->metrics_port == b->metrics_port &&
+           a->has_sidecar == b->has_sidecar && a->is_sidecar_started == b->is_sidecar_started &&
+           a->is_ending == b->is_ending && a->ends_by_ns == b->ends_by_ns &&
+           a->is_finished == b->is_finished;
+}
+
 static void values_by_replica(const void *item, struct informer_values *values)
 {
     const struct pod_item *p = item;

@@ -95,6 +95,14 @@ struct pod_item {
 
 extern const struct informer_kind kind_pods;
 
+/* Whether two states of a pod are the same for whoever knows only this of them: of the changes of a
+ * pod's status most are. */
+bool pod_item_is_same(const struct pod_item *a, const struct pod_item *b);
+
+enum {
+    PODS_BY_REPLICA, /* "namespace/replica" */
+};
+
 /* ---- Jobs of ours ---- */
 
 /* By the labels of controller/inject/job.h. */

@@ -23,7 +23,8 @@
 static void status_begin(struct pass *p);
 
 /* When it is looked at again although nothing is heard of it: soon, as long as something is waited
- * for that nobody tells. */
+ * for that nobody tells; else between half and all of a long time, so that a fleet which was looked at
+ * at once is not looked at at once for ever. */
 static uint64_t look_again_ns(const struct pass *p)
 {
     bool is_calm = p->unheard_count == 0 && !p->owes_status && !rollout_is_pending(p->rollout);
@@ -32,7 +33,9 @@ static uint64_t look_again_ns(const struct pass *p)
 
     if (calm_ns > RECONCILE_CALM_S_MAX * NS_PER_SEC)
         calm_ns = RECONCILE_CALM_S_MAX * NS_PER_SEC;
-    return is_calm && calm_ns > interval_ns ? calm_ns : interval_ns;
+    if (!is_calm || calm_ns <= interval_ns)
+        return interval_ns;
+    return calm_ns / 2 + env_random_below(loop_env(p->r->context.loop), calm_ns / 2);
 }
 
 static void pass_end(struct pass *p, enum queue_outcome outcome)

@@ -157,7 +157,8 @@ static void on_pod(void *arg, const struct informer_change *change)
 {
     struct reconcile *r = arg;
 
-    if (change->is_resync)
+    if (change->is_resync ||
+        (change->before && change->after && pod_item_is_same(change->before, change->after)))
         return;
     if (!change->after)
         listen_end(r->listeners, change->key);
