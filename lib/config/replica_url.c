@@ -19,6 +19,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
 #include "lib/config/path.h"
 #include "lib/yaml/nearest.h"
 
@@ -122,14 +123,6 @@ static char *text_copy(struct slice s, struct error *err)
     return str_printf(err, "%.*s", (int)s.n, s.n ? (const char *)s.p : "");
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (uint8_t)tolower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-decodes; the caller frees. ERR_USAGE for a bad escape or a control character. */
 static int percent_decode(struct slice s, bool is_query, char **out, struct error *err)
 {
@@ -141,12 +134,10 @@ static int percent_decode(struct slice s, bool is_query, char **out, struct erro
     for (size_t i = 0; s.p && i < s.n; i++) {
         uint8_t c = s.p[i];
         if (c == '%') {
-            bool is_whole = s.n - i > 2;
-            int high = is_whole ? hex_digit(s.p[i + 1]) : -1;
-            int low = is_whole ? hex_digit(s.p[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            int byte = s.n - i > 2 ? hex_byte((const char *)s.p + i + 1) : -1;
+            if (byte < 0)
                 return error_set(err, ERR_USAGE, 0, "'%%' must be followed by two hex digits");
-            c = (uint8_t)(high << 4 | low);
+            c = (uint8_t)byte;
             i += 2;
         } else if (c == '+' && is_query) {
             c = ' ';

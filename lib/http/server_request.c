@@ -24,6 +24,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
+
 int64_t http_head_find_end(struct slice bytes, size_t *at)
 {
     /* One empty line before the request is what some clients send after a body. */
@@ -66,24 +68,11 @@ static bool is_token(const char *text)
     return true;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The byte that "%xy" at p stands for, -1 if it is not that or is zero. */
 static int escape_value(const char *p)
 {
-    int high = hex_value(p[1]);
-    int low = high < 0 ? -1 : hex_value(p[2]);
-
-    return low < 0 || high * 16 + low == 0 ? -1 : high * 16 + low;
+    int value = hex_byte(p + 1);
+    return value == 0 ? -1 : value;
 }
 
 /* ---- request line ---- */

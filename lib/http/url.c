@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
+
 /* ---- percent encoding ---- */
 
 static bool is_unreserved(uint8_t c)
@@ -38,18 +40,6 @@ int url_encode(struct slice bytes, bool keep_slash, struct buf *out, struct erro
     return 0;
 }
 
-/* -1 if c is no hex digit. */
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int url_decode(struct slice text, bool plus_is_space, struct buf *out, struct error *err)
 {
     for (size_t i = 0; i < text.n; i++) {
@@ -57,13 +47,12 @@ int url_decode(struct slice text, bool plus_is_space, struct buf *out, struct er
         if (c == '+' && plus_is_space) {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 1 < text.n ? hex_value(text.p[i + 1]) : -1;
-            int low = i + 2 < text.n ? hex_value(text.p[i + 2]) : -1;
-            if (high < 0 || low < 0) {
+            int byte = text.n - i > 2 ? hex_byte((const char *)text.p + i + 1) : -1;
+            if (byte < 0) {
                 return error_set(err, ERR_USAGE, 0,
                                  "'%%' at offset %zu is not followed by two hex digits", i);
             }
-            c = (uint8_t)(high * 16 + low);
+            c = (uint8_t)byte;
             i += 2;
         }
         if (buf_append_byte(out, c, err) < 0)

@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/base/hex.h"
 #include "lib/ltx/crc64.h"
 
 #define LTX_MAGIC            UINT32_C(0x4c545831) /* "LTX1", also in version 3 */
@@ -240,17 +241,6 @@ const char *ltx_txid_format(uint64_t txid, char out[static LTX_TXID_TEXT_BYTES])
         out[i] = digits[(txid >> (60 - 4 * i)) & 15];
     out[16] = 0;
     return out;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 int ltx_txid_parse(const char *text, uint64_t *out_txid, struct error *err)

@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/hex.h"
+
 #define FENCED_FOLDER "fenced/"
 
 static const char *layout_folder(enum storage_layout layout)
@@ -68,16 +70,9 @@ static bool text_read(const char **p, const char *text)
 /* Takes exactly digits lower-case hex digits from *p. */
 static bool hex_read(const char **p, unsigned digits, uint64_t *out)
 {
-    static const char hex[] = "0123456789abcdef";
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < digits; i++, (*p)++) {
-        const char *at = **p ? strchr(hex, **p) : NULL;
-        if (!at)
-            return false;
-        v = v << 4 | (uint64_t)(at - hex);
-    }
-    *out = v;
+    if (!hex_number(*p, digits, out))
+        return false;
+    *p += digits;
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/hex.h"
 #include "lib/ltx/crc64.h"
 
 static void add_u64(uint64_t *sum, uint64_t value)
@@ -108,27 +109,12 @@ const char *status_version_format(const struct status_version *v,
     return out;
 }
 
-static bool hex_parse(const char *text, uint64_t *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < 16; i++) {
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-        if (!digit)
-            return false;
-        value = value << 4 | (uint64_t)(digit - digits);
-    }
-    *out = value;
-    return true;
-}
-
 bool status_version_parse(const char *text, struct status_version *out)
 {
     struct status_version v;
 
-    if (strlen(text) != STATUS_VERSION_BYTES - 1 || text[16] != '.' || !hex_parse(text, &v.words) ||
-        !hex_parse(text + 17, &v.figures))
+    if (strlen(text) != STATUS_VERSION_BYTES - 1 || text[16] != '.' ||
+        !hex_number(text, 16, &v.words) || !hex_number(text + 17, 16, &v.figures))
         return false;
     *out = v;
     return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/hex.h"
 #include "lib/json/json.h"
 #include "lib/ltx/ltx.h"
 
@@ -31,18 +32,11 @@ int lease_record_write(const struct lease_record *record, struct buf *out, struc
 
 static int owner_parse(const char *text, uint32_t *out, struct error *err)
 {
-    uint32_t value = 0;
+    uint64_t value;
 
-    if (strlen(text) != OWNER_DIGITS)
+    if (strlen(text) != OWNER_DIGITS || !hex_number(text, OWNER_DIGITS, &value))
         return error_set(err, ERR_CORRUPT, 0, "lease: owner is no 8 hex digits");
-    for (const char *p = text; *p; p++) {
-        const char *digits = "0123456789abcdef";
-        const char *digit = strchr(digits, *p);
-        if (!digit)
-            return error_set(err, ERR_CORRUPT, 0, "lease: owner is no 8 hex digits");
-        value = value << 4 | (uint32_t)(digit - digits);
-    }
-    *out = value;
+    *out = (uint32_t)value;
     return 0;
 }
 

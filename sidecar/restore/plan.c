@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hex.h"
 #include "lib/ltx/ltx.h"
 
 /* An object and where it came from. */
@@ -376,31 +377,19 @@ const char *restore_plan_object_key(const struct plan_object *object,
                                      object->object.min_txid, object->object.max_txid, out);
 }
 
-/* Eight lower-case hexadecimal digits. */
-static bool hex32_parse(const char *text, uint32_t *out)
-{
-    *out = 0;
-    for (size_t i = 0; i < 8; i++) {
-        bool is_digit = text[i] >= '0' && text[i] <= '9';
-        if (!is_digit && (text[i] < 'a' || text[i] > 'f'))
-            return false;
-        *out = *out << 4 | (uint32_t)(is_digit ? text[i] - '0' : text[i] - 'a' + 10);
-    }
-    return true;
-}
-
 int restore_fenced_parse(const char *text, struct restore_fenced *out, struct error *err)
 {
-    struct restore_fenced parsed;
+    uint64_t epoch;
+    uint64_t owner;
 
-    if (strlen(text) != 17 || text[8] != '-' || !hex32_parse(text, &parsed.epoch) ||
-        !hex32_parse(text + 9, &parsed.owner)) {
+    if (strlen(text) != 17 || text[8] != '-' || !hex_number(text, 8, &epoch) ||
+        !hex_number(text + 9, 8, &owner)) {
         (void)error_set(err, ERR_USAGE, 0,
                         "\"%.40s\" is not EPOCH-OWNER (8 lower-case hexadecimal digits each)",
                         text);
         return error_hint(err, "walferry ltx -level all lists what fenced writers left");
     }
-    *out = parsed;
+    *out = (struct restore_fenced){.epoch = (uint32_t)epoch, .owner = (uint32_t)owner};
     return 0;
 }
 

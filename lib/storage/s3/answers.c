@@ -16,10 +16,10 @@
  */
 #include "lib/storage/s3/answers.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hex.h"
 #include "lib/storage/s3/xml.h"
 
 void s3_text_copy(char *out, size_t out_bytes, struct slice text)
@@ -233,14 +233,6 @@ static int list_on_open(void *arg, const char *path, struct error *err)
     return 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes in place: the result is never longer. */
 static int text_decode(char *text, struct error *err)
 {
@@ -250,11 +242,10 @@ static int text_decode(char *text, struct error *err)
         if (c == '+') {
             c = ' ';
         } else if (c == '%') {
-            int high = hex_digit(from[1]);
-            int low = high < 0 ? -1 : hex_digit(from[2]);
-            if (low < 0 || (high == 0 && low == 0))
+            int byte = hex_byte(from + 1);
+            if (byte <= 0)
                 return error_set(err, ERR_CORRUPT, 0, "a key in a listing has a bad escape");
-            c = (char)(high << 4 | low);
+            c = (char)byte;
             from += 2;
         }
         *to++ = c;

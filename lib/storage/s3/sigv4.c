@@ -33,6 +33,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
+
 static const char hex_upper[] = "0123456789ABCDEF";
 static const char hex_lower[] = "0123456789abcdef";
 
@@ -141,24 +143,15 @@ struct query_parameter {
     const char *value;
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes %XX of s and encodes the result, terminated, into out. */
 static int query_reencode(struct slice s, struct buf *out, struct error *err)
 {
     for (size_t i = 0; i < s.n; i++) {
         uint8_t c = s.p[i];
         if (c == '%' && i + 2 < s.n) {
-            int high = hex_value((char)s.p[i + 1]);
-            int low = hex_value((char)s.p[i + 2]);
-            if (high >= 0 && low >= 0) {
-                c = (uint8_t)(high << 4 | low);
+            int byte = hex_byte((const char *)s.p + i + 1);
+            if (byte >= 0) {
+                c = (uint8_t)byte;
                 i += 2;
             }
         }
