@@ -291,6 +291,32 @@ objects() {
     "$walferry" ltx -config "$1" -level all "$2" | awk 'NR > 1 { print $1, $2, $3 }'
 }
 
+# ---- the sidecar of a test: of the database $db, configured by $it ------------------------------
+
+db=
+it=
+
+it_start() {
+    spawn "$work/it.log" "$walferry" replicate -config "$it"
+    it_pid=$pid
+}
+
+it_stop() {
+    pid_stop "$it_pid" TERM
+    [ "$status" -eq 0 ] || fail "exit status $status: $(tail -n 2 "$work/it.log")"
+}
+
+arrives() {
+    wait_until "row $1 is restorable" row_is_restorable "$it" "$db" "$1"
+}
+
+# restores_equal CONFIG: page for page.
+restores_equal() {
+    restore_with "$walferry" "$1" "$db" "$work/out.db" || fail "restore"
+    pages_equal "$db" "$work/out.db" || fail "restored pages differ from the database"
+    db_is_sound "$work/out.db" || fail "malformed"
+}
+
 # ---- S3 (e2e/stores/serve) -----------------------------------------------------------------------
 
 s3_user=

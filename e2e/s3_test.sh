@@ -40,11 +40,6 @@ store_is_back() {
     s3_start_again || give_up "versitygw does not come back: $(cat "$work/store/store.log")"
 }
 
-# ---- the sidecar ----
-
-db=
-it=
-
 # One database with rows in it, one S3 destination. $2: global settings.
 scene() {
     store_start "$1"
@@ -53,26 +48,6 @@ scene() {
     config_write "$it" "$db" "$(replica_s3 app)" "${2:-}"
     app_start app "$db"
     app_must app insert 10
-}
-
-it_start() {
-    spawn "$work/it.log" "$walferry" replicate -config "$it"
-    it_pid=$pid
-}
-
-it_stop() {
-    pid_stop "$it_pid" TERM
-    [ "$status" -eq 0 ] || fail "exit status $status: $(tail -n 2 "$work/it.log")"
-}
-
-arrives() {
-    wait_until "row $1 is restorable" row_is_restorable "$it" "$db" "$1"
-}
-
-restores_equal() {
-    restore_with "$walferry" "$it" "$db" "$work/out.db" || fail "restore"
-    pages_equal "$db" "$work/out.db" || fail "restored pages differ from the database"
-    db_is_sound "$work/out.db" || fail "malformed"
 }
 
 # ---- tests ----
@@ -95,7 +70,7 @@ replicates_and_survives_a_kill() {
     app_must app insert 1
     arrives "$(app_last app)"
     it_stop
-    restores_equal
+    restores_equal "$it"
 }
 
 # How many uploads have failed so far, from the sidecar's own status.
@@ -126,7 +101,7 @@ outage_is_made_up_for() {
     app_must app insert 1
     arrives 1511
     it_stop
-    restores_equal
+    restores_equal "$it"
 }
 
 end_ships_the_tail() {
@@ -135,7 +110,7 @@ end_ships_the_tail() {
     arrives 10
     app_must app batch 500 1000
     it_stop
-    restores_equal
+    restores_equal "$it"
 }
 
 end_without_store_says_so() {
@@ -162,7 +137,7 @@ APP
     "$walferry" replicate -config "$it" -exec "$work/application $db" </dev/null || status=$?
     [ "$status" -eq 7 ] || fail "exit status $status, the application's was 7"
     row_is_restorable "$it" "$db" 1001 || fail "the application's last row is not in the replica"
-    restores_equal
+    restores_equal "$it"
 }
 
 exec_passes_signals_on() {
@@ -186,13 +161,13 @@ APP
 once_ships_and_ends() {
     scene http
     "$walferry" replicate -config "$it" -once </dev/null || fail "first -once"
-    restores_equal
+    restores_equal "$it"
     "$walferry" replicate -config "$it" -once </dev/null || fail "-once with nothing to do"
     [ "$(objects "$it" "$db" | wc -l)" -eq 1 ] || fail "-once with nothing to do wrote an object"
     app_must app insert 1
     "$walferry" replicate -config "$it" -once -force-snapshot </dev/null || fail "-force-snapshot"
     objects "$it" "$db" | grep -q '^9 ' || fail "no snapshot"
-    restores_equal
+    restores_equal "$it"
 }
 
 once_without_store_fails() {
@@ -275,7 +250,7 @@ one_of_two_destinations_is_away() {
     store_is_back
     wait_until "the one that was away has caught up" away 20
     it_stop
-    restores_equal
+    restores_equal "$it"
 }
 
 # The disk goes away while one destination lags; the restore falls through to the other.

@@ -18,6 +18,18 @@ replica_of() {
     } | apply
 }
 
+# bucket_of NAME BUCKET LINE: a SqliteBucket; a line of its spec.
+bucket_of() {
+    apply <<END
+apiVersion: walferry.dev/v1alpha1
+kind: SqliteBucket
+metadata: {name: $1}
+spec:
+  $3
+  s3: {bucket: $2, endpoint: "$s3_service", region: us-east-1, forcePathStyle: true, credentialsSecretRef: {name: s3-keys}}
+END
+}
+
 has_bucket() { in_cluster shell test -d "$store/$1"; }
 
 # damage BUCKET: in the middle of its largest object; prints which one that is.
@@ -88,27 +100,13 @@ shared() {
     scene_begin bucket
     bucket=shared-$namespace
     secret_make "" ""
-    apply <<END
-apiVersion: walferry.dev/v1alpha1
-kind: SqliteBucket
-metadata: {name: shared}
-spec:
-  createBucket: true
-  s3: {bucket: $bucket, endpoint: "$s3_service", region: us-east-1, forcePathStyle: true, credentialsSecretRef: {name: s3-keys}}
-END
+    bucket_of shared "$bucket" 'createBucket: true'
     wait_until "it is probed" condition_is sqlb shared Available True Available
     has_bucket "$bucket"
     is sqlb shared '{.status.capabilities.fencing}' Atomic
     wait_until "an event says so" has_event SqliteBucket BucketCreated "$bucket"
     before=$(in_cluster shell stat -c %Z "$store/$bucket")
-    apply <<END
-apiVersion: walferry.dev/v1alpha1
-kind: SqliteBucket
-metadata: {name: reader}
-spec:
-  accessMode: ReadOnly
-  s3: {bucket: $bucket, endpoint: "$s3_service", region: us-east-1, forcePathStyle: true, credentialsSecretRef: {name: s3-keys}}
-END
+    bucket_of reader "$bucket" 'accessMode: ReadOnly'
     wait_until "it is probed, too" condition_is sqlb reader Available True ReadOnly
     [ "$(in_cluster shell stat -c %Z "$store/$bucket")" = "$before" ] || fail "the probe of a ReadOnly bucket wrote"
     # Pods cannot have it as their destination.

@@ -7,9 +7,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # what e2e/lib.sh reads and sets
 
-db=
-it=
-
 store_start() {
     work_make
     s3_start "$1" "$work"
@@ -30,27 +27,6 @@ levels: [{interval: 1s}, {interval: 2s}]
 snapshot: {interval: 3s, retention: ${retention:-1h}}"
     app_start app "$db"
     app_must app insert 10
-}
-
-it_start() {
-    spawn "$work/it.log" "$walferry" replicate -config "$it"
-    it_pid=$pid
-}
-
-it_stop() {
-    pid_stop "$it_pid" TERM
-    [ "$status" -eq 0 ] || fail "exit status $status: $(tail -n 2 "$work/it.log")"
-}
-
-arrives() {
-    wait_until "row $1 is restorable" row_is_restorable "$it" "$db" "$1"
-}
-
-# restores_equal CONFIG: page for page.
-restores_equal() {
-    restore_with "$walferry" "$1" "$db" "$work/out.db" || fail "restore"
-    pages_equal "$db" "$work/out.db" || fail "restored pages differ from the database"
-    db_is_sound "$work/out.db" || fail "malformed"
 }
 
 # history_is_one CONFIG: the raw objects follow each other, none twice, none missing.
