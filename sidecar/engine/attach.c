@@ -70,11 +70,14 @@ void attach_refuse(struct attach *a)
     struct chain *c = a->c;
     struct error why = ERROR_INIT;
     struct engine *e = c->db->engine;
-    const char *hint = a->verdict == LINEAGE_STALE
-                           ? "stop the application and run walferry restore -roll-forward; in "
-                             "Kubernetes: delete the pod"
-                           : "restore the replica, use another prefix, or start with -adopt to "
-                             "continue it with this database";
+    const char *hint =
+        a->verdict == LINEAGE_STALE
+            ? "stop the application and run walferry restore -roll-forward; in "
+              "Kubernetes: delete the pod"
+            : "restore the replica to another place (-o) and compare. If the database "
+              "is right, start once with -adopt: it goes on from here, and what the "
+              "replica has stays restorable. If the replica is, restore it. If both "
+              "are, use another prefix";
 
     chain_set_state(c, CHAIN_REFUSED, a->reason);
     (void)error_set(&why, ERR_WRONG_STATE, 0, "%s", a->reason);

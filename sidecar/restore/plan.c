@@ -168,7 +168,8 @@ static int too_old(const struct inventory *inventory, const struct restore_targe
         ltx_txid_format(target->txid, wanted);
     (void)error_set(err, ERR_USAGE, 0, "%s is before the oldest state that can be restored, %s",
                     wanted, oldest_text.text);
-    return error_hint(err, "older states have been removed by retention");
+    return error_hint(err,
+                      "a replica reaches back to its first object, or as far as retention left it");
 }
 
 /* ERR_USAGE: no object ends with the wanted TXID. */
