@@ -5,10 +5,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "controller/replica/status_write.h"
+#include "lib/base/hex.h"
 #include "lib/ltx/crc64.h"
 
 uint64_t cron_job_sum(struct slice body)
@@ -42,6 +42,7 @@ uint64_t cron_job_sum_read(struct jsonval object)
     struct jsonval fields = jsonval_get(meta, "managedFields");
     struct error ignored = ERROR_INIT; /* no text: no sum of ours */
     const char *text;
+    uint64_t sum = 0;
 
     for (struct jsonval v = jsonval_first(fields); jsonval_exists(v); v = jsonval_next(v)) {
         if (is_foreign(v))
@@ -49,7 +50,7 @@ uint64_t cron_job_sum_read(struct jsonval object)
     }
     if (jsonval_str_or(jsonval_get(jsonval_get(meta, "annotations"), API_ANNOTATION_SPEC_HASH), "",
                        &text, &ignored) < 0 ||
-        strlen(text) != INJECT_HASH_BYTES - 1)
+        !hex_number(text, INJECT_HASH_BYTES - 1, &sum))
         return 0;
-    return strtoull(text, NULL, 16);
+    return sum;
 }

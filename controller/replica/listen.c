@@ -8,6 +8,9 @@
  * News about a resource come a second apart at least: a state that changes back and forth all the
  * time must not make passes all the time. The loss of a connection is told a second late, so that a
  * sidecar which is started anew at once has begun to answer.
+ *
+ * A leader begins to listen to a whole fleet within seconds. So that it does not hear of all of them
+ * at the same moment for ever, the first question to each waits for a part of the time, by chance.
  */
 #include "controller/replica/listen.h"
 
@@ -28,6 +31,7 @@ struct listener {
     uint64_t told_ns;   /* monotonic: the last news; 0: none yet */
     uint64_t rested_ns; /* monotonic: until then it is let alone; 0: it is not */
     uint16_t port;
+    bool was_asked;
     char ip[46];
     char version[LISTEN_VERSION_BYTES];
     char key[];
@@ -82,11 +86,15 @@ static int ask(struct listener *listener, struct error *err)
 {
     const struct listeners *l = listener->all;
     char target[LISTEN_VERSION_BYTES + 64];
+    uint64_t wait_s = l->wait_s;
 
+    if (!listener->was_asked)
+        wait_s = 1 + env_random_below(loop_env(l->loop), l->wait_s);
+    listener->was_asked = true;
     (void)snprintf(target, sizeof(target), "/status/changes?since=%s&seconds=%" PRIu64,
-                   listener->version, l->wait_s);
+                   listener->version, wait_s);
     return http_held_ask(listener->held, target,
-                         l->wait_s * NS_PER_SEC + LISTEN_ANSWER_GRACE_MS * NS_PER_MS, err);
+                         wait_s * NS_PER_SEC + LISTEN_ANSWER_GRACE_MS * NS_PER_MS, err);
 }
 
 static bool is_version(struct slice text, const char *version)

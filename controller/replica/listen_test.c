@@ -19,7 +19,8 @@ struct scene {
     struct listeners *listeners;
     struct http_server_request *waiting; /* NULL: nobody */
     unsigned questions;
-    bool is_old; /* the sidecar has no such path */
+    unsigned long seconds; /* of the last question */
+    bool is_old;           /* the sidecar has no such path */
     bool is_asked;
     unsigned news;
     bool has_news;
@@ -32,6 +33,11 @@ static void on_changes(void *arg, struct http_server_request *request)
 {
     struct scene *s = arg;
 
+    CLEANUP(buf_destroy) struct buf seconds = BUF_INIT(16);
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(http_server_request_param(request, "seconds", &seconds, &err), 1);
+    s->seconds = strtoul(buf_str(&seconds), NULL, 10);
     s->questions++;
     s->is_asked = true;
     if (s->is_old) {
@@ -233,6 +239,29 @@ static void test_a_pod_may_move_change_hands_and_go(void **state UNUSED)
     scene_drop(&s);
 }
 
+/* A fleet that a new leader begins with is not heard of at one moment. */
+static void test_only_the_first_question_waits_for_a_part_of_the_time(void **state UNUSED)
+{
+    unsigned long shortest = 15, longest = 1;
+    struct scene s;
+    scene_make(&s);
+
+    for (unsigned i = 0; i < 40; i++) {
+        assert_true(hear(&s, V1));
+        until(&s, &s.is_asked);
+        assert_in_range(s.seconds, 1, 15);
+        shortest = s.seconds < shortest ? s.seconds : shortest;
+        longest = s.seconds > longest ? s.seconds : longest;
+        answer(&s, V1);
+        until(&s, &s.is_asked);
+        assert_int_equal(s.seconds, 15);
+        listen_end(s.listeners, "shop/app-0");
+        answer(&s, V1); /* nobody hears it */
+    }
+    assert_true(longest - shortest >= 3); /* by chance, once in 10^26 tries it is not */
+    scene_drop(&s);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -242,6 +271,7 @@ int main(void)
         TEST(test_a_sidecar_that_ends_is_news_and_rests),
         TEST(test_a_sidecar_without_this_question_is_let_alone),
         TEST(test_a_pod_may_move_change_hands_and_go),
+        TEST(test_only_the_first_question_waits_for_a_part_of_the_time),
     };
     return TEST_MAIN(tests);
 }
