@@ -50,7 +50,7 @@ static int log_contains(struct database *db, const struct log_end *end, bool *ou
 
 /* A full copy, or the first object after a join, that arrived without our knowledge: the map that
  * it led to, or completes, lies ready beside the map. */
-static int next_map_look(struct chain *c, const struct lineage_facts *facts, struct error *err)
+static int next_map_look(struct chain *c, struct lineage_facts *facts, struct error *err)
 {
     CLEANUP(page_map_close) struct page_map next = PAGE_MAP_INIT;
     struct error ignored = ERROR_INIT; /* none, or none of use: then the map itself is asked */
@@ -62,6 +62,9 @@ static int next_map_look(struct chain *c, const struct lineage_facts *facts, str
     bool is_of_tip = s->txid == tip->txid && s->file_checksum == tip->file_checksum;
     bool has_led_to_tip =
         s->pending_txid == tip->txid && s->pending_file_checksum == tip->file_checksum;
+    facts->has_sent_tip = s->txid == tip->txid && s->pending_txid == 0 &&
+                          s->earlier_file_checksum == tip->file_checksum &&
+                          s->file_id == c->db->file_id;
     if (!is_of_tip && !has_led_to_tip)
         return 0;
     return encode_next_map_take(c, err);
@@ -75,6 +78,7 @@ static int map_load(struct chain *c, struct lineage_facts *facts, struct error *
 
     page_map_close(&c->map);
     facts->has_map = false;
+    facts->has_sent_tip = false;
     if (next_map_look(c, facts, err) < 0)
         return -1;
     page_map_close(&c->map);

@@ -126,6 +126,12 @@ static enum lineage_verdict judge_alone(const struct lineage_facts *f, const cha
         return verdict(LINEAGE_FULL, "told to adopt: this database continues the replica's TXIDs",
                        out_reason);
     }
+    if (f->has_sent_tip && (!f->has_map || f->map.txid < f->tip.txid)) {
+        return verdict(LINEAGE_FULL,
+                       "the newest object is a full copy that an earlier process sent of this "
+                       "database: all pages are sent once more",
+                       out_reason);
+    }
     if (!f->has_map) {
         return judge_without_map(f,
                                  "nothing proves that this database descends from the replica "

@@ -17,6 +17,8 @@
  *   n < N, database changed since n                  diverged: refused
  *   no usable map, content is that of N              rebuild the map, continue
  *   no usable map, N's position lies in our log      full: descends, but all pages must be sent
+ *   N is a first copy that an earlier process of     full: likewise
+ *     ours sent, and whose map a later one replaced
  *   N is Litestream's (it records no checksum of     the replica's newest state is downloaded and
  *     the database), and none of the above              compared: equal is "content is that of N"
  *   anything else                                    foreign: refused
@@ -70,6 +72,7 @@ struct lineage_facts {
     struct lineage_tip tip;
     bool has_map; /* readable, and its entries agree with its header */
     struct map_state map;
+    bool has_sent_tip;     /* the tip is a full copy of this very database, and its map is gone */
     bool is_same_file;     /* the map was made for this very file (inode and birth time) */
     bool log_contains_tip; /* the tip's position lies in the database's current log */
     bool log_contains_map; /* the map's position does */

@@ -151,6 +151,19 @@ static void test_older_state_is_stale_and_a_changed_one_has_diverged(void **stat
     expect("nothing changed in between", with_content(f, true, true), LINEAGE_REBUILD, "rebuilt");
 }
 
+static void test_a_first_copy_of_an_earlier_process_is_ours(void **state UNUSED)
+{
+    struct lineage_facts f = bucket_at_9();
+    f.has_sent_tip = true;
+    expect("no map", f, LINEAGE_FULL, "an earlier process sent");
+    f.has_map = true;
+    f.map.txid = 8;
+    expect("the map before it", f, LINEAGE_FULL, "an earlier process sent");
+    f.map.txid = 10;
+    f.map.file_checksum = 1;
+    expect("our history went on", with_content(f, false, false), LINEAGE_FOREIGN, "another writer");
+}
+
 static void test_no_map_needs_the_log_or_equal_content(void **state UNUSED)
 {
     struct lineage_facts f = bucket_at_9();
@@ -306,6 +319,7 @@ int main(void)
         TEST(test_map_behind_heals_if_the_tip_was_made_from_this_database),
         TEST(test_rewound_map_goes_on_as_a_rewind),
         TEST(test_older_state_is_stale_and_a_changed_one_has_diverged),
+        TEST(test_a_first_copy_of_an_earlier_process_is_ours),
         TEST(test_no_map_needs_the_log_or_equal_content),
         TEST(test_replica_of_litestreams_is_compared_before_it_is_refused),
         TEST(test_tip_that_is_not_what_we_led_to_is_another_writers),

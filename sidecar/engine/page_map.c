@@ -259,6 +259,19 @@ static struct map_state state_settled(const struct map_state *state)
     return s;
 }
 
+/* The object of the same TXID that the map of this name was made for. */
+static uint64_t earlier_of(const struct page_map *m, const struct map_state *state)
+{
+    CLEANUP(page_map_close) struct page_map before = PAGE_MAP_INIT;
+    struct error ignored = ERROR_INIT; /* none, or none of use */
+
+    if (state->file_id == 0 || page_map_open(m->env, m->path, &before, &ignored) < 0 ||
+        before.state.txid != state->txid || before.state.file_id != state->file_id)
+        return 0;
+    return before.state.file_checksum != state->file_checksum ? before.state.file_checksum
+                                                              : before.state.earlier_file_checksum;
+}
+
 int page_map_publish(struct page_map *m, const struct map_state *state, struct error *err)
 {
     struct map_state s = state_settled(state);
@@ -266,6 +279,7 @@ int page_map_publish(struct page_map *m, const struct map_state *state, struct e
 
     ASSERT(m->state.txid == 0);
     ASSERT(s.txid != 0);
+    s.earlier_file_checksum = earlier_of(m, &s);
     if (!temp || header_write(m, &s, err) < 0 ||
         env_ftruncate(m->env, m->fd, map_bytes(s.page_count), m->path, err) < 0 ||
         env_fsync(m->env, m->fd, m->path, err) < 0 || env_rename(m->env, temp, m->path, err) < 0)

@@ -25,7 +25,8 @@
  *    80    8  pending file checksum
  *    88    8  file id: which file the map was made for (inode and birth time); 0: not known
  *    96    8  file checksum of an earlier object of the pending TXID, which a process before this one
- *             may still have on its way; 0: none
+ *             may still have on its way; 0: none. Nothing pending: of an earlier object of the state's
+ *             own TXID (two first copies)
  *   104    8  CRC-64/GO-ISO of bytes 0..103
  *   112  8*P  page checksums, page 1 first; 0 for the lock page
  *
@@ -66,7 +67,7 @@ struct map_state {
     struct log_end end; /* page_size and page_count as above */
     uint64_t pending_txid;
     uint64_t pending_file_checksum;
-    uint64_t earlier_file_checksum; /* the same, of an object encoded before; 0: none */
+    uint64_t earlier_file_checksum; /* of an object encoded before, of the same TXID; 0: none */
     uint64_t file_id;               /* of the database file, page_map_file_id() */
 };
 
@@ -90,6 +91,9 @@ MUST_USE int page_map_open(const struct env *env, const char *path, struct page_
 /*
  * Starts a new map: a temporary file beside path that replaces it at page_map_publish(). The folder
  * is created if missing, with owner and mode as the database file's (owner_path) allow.
+ *
+ * If the map that is replaced is of the same TXID and database file, its object is remembered as the
+ * earlier one (state->earlier_file_checksum is ignored): it may have been sent, too, and arrive late.
  */
 MUST_USE int page_map_create(const struct env *env, const char *path, const char *owner_path,
                              uint32_t page_size, struct page_map *out, struct error *err);

@@ -217,6 +217,37 @@ static void test_page_map_remembers_the_object_that_was_pending_before(void **st
     assert_false(map_state_has_sent(&again.state, 10, 0xB));
 }
 
+static uint64_t publish_earlier(const struct place *p, uint64_t txid, uint64_t file_checksum,
+                                uint64_t file_id)
+{
+    CLEANUP(page_map_close) struct page_map m = PAGE_MAP_INIT;
+    CLEANUP(page_map_close) struct page_map again = PAGE_MAP_INIT;
+    struct error err = ERROR_INIT;
+    struct map_state s = state_of(txid, 0);
+
+    s.file_checksum = file_checksum;
+    s.file_id = file_id;
+    s.earlier_file_checksum = 0xBAD; /* has no meaning here */
+    assert_ok(page_map_create(env_real(), p->map, p->db, 4096, &m, &err), &err);
+    assert_ok(page_map_publish(&m, &s, &err), &err);
+    assert_ok(page_map_open(env_real(), p->map, &again, &err), &err);
+    assert_int_equal(again.state.earlier_file_checksum, m.state.earlier_file_checksum);
+    return m.state.earlier_file_checksum;
+}
+
+static void test_page_map_remembers_the_map_of_the_same_txid_that_it_replaced(void **state UNUSED)
+{
+    CLEANUP(place_remove) struct place p;
+
+    place_make(&p);
+    assert_int_equal(publish_earlier(&p, 1, 0xA, 5), 0);
+    assert_int_equal(publish_earlier(&p, 1, 0xB, 5), 0xA);
+    assert_int_equal(publish_earlier(&p, 1, 0xB, 5), 0xA); /* the same once more changes nothing */
+    assert_int_equal(publish_earlier(&p, 1, 0xC, 6), 0);   /* another file */
+    assert_int_equal(publish_earlier(&p, 2, 0xD, 6), 0);   /* another TXID */
+    assert_int_equal(publish_earlier(&p, 2, 0xE, 0), 0);   /* a file that is not known */
+}
+
 static void test_page_map_keeps_the_rewind_flag(void **state UNUSED)
 {
     CLEANUP(place_remove) struct place p;
@@ -442,6 +473,7 @@ int main(void)
         TEST(test_page_map_commit_makes_growth_and_shrinking_the_state),
         TEST(test_page_map_pending_record_lasts_until_the_commit),
         TEST(test_page_map_remembers_the_object_that_was_pending_before),
+        TEST(test_page_map_remembers_the_map_of_the_same_txid_that_it_replaced),
         TEST(test_page_map_keeps_the_rewind_flag),
         TEST(test_page_map_of_a_missing_file_is_not_found),
         TEST(test_page_map_refuses_a_flipped_bit_anywhere_in_its_header),
