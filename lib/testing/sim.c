@@ -81,10 +81,15 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
 
 /* ---- clocks ---- */
 
+static uint64_t slept_ns(const struct sim_process *p)
+{
+    return p->suspended_ns + (p->is_suspended ? p->sim->now_ns - p->suspended_at_ns : 0);
+}
+
 static uint64_t process_monotonic_ns(void *ctx)
 {
     const struct sim_process *p = ctx;
-    return boot_at_start_ns + p->sim->now_ns + p->own_ns - p->suspended_ns;
+    return boot_at_start_ns + p->sim->now_ns + p->own_ns - slept_ns(p);
 }
 
 static uint64_t process_boot_ns(void *ctx)
@@ -102,7 +107,7 @@ static uint64_t process_wall_ns(void *ctx)
 /* The moment of the world at which p's monotonic clock shows ns. */
 static uint64_t world_ns(const struct sim_process *p, uint64_t ns)
 {
-    uint64_t at = ns + p->suspended_ns;
+    uint64_t at = ns + slept_ns(p);
 
     if (ns == UINT64_MAX)
         return UINT64_MAX;
@@ -170,6 +175,18 @@ static void process_wait(void *ctx, uint64_t ns)
     }
     p->is_busy = was_busy;
     sim_leave(p->sim, before);
+}
+
+void sim_suspend(struct sim_process *p)
+{
+    p->is_suspended = true;
+    p->suspended_at_ns = p->sim->now_ns;
+}
+
+void sim_wake(struct sim_process *p)
+{
+    p->suspended_ns = slept_ns(p);
+    p->is_suspended = false;
 }
 
 void sim_run(struct sim *sim, uint64_t duration_ns)

@@ -41,6 +41,8 @@ struct sim_process {
     struct sim_disk *disk;    /* its files; NULL: it has none */
     int64_t wall_skew_ns;     /* of its wall clock */
     uint64_t suspended_ns;    /* so much does its monotonic clock lack */
+    uint64_t suspended_at_ns; /* is_suspended: since then it stands still (the world's time) */
+    bool is_suspended;        /* its machine, see sim_suspend() */
     uint64_t own_ns;          /* time that passed for it alone: calm, or dead */
     uint64_t strike_in;       /* it dies at so many operations from now; 0: not */
     bool is_calm;             /* suffers nothing, and the world waits for it */
@@ -113,6 +115,10 @@ bool sim_run_until(struct sim *sim, const bool *is_done, uint64_t duration_ns);
 /* One turn of one process's loop, with what is due in it and in its descriptors now. Nothing if it
  * takes a turn already, is stopped or dead. */
 void sim_turn(struct sim_process *p);
+
+/* Its machine sleeps: the monotonic clock stands, the boot time's goes on. is_stopped is the caller's. */
+void sim_suspend(struct sim_process *p);
+void sim_wake(struct sim_process *p);
 
 /* The loop takes a turn within delay_ns: the kernel has something for its descriptors. */
 void sim_nudge(struct sim_process *p, uint64_t delay_ns);

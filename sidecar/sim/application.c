@@ -467,7 +467,9 @@ void application_look(struct pod *pod)
 static void application_end(struct pod *pod)
 {
     struct sim_process *before = sim_enter(pod->app.p);
+    pod->app.is_in_step = true; /* time passes while it closes: it does nothing else in it */
     connections_close(&pod->app);
+    pod->app.is_in_step = false;
     sim_leave(sim_of(pod), before);
     sim_process_free(TAKE(pod->app.p));
 }

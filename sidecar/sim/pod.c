@@ -29,8 +29,8 @@ static struct sim *sim_of(const struct pod *pod)
 void pod_pause(struct pod *pod, uint64_t duration_ns, bool is_suspended)
 {
     pod->p->is_stopped = true;
-    pod->is_suspended = is_suspended;
-    pod->paused_at_ns = sim_of(pod)->now_ns;
+    if (is_suspended)
+        sim_suspend(pod->p);
     loop_timer_start(&pod->resume, duration_ns);
 }
 
@@ -41,8 +41,7 @@ void pod_resume(struct pod *pod)
         return;
     sim_trace(sim_of(pod), "%s walferry goes on", pod->name);
     pod->p->is_stopped = false;
-    if (pod->is_suspended) /* the monotonic clock stood meanwhile */
-        pod->p->suspended_ns += sim_of(pod)->now_ns - pod->paused_at_ns;
+    sim_wake(pod->p);
 }
 
 /* ---- waits ---- */

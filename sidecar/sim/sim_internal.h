@@ -104,8 +104,6 @@ struct pod {
     int snapshot_head;
     char snapshot_folder[300];
     struct loop_timer resume; /* of the world: SIGCONT */
-    bool is_suspended;        /* not only walferry: the machine with its monotonic clock */
-    uint64_t paused_at_ns;
     /* The sync, snapshot or stop under way. */
     bool is_waiting;
     bool is_waited_for; /* its end */
