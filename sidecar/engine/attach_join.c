@@ -78,12 +78,19 @@ static int join_walk(struct join *j, struct task *task, struct error *err)
     return 0;
 }
 
-/* The sibling's map is one of a state that its store has, in pages of our size. */
-static bool is_usable(const struct page_map *theirs, const struct lineage_tip *tip,
-                      const struct log_end *end)
+/*
+ * The sibling's map is one of a state that its store has, in pages of our size, and whole: one that
+ * could not be brought up to an object that was accepted has some of that object's pages already,
+ * and they would be missing in ours.
+ */
+static int map_is_usable(struct page_map *theirs, const struct lineage_tip *tip,
+                         const struct log_end *end, bool *out, struct error *err)
 {
-    return theirs->fd >= 0 && theirs->state.txid > 0 && theirs->state.file_checksum != 0 &&
-           theirs->state.page_size == end->page_size && tip->page_size == end->page_size;
+    *out = false;
+    if (theirs->fd < 0 || theirs->state.txid == 0 || theirs->state.file_checksum == 0 ||
+        theirs->state.page_size != end->page_size || tip->page_size != end->page_size)
+        return 0;
+    return page_map_verify(theirs, out, err);
 }
 
 int attach_join(struct attach *a, struct task *task, struct error *err)
@@ -95,10 +102,14 @@ int attach_join(struct attach *a, struct task *task, struct error *err)
     CLEANUP(join_destroy)
     struct join j = {.c = c, .theirs = &sibling->map, .ours = &c->map, .sum = LTX_CHECKSUM_FLAG};
 
-    if (!is_usable(&sibling->map, &a->facts.tip, end)) {
+    bool is_usable;
+
+    if (map_is_usable(&sibling->map, &a->facts.tip, end, &is_usable, err) < 0)
+        return -1;
+    if (!is_usable) {
         a->verdict = LINEAGE_FULL;
-        a->reason = "another destination had exactly this state, but there is no page map of it: "
-                    "all pages are sent once";
+        a->reason = "another destination had exactly this state, but there is no whole page map of "
+                    "it: all pages are sent once";
         attach_apply_new(a);
         return 0;
     }

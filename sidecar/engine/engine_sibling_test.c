@@ -2,6 +2,12 @@
  * Two destinations after a restore from one of them: the other, which lags or only has no page map,
  * goes on with what differs, and one that may be a fork stays refused.
  */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "sidecar/engine/engine_scene.h"
 
 enum {
@@ -204,6 +210,45 @@ static void test_refused_destination_is_asked_again_once_the_other_answers(void 
     scene_end(&s);
 }
 
+/* ---- the sibling's map between two states ---- */
+
+static atomic_bool is_first_map_broken;
+
+static int fdatasync_not_of_first_map(void *ctx, int fd)
+{
+    char link[40];
+    char path[300] = "";
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (is_first_map_broken && readlink(link, path, sizeof(path) - 1) > 0 &&
+        strstr(path, "/first.map")) {
+        errno = EIO;
+        return -1;
+    }
+    return env_real()->file.fdatasync(ctx, fd);
+}
+
+/* The first's store has an object of which its map holds the pages already, but not the state. */
+static void test_a_map_that_could_not_be_written_is_no_ground_to_join_on(void **state UNUSED)
+{
+    struct engine_scene s;
+    lived(&s);
+    disk_lost(&s);
+    restore_from(&s, FIRST, 0);
+    away(&s, SECOND, STORAGE_OP_LIST);
+    s.env.file.fdatasync = fdatasync_not_of_first_map;
+    is_first_map_broken = true;
+    return_with_writes(&s);
+    SCENE_UNTIL(&s, scene_chain(&s, 0, FIRST)->fault.streak > 0);
+    back(&s, SECOND);
+    SCENE_UNTIL(&s, scene_chain(&s, 0, SECOND)->state == CHAIN_FOLLOWING &&
+                        !chain_has_unshipped(scene_chain(&s, 0, SECOND)));
+    assert_true(scene_status(&s, 0, SECOND)->sync_pages_total >= pages_of(&s));
+    is_first_map_broken = false;
+    assert_both_go_on(&s);
+    scene_end(&s);
+}
+
 /* ---- deaths on the way ---- */
 
 static void test_join_survives_a_death_before_and_after_the_store_has_it(void **state UNUSED)
@@ -320,6 +365,7 @@ int main(int argc, char **argv)
         TEST(test_lagging_destination_between_two_boundaries_gets_all_pages),
         TEST(test_lagging_destination_follows_a_rewind),
         TEST(test_refused_destination_is_asked_again_once_the_other_answers),
+        TEST(test_a_map_that_could_not_be_written_is_no_ground_to_join_on),
         TEST(test_join_survives_a_death_before_and_after_the_store_has_it),
         TEST(test_destination_with_commits_that_the_restored_one_never_had_is_refused),
         TEST(test_destination_that_another_disk_continued_is_refused),
