@@ -63,7 +63,7 @@ static int next_map_look(struct chain *c, struct lineage_facts *facts, struct er
     bool has_led_to_tip =
         s->pending_txid == tip->txid && s->pending_file_checksum == tip->file_checksum;
     facts->has_sent_tip = s->txid == tip->txid && s->pending_txid == 0 &&
-                          s->earlier_file_checksum == tip->file_checksum &&
+                          map_state_knows_earlier(s, tip->file_checksum) &&
                           s->file_id == c->db->file_id;
     if (!is_of_tip && !has_led_to_tip)
         return 0;

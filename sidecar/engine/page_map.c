@@ -33,11 +33,12 @@
 enum {
     ENTRY_BYTES = 8,
     RUN_ENTRIES = 2048, /* entries moved by one call: 16 KiB on the stack */
-    MAP_CRC_OFFSET = 104,
+    MAP_EARLIER_OFFSET = 96,
+    MAP_CRC_OFFSET = MAP_EARLIER_OFFSET + 8 * PAGE_MAP_EARLIER,
     MAP_FLAG_REWIND = 1,
 };
 
-static const char map_magic[] = "WFMAP002";
+static const char map_magic[] = "WFMAP003";
 
 static_assert(sizeof(map_magic) - 1 == 8, "magic of 8 bytes");
 static_assert(MAP_CRC_OFFSET + 8 == PAGE_MAP_HEADER_BYTES, "the checksum ends the header");
@@ -64,7 +65,8 @@ static void header_encode(const struct map_state *s, uint8_t out[static PAGE_MAP
     be64_store(out + 72, s->pending_txid);
     be64_store(out + 80, s->pending_file_checksum);
     be64_store(out + 88, s->file_id);
-    be64_store(out + 96, s->earlier_file_checksum);
+    for (size_t i = 0; i < PAGE_MAP_EARLIER; i++)
+        be64_store(out + MAP_EARLIER_OFFSET + 8 * i, s->earlier[i]);
     be64_store(out + MAP_CRC_OFFSET, crc64(0, slice_of(out, MAP_CRC_OFFSET)));
 }
 
@@ -98,7 +100,8 @@ static int header_decode(const uint8_t bytes[static PAGE_MAP_HEADER_BYTES], cons
     s.pending_txid = cursor_be64(&c);
     s.pending_file_checksum = cursor_be64(&c);
     s.file_id = cursor_be64(&c);
-    s.earlier_file_checksum = cursor_be64(&c);
+    for (size_t i = 0; i < PAGE_MAP_EARLIER; i++)
+        s.earlier[i] = cursor_be64(&c);
     s.is_rewind = (flags & MAP_FLAG_REWIND) != 0;
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
@@ -246,6 +249,42 @@ int page_map_create(const struct env *env, const char *path, const char *owner_p
     return 0;
 }
 
+/* ---- objects that were encoded before ---- */
+
+bool map_state_knows_earlier(const struct map_state *s, uint64_t file_checksum)
+{
+    for (size_t i = 0; i < PAGE_MAP_EARLIER; i++) {
+        if (s->earlier[i] != 0 && s->earlier[i] == file_checksum)
+            return true;
+    }
+    return false;
+}
+
+/* The oldest is forgotten. */
+static void earlier_add(struct map_state *s, uint64_t file_checksum)
+{
+    if (map_state_knows_earlier(s, file_checksum))
+        return;
+    memmove(s->earlier + 1, s->earlier, (PAGE_MAP_EARLIER - 1) * sizeof(*s->earlier));
+    s->earlier[0] = file_checksum;
+}
+
+/* Those of the same TXID which the map of this name was made for, and knows. */
+static void earlier_take_over(const struct page_map *m, struct map_state *s)
+{
+    CLEANUP(page_map_close) struct page_map before = PAGE_MAP_INIT;
+    struct error ignored = ERROR_INIT; /* none, or none of use */
+
+    if (s->file_id == 0 || page_map_open(m->env, m->path, &before, &ignored) < 0 ||
+        before.state.txid != s->txid || before.state.file_id != s->file_id)
+        return;
+    memcpy(s->earlier, before.state.earlier, sizeof(s->earlier));
+    if (before.state.file_checksum != s->file_checksum)
+        earlier_add(s, before.state.file_checksum);
+}
+
+/* ---- a new map ---- */
+
 /* The state as it goes into the header: nothing is pending, the end has the size of the state. */
 static struct map_state state_settled(const struct map_state *state)
 {
@@ -253,23 +292,10 @@ static struct map_state state_settled(const struct map_state *state)
 
     s.pending_txid = 0;
     s.pending_file_checksum = 0;
-    s.earlier_file_checksum = 0;
+    memset(s.earlier, 0, sizeof(s.earlier));
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
     return s;
-}
-
-/* The object of the same TXID that the map of this name was made for. */
-static uint64_t earlier_of(const struct page_map *m, const struct map_state *state)
-{
-    CLEANUP(page_map_close) struct page_map before = PAGE_MAP_INIT;
-    struct error ignored = ERROR_INIT; /* none, or none of use */
-
-    if (state->file_id == 0 || page_map_open(m->env, m->path, &before, &ignored) < 0 ||
-        before.state.txid != state->txid || before.state.file_id != state->file_id)
-        return 0;
-    return before.state.file_checksum != state->file_checksum ? before.state.file_checksum
-                                                              : before.state.earlier_file_checksum;
 }
 
 int page_map_publish(struct page_map *m, const struct map_state *state, struct error *err)
@@ -279,7 +305,7 @@ int page_map_publish(struct page_map *m, const struct map_state *state, struct e
 
     ASSERT(m->state.txid == 0);
     ASSERT(s.txid != 0);
-    s.earlier_file_checksum = earlier_of(m, &s);
+    earlier_take_over(m, &s);
     if (!temp || header_write(m, &s, err) < 0 ||
         env_ftruncate(m->env, m->fd, map_bytes(s.page_count), m->path, err) < 0 ||
         env_fsync(m->env, m->fd, m->path, err) < 0 || env_rename(m->env, temp, m->path, err) < 0)
@@ -390,9 +416,9 @@ int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checks
 
     ASSERT(m->state.txid != 0);
     if (s.pending_txid != txid)
-        s.earlier_file_checksum = 0;
+        memset(s.earlier, 0, sizeof(s.earlier));
     else if (s.pending_file_checksum != file_checksum)
-        s.earlier_file_checksum = s.pending_file_checksum;
+        earlier_add(&s, s.pending_file_checksum);
     s.pending_txid = txid;
     s.pending_file_checksum = file_checksum;
     if (header_write(m, &s, err) < 0)
@@ -404,8 +430,7 @@ int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checks
 bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum)
 {
     return s->pending_txid == txid && txid == s->txid + 1 &&
-           (s->pending_file_checksum == file_checksum ||
-            (s->earlier_file_checksum != 0 && s->earlier_file_checksum == file_checksum));
+           (s->pending_file_checksum == file_checksum || map_state_knows_earlier(s, file_checksum));
 }
 
 /* ---- which file it is for, and where it lies ---- */

@@ -8,7 +8,7 @@
  *
  * File (integers big-endian):
  *
- *     0    8  magic "WFMAP002"
+ *     0    8  magic "WFMAP003"
  *     8    4  page size
  *    12    4  page count P (of the state)
  *    16    8  TXID of the state
@@ -24,11 +24,11 @@
  *    72    8  pending TXID: an object that was encoded and may have been sent; 0: none
  *    80    8  pending file checksum
  *    88    8  file id: which file the map was made for (inode and birth time); 0: not known
- *    96    8  file checksum of an earlier object of the pending TXID, which a process before this one
- *             may still have on its way; 0: none. Nothing pending: of an earlier object of the state's
- *             own TXID (two first copies)
- *   104    8  CRC-64/GO-ISO of bytes 0..103
- *   112  8*P  page checksums, page 1 first; 0 for the lock page
+ *    96 4*8  file checksums of earlier objects of the pending TXID, newest first, which processes before
+ *             this one may still have on their way; 0: none. Nothing pending: of the state's own TXID
+ *             (first copies)
+ *   128    8  CRC-64/GO-ISO of bytes 0..127
+ *   136  8*P  page checksums, page 1 first; 0 for the lock page
  *
  * Order of writing: the entries, fdatasync, then the header. So a valid header at TXID n means that
  * the entries are those of n, except for pages of objects after n, which are known from the bucket
@@ -51,7 +51,8 @@
 #include "sidecar/engine/page_set.h"
 
 enum {
-    PAGE_MAP_HEADER_BYTES = 112
+    PAGE_MAP_HEADER_BYTES = 136,
+    PAGE_MAP_EARLIER = 4 /* objects of one TXID that are remembered */
 };
 
 /* The state that a map describes: its header. */
@@ -67,8 +68,9 @@ struct map_state {
     struct log_end end; /* page_size and page_count as above */
     uint64_t pending_txid;
     uint64_t pending_file_checksum;
-    uint64_t earlier_file_checksum; /* of an object encoded before, of the same TXID; 0: none */
-    uint64_t file_id;               /* of the database file, page_map_file_id() */
+    uint64_t
+        earlier[PAGE_MAP_EARLIER]; /* file checksums of objects encoded before, of the same TXID */
+    uint64_t file_id;              /* of the database file, page_map_file_id() */
 };
 
 struct page_map {
@@ -92,8 +94,8 @@ MUST_USE int page_map_open(const struct env *env, const char *path, struct page_
  * Starts a new map: a temporary file beside path that replaces it at page_map_publish(). The folder
  * is created if missing, with owner and mode as the database file's (owner_path) allow.
  *
- * If the map that is replaced is of the same TXID and database file, its object is remembered as the
- * earlier one (state->earlier_file_checksum is ignored): it may have been sent, too, and arrive late.
+ * If the map that is replaced is of the same TXID and database file, its object and those it remembers
+ * are the earlier ones (state->earlier is ignored): they may have been sent, too, and arrive late.
  */
 MUST_USE int page_map_create(const struct env *env, const char *path, const char *owner_path,
                              uint32_t page_size, struct page_map *out, struct error *err);
@@ -133,6 +135,10 @@ MUST_USE int page_map_commit(struct page_map *m, const struct map_state *state, 
  * it had the same TXID: it may have been sent, too, and arrive late. */
 MUST_USE int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checksum,
                                   struct error *err);
+
+/* Whether an object is one of those that were encoded before, of the TXID that is pending or the
+ * state's own. */
+bool map_state_knows_earlier(const struct map_state *s, uint64_t file_checksum);
 
 /* Whether an object that follows the state was made from this very database: it is pending. */
 bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum);

@@ -21,7 +21,7 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static const char magic[] = "WFMAP002";
+static const char magic[] = "WFMAP003";
 static uint8_t file[FILE_BYTES_MAX];
 
 /* A file without a name; the path leads to it as long as fd is open. */

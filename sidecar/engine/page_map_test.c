@@ -195,7 +195,7 @@ static void test_page_map_pending_record_lasts_until_the_commit(void **state UNU
     assert_int_equal(last.state.pending_txid, 0);
 }
 
-static void test_page_map_remembers_the_object_that_was_pending_before(void **state UNUSED)
+static void test_page_map_remembers_the_objects_that_were_pending_before(void **state UNUSED)
 {
     struct place p;
     struct error err = ERROR_INIT;
@@ -210,15 +210,19 @@ static void test_page_map_remembers_the_object_that_was_pending_before(void **st
     assert_false(map_state_has_sent(&m.state, 9, 0));
     assert_ok(page_map_set_pending(&m, 9, 0xB, &err), &err);
     assert_ok(page_map_set_pending(&m, 9, 0xB, &err), &err); /* a retry changes nothing */
+    assert_ok(page_map_set_pending(&m, 9, 0xC, &err), &err);
     assert_ok(page_map_open(env_real(), p.map, &again, &err), &err);
     assert_true(map_state_has_sent(&again.state, 9, 0xA));
     assert_true(map_state_has_sent(&again.state, 9, 0xB));
-    assert_false(map_state_has_sent(&again.state, 9, 0xC));
-    assert_false(map_state_has_sent(&again.state, 10, 0xB));
+    assert_true(map_state_has_sent(&again.state, 9, 0xC));
+    assert_false(map_state_has_sent(&again.state, 9, 0xD));
+    assert_false(map_state_has_sent(&again.state, 10, 0xC));
+    assert_ok(page_map_set_pending(&m, 10, 0xE, &err), &err);
+    assert_false(map_state_knows_earlier(&m.state, 0xC));
 }
 
-static uint64_t publish_earlier(const struct place *p, uint64_t txid, uint64_t file_checksum,
-                                uint64_t file_id)
+static void publish(const struct place *p, uint64_t txid, uint64_t file_checksum, uint64_t file_id,
+                    struct map_state *out)
 {
     CLEANUP(page_map_close) struct page_map m = PAGE_MAP_INIT;
     CLEANUP(page_map_close) struct page_map again = PAGE_MAP_INIT;
@@ -227,25 +231,40 @@ static uint64_t publish_earlier(const struct place *p, uint64_t txid, uint64_t f
 
     s.file_checksum = file_checksum;
     s.file_id = file_id;
-    s.earlier_file_checksum = 0xBAD; /* has no meaning here */
+    s.earlier[0] = 0xBAD; /* has no meaning here */
     assert_ok(page_map_create(env_real(), p->map, p->db, 4096, &m, &err), &err);
     assert_ok(page_map_publish(&m, &s, &err), &err);
     assert_ok(page_map_open(env_real(), p->map, &again, &err), &err);
-    assert_int_equal(again.state.earlier_file_checksum, m.state.earlier_file_checksum);
-    return m.state.earlier_file_checksum;
+    assert_memory_equal(again.state.earlier, m.state.earlier, sizeof(m.state.earlier));
+    assert_false(map_state_knows_earlier(&m.state, 0xBAD));
+    assert_false(map_state_knows_earlier(&m.state, 0));
+    assert_false(map_state_knows_earlier(&m.state, file_checksum));
+    *out = m.state;
 }
 
-static void test_page_map_remembers_the_map_of_the_same_txid_that_it_replaced(void **state UNUSED)
+static void test_page_map_remembers_the_maps_of_the_same_txid_that_it_replaced(void **state UNUSED)
 {
     CLEANUP(place_remove) struct place p;
+    struct map_state s;
 
     place_make(&p);
-    assert_int_equal(publish_earlier(&p, 1, 0xA, 5), 0);
-    assert_int_equal(publish_earlier(&p, 1, 0xB, 5), 0xA);
-    assert_int_equal(publish_earlier(&p, 1, 0xB, 5), 0xA); /* the same once more changes nothing */
-    assert_int_equal(publish_earlier(&p, 1, 0xC, 6), 0);   /* another file */
-    assert_int_equal(publish_earlier(&p, 2, 0xD, 6), 0);   /* another TXID */
-    assert_int_equal(publish_earlier(&p, 2, 0xE, 0), 0);   /* a file that is not known */
+    publish(&p, 1, 0xA0, 5, &s);
+    assert_int_equal(s.earlier[0], 0);
+    for (uint64_t i = 1; i <= PAGE_MAP_EARLIER; i++) {
+        publish(&p, 1, 0xA0 + i, 5, &s);
+        publish(&p, 1, 0xA0 + i, 5, &s); /* the same once more changes nothing */
+        for (uint64_t before = 0; before < i; before++)
+            assert_true(map_state_knows_earlier(&s, 0xA0 + before));
+    }
+    publish(&p, 1, 0xB, 5, &s);
+    assert_false(map_state_knows_earlier(&s, 0xA0)); /* the oldest is forgotten */
+    assert_true(map_state_knows_earlier(&s, 0xA1));
+    publish(&p, 1, 0xC, 6, &s); /* another file */
+    assert_int_equal(s.earlier[0], 0);
+    publish(&p, 2, 0xD, 6, &s); /* another TXID */
+    assert_int_equal(s.earlier[0], 0);
+    publish(&p, 2, 0xE, 0, &s); /* a file that is not known */
+    assert_int_equal(s.earlier[0], 0);
 }
 
 static void test_page_map_keeps_the_rewind_flag(void **state UNUSED)
@@ -472,8 +491,8 @@ int main(void)
         TEST(test_page_map_reads_and_writes_long_runs_in_one_go),
         TEST(test_page_map_commit_makes_growth_and_shrinking_the_state),
         TEST(test_page_map_pending_record_lasts_until_the_commit),
-        TEST(test_page_map_remembers_the_object_that_was_pending_before),
-        TEST(test_page_map_remembers_the_map_of_the_same_txid_that_it_replaced),
+        TEST(test_page_map_remembers_the_objects_that_were_pending_before),
+        TEST(test_page_map_remembers_the_maps_of_the_same_txid_that_it_replaced),
         TEST(test_page_map_keeps_the_rewind_flag),
         TEST(test_page_map_of_a_missing_file_is_not_found),
         TEST(test_page_map_refuses_a_flipped_bit_anywhere_in_its_header),
