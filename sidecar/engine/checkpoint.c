@@ -2,8 +2,10 @@
  * A checkpoint without a gap: nothing gets into the database file before it is noted, and the log
  * is given free for its restart only in a moment when everything of it is noted and copied.
  *
- *   1. Hand over: note everything; the fresh holder's mark is what was noted.
- *   2. PASSIVE on a connection of its own copies the frames up to that mark. Writers go on.
+ *   1. Hand over: note everything; the fresh holder's mark is what was noted. If commits come every
+ *      few milliseconds, right after one: the first pass often fits in before the next.
+ *   2. PASSIVE on the connection that was the holder before copies the frames up to that mark. Writers
+ *      go on.
  *      If it stopped short of the end, it did not fsync the database: do that now, so that the
  *      fsync of the last step is short.
  *   3. Hand over again. Everything was copied and nothing came: the fresh holder sits on slot 0,
@@ -27,6 +29,9 @@ enum {
     SEAL_BYTES_FEW = 64 * 1024,   /* another pass would not make the writers' wait shorter */
     MOMENTS_MAX = 2,              /* tries of step 4 */
 };
+
+/* Commits that follow each other so closely are worth waiting for. */
+static const uint64_t near_commit_ns = 5 * NS_PER_MS;
 
 struct checkpoint_run {
     bool may_seal;
@@ -67,8 +72,8 @@ static int pass_once(struct follower *f, struct checkpoint_run *run, struct erro
     uint32_t log_frames;
     uint32_t backfilled;
 
-    if (follow_connect(f, &f->checkpointer, err) < 0 ||
-        connection_checkpoint(f->checkpointer, &log_frames, &backfilled, err) < 0) {
+    if (follow_connect(f, &f->spare, err) < 0 ||
+        connection_checkpoint(f->spare, &log_frames, &backfilled, err) < 0) {
         return -1;
     }
     run->is_blocked = backfilled < mark;
@@ -76,7 +81,7 @@ static int pass_once(struct follower *f, struct checkpoint_run *run, struct erro
     run->outcome.blocking_frame = run->is_blocked ? backfilled : 0;
     f->backfill_seen = backfilled;
     if (backfilled > before && backfilled < log_frames) {
-        return connection_db_sync(f->checkpointer, err);
+        return connection_db_sync(f->spare, err);
     }
     return 0;
 }
@@ -94,9 +99,21 @@ static int pass_and_hand_over(struct follower *f, struct checkpoint_run *run, st
     return 0;
 }
 
+/* Whether the next commit is a few milliseconds away, by the pace since the last checkpoint. */
+static bool is_commit_near(const struct follower *f)
+{
+    uint64_t commits = f->commits_seen - f->checkpoint_commits;
+    uint64_t ns = env_monotonic_ns(f->env) - f->checkpoint_ns;
+
+    return f->checkpoint_ns > 0 && commits > 0 && ns / commits <= near_commit_ns;
+}
+
 /* Steps 1 to 3. */
 static int passes_run(struct follower *f, struct checkpoint_run *run, struct error *err)
 {
+    if (is_commit_near(f)) {
+        follow_await_commit(f, f->holder);
+    }
     if (follow_hand_over(f, run->note, run->arg, &run->result, err) < 0) {
         return -1;
     }
@@ -187,6 +204,8 @@ int follower_checkpoint(struct follower *f, bool may_seal, note_fn *note, void *
         run.outcome.blocking_frame = 0;
     }
     f->backfill_seen = follow_checkpoint_info(f).backfill;
+    f->checkpoint_ns = env_monotonic_ns(f->env);
+    f->checkpoint_commits = f->commits_seen;
     run.outcome.total_ns = env_monotonic_ns(f->env) - began_ns;
     *out_result = run.result;
     *out_outcome = run.outcome;

@@ -42,6 +42,27 @@ static void test_checkpoint_notes_what_was_not_noted(void **state UNUSED)
     scene_end(&s);
 }
 
+/* The wal-index forgets what was copied when the log begins anew; what was noted before is in the
+ * database all the same, and asks for no further checkpoint. */
+static void test_what_was_copied_stays_copied_when_the_log_begins_anew(void **state UNUSED)
+{
+    struct scene s;
+    struct follow_stats stats;
+    struct error err = ERROR_INIT;
+    scene_start(&s);
+    app_ok(&s.app, "loop 0 50 " INSERT);
+    assert_true(scene_checkpoint(&s, false).is_complete);
+    app_ok(&s.app, "loop 0 1 " INSERT);
+    assert_ok(follower_stats(s.f, &stats, &err), &err);
+    assert_true(stats.log_frames > 50);
+    assert_int_equal(stats.backfilled_frames, stats.log_frames);
+    scene_sync(&s);
+    assert_ok(follower_stats(s.f, &stats, &err), &err);
+    assert_in_range(stats.log_frames, 1, 50);
+    assert_int_equal(stats.backfilled_frames, 0);
+    scene_end(&s);
+}
+
 static void test_checkpoint_names_the_mark_that_blocks_it(void **state UNUSED)
 {
     struct scene s;
@@ -378,6 +399,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(test_checkpoint_of_an_idle_database_leaves_slot_0),
         TEST(test_checkpoint_notes_what_was_not_noted),
+        TEST(test_what_was_copied_stays_copied_when_the_log_begins_anew),
         TEST(test_checkpoint_names_the_mark_that_blocks_it),
         TEST(test_checkpoint_works_when_readers_took_every_slot),
         TEST(test_checkpoint_is_refused_while_pinned_and_while_another_runs),

@@ -306,10 +306,9 @@ struct database {
     struct loop_timer shrink_timer; /* the next cut of the log */
     uint64_t shrink_wait_ns;        /* for a writer that has the lock; 0: none has */
     uint64_t torn_since_ns;
-    bool is_moved;                 /* task: the path names another file now (or none) */
-    unsigned held_back_count;      /* checkpoints in a row that readers held back */
-    uint64_t last_checkpoint_ns;   /* monotonic */
-    uint32_t frames_at_checkpoint; /* log frames when the last one ended */
+    bool is_moved;               /* task: the path names another file now (or none) */
+    unsigned held_back_count;    /* checkpoints in a row that readers held back */
+    uint64_t last_checkpoint_ns; /* monotonic */
 
     struct fault fault;
     uint64_t commits_total, frames_total;

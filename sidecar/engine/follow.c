@@ -665,10 +665,14 @@ int follower_stats(struct follower *f, struct follow_stats *out, struct error *e
     if (connection_log_size(f->holder, &wal_bytes, err) < 0) {
         return -1;
     }
+    /* On slot 0 all that was noted is in the database, also once a restart has set the wal-index's
+     * count back: the log would seem to be full and not copied at all. */
+    uint32_t backfilled =
+        f->now.is_backfilled ? f->noted.mx_frame : follow_checkpoint_info(f).backfill;
     *out = (struct follow_stats){
         .wal_file_bytes = wal_bytes,
         .log_frames = f->noted.mx_frame,
-        .backfilled_frames = follow_checkpoint_info(f).backfill,
+        .backfilled_frames = backfilled,
         .commits_seen = f->commits_seen,
         .change = f->noted.change,
         .foreign_checkpoints = f->foreign_checkpoints,

@@ -51,9 +51,10 @@ struct follower {
     /* Connections. The holder is always open; it reads except after follower_release() or a failed
      * hand-over (then history is broken). The others are open only while they are needed. */
     struct connection *holder;
-    struct connection *spare; /* the other hand; also the one that takes the write lock */
-    struct connection *checkpointer;
-    struct connection *pin_holder; /* the slot-0 reader of a pin, once the holder moved on */
+    struct connection
+        *spare; /* the other hand; also the one that checkpoints or takes the write lock */
+    struct connection *checkpointer; /* while the spare has the write lock */
+    struct connection *pin_holder;   /* the slot-0 reader of a pin, once the holder moved on */
 
     struct view now;    /* the noted end */
     struct view pinned; /* valid if has_pin */
@@ -76,8 +77,10 @@ struct follower {
     unsigned busy_seals; /* in a row, that found the write lock taken all the time */
     uint64_t cut_bytes;  /* of the log at a time; 0: not tried yet */
     uint64_t commits_seen;
-    bool has_noted;    /* `noted` is a header that was there */
-    bool is_recovered; /* SQLite's counter of transactions may have begun anew */
+    uint64_t checkpoint_ns;      /* monotonic: when the last checkpoint ended; 0: none did */
+    uint64_t checkpoint_commits; /* commits_seen then */
+    bool has_noted;              /* `noted` is a header that was there */
+    bool is_recovered;           /* SQLite's counter of transactions may have begun anew */
     uint64_t foreign_checkpoints;
 };
 
