@@ -9,7 +9,7 @@ tap_need sqlite3 python3 curl
 get() {
     local path=$1
     shift
-    code=$(curl -s -o "$work/out" -w '%{http_code}' --max-time "$deadline_s" "$@" "http://127.0.0.1:$port$path")
+    code=$(curl -sS -o "$work/out" -w '%{http_code}' --max-time "$deadline_s" "$@" "http://127.0.0.1:$port$path")
 }
 
 # ask PATH [BODY]: from the control socket, by POST if there is a body.
@@ -142,14 +142,10 @@ has_rows() {
     restores "file://$work/replica" "$1"
 }
 
-log_has() {
-    grep -q "$1" "$work/a.log"
-}
-
 live_interval() {
     serve
     configure 1h
-    wait_until "the long interval is in effect" log_has 'configuration has changed'
+    wait_log a 'configuration has changed'
     db_insert "$work/a.db" 2
     db_insert "$work/a.db" 3
     configure 10ms
@@ -168,7 +164,7 @@ sys.exit(0 if d["lag"]["commits"] > 0 else 1)' "$work/out"
 live_suspend() {
     serve
     configure 10ms 'suspend: true'
-    wait_until "it is suspended" log_has 'suspended=true'
+    wait_log a 'suspended=true'
     db_insert "$work/a.db" 2
     wait_until "the commit was noticed" unshipped_is_seen
     has_rows 1
@@ -181,7 +177,7 @@ tap_run what_is_suspended_waits_and_is_shipped_afterwards live_suspend
 live_suspended_end() {
     serve 'suspend: false'
     configure 10ms 'suspend: true'
-    wait_until "it is suspended" log_has 'suspended=true'
+    wait_log a 'suspended=true'
     db_insert "$work/a.db" 2
     stop
     has_rows 2
@@ -211,13 +207,14 @@ tap_run an_end_tells_of_the_commit_that_went_with_the_store end_without_store
 # Something happens, and is told at the new level.
 debug_is_heard() {
     db_insert "$work/a.db" 3
-    log_has 'level=debug'
+    log_has a 'level=debug'
 }
 
 live_mistake() {
     serve
     echo 'levells: []' >>"$work/c.yml"
-    wait_until "the mistake is told" log_has 'configuration is wrong.*levells'
+    wait_log a 'configuration is wrong'
+    log_has a levells
     db_insert "$work/a.db" 2
     wait_until "replication goes on" has_rows 2
     configure 10ms 'logging: {level: debug}'
@@ -501,11 +498,11 @@ turned_read_only() {
     serve 'shutdown-sync-timeout: 1s'
     before=$(find "$work/replica" -type f | sort)
     sed -i 's/sync-interval: 50ms/sync-interval: never/' "$work/c.yml"
-    wait_until "the file is read" log_has 'configuration has changed'
+    wait_log a 'configuration has changed'
     db_insert "$work/a.db" 2
     pid_stop "$pid" TERM
     [ "$status" -eq 1 ] # what was committed has not reached a destination, and that is told
-    log_has 'is only read: nothing is written to it'
+    log_has a 'is only read: nothing is written to it'
     [ "$(find "$work/replica" -type f | sort)" = "$before" ]
 }
 tap_run a_destination_that_becomes_only_read_is_not_written_to_any_more turned_read_only
