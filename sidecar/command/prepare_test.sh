@@ -88,6 +88,7 @@ in_use() {
     stale 3
     # Somebody reads it all the same: it is refused, not exchanged.
     exec 3> >(exec sqlite3 -batch "$work/made.db" >"$work/reader" 2>&1)
+    local reader=$!
     echo 'BEGIN; SELECT count(*) FROM t;' >&3
     wait_until "it reads" test -s "$work/reader"
     run replicate -config "$work/c.yml" -roll-forward-until "$work/started"
@@ -95,6 +96,7 @@ in_use() {
     tells 'is open in process'
     [ ! -e "$work/started" ]
     exec 3>&-
+    wait_until "it has let go of the log" is_gone "$reader"
     [ "$(db_count "$work/made.db")" -eq 2 ]
 }
 tap_run a_database_that_is_in_use_is_not_exchanged in_use
