@@ -90,7 +90,6 @@ MUST_USE int attach_compare_apply(struct attach *a, struct error *err);
 void attach_compare_free(struct comparison *compare); /* NULL ok */
 
 /* attach_judge.c, for attach_join.c and attach_compare.c */
-void attach_chain_reset(struct chain *c);
 struct map_state attach_state_of_tip(const struct attach *a);
 void attach_apply_new(struct attach *a);
 

@@ -240,20 +240,11 @@ static int verdict_apply(struct attach *a, struct task *task, const struct entry
     }
 }
 
-void attach_chain_reset(struct chain *c)
-{
-    c->is_tracking = false;
-    c->needs_all = false;
-    c->needs_difference = false;
-    c->must_send_dirty = false;
-    page_set_clear(&c->dirty);
-}
-
 static int judge(struct attach *a, struct task *task, struct error *err)
 {
     CLEANUP(entry_list_destroy) struct entry_list entries = {.entry = NULL};
 
-    attach_chain_reset(a->c);
+    chain_clear_needs(a->c);
     if (facts_gather(a, err) < 0)
         return -1;
     a->verdict = lineage_judge(&a->facts, &a->reason);
@@ -329,7 +320,7 @@ static int apply(struct attach *a, struct error *err)
         return page_set_add_all(&a->c->dirty, &a->fetched.pages, err);
     if (a->compare && a->verdict == LINEAGE_REBUILD) /* tracks since it was begun */
         return attach_compare_apply(a, err);
-    attach_chain_reset(a->c);
+    chain_clear_needs(a->c);
     if (lineage_is_refusal(a->verdict))
         return 0;
     if (follower_advance(db->follower, database_note, db, &proof, err) < 0)

@@ -132,12 +132,18 @@ void chain_suspend(struct chain *c)
         return;
     chain_set_state(c, CHAIN_WAITING, "the database is not followed");
     chain_cancel(c);
-    c->is_tracking = false;
     c->owed_txid = 0;
-    c->needs_difference = false;
-    c->needs_all = false;
     c->oldest_commit_ns = 0;
     c->news_count = 0;
+}
+
+void chain_clear_needs(struct chain *c)
+{
+    c->is_tracking = false;
+    c->needs_all = false;
+    c->needs_difference = false;
+    c->must_send_dirty = false;
+    page_set_clear(&c->dirty);
 }
 
 void chain_stop(struct chain *c)

@@ -187,6 +187,10 @@ static void open_again(void *arg)
 static void close_work(struct task *task)
 {
     struct database *db = CONTAINER_OF(task, struct database, close_task);
+
+    /* Here, not in chain_suspend(): an encoding that was queued before goes by it, to its end. */
+    for (size_t i = 0; i < db->chain_count; i++)
+        chain_clear_needs(&db->chains[i]);
     follower_close(db->follower);
 }
 

@@ -434,8 +434,9 @@ void chain_destroy(struct chain *c);
 void chain_set_state(struct chain *c, enum chain_state state, const char *detail);
 void chain_start(struct chain *c); /* the database is followed now: attach */
 void chain_set_pace(struct chain *c, const struct destination_pace *pace);
-void chain_suspend(struct chain *c);        /* the database is not followed any more */
-void chain_stop(struct chain *c);           /* cancels requests and timers, for good */
+void chain_suspend(struct chain *c);     /* the database is not followed any more */
+void chain_clear_needs(struct chain *c); /* task side: what the store lacks is not known any more */
+void chain_stop(struct chain *c);        /* cancels requests and timers, for good */
 void chain_commit_noticed(struct chain *c); /* one or more */
 void chain_hurry(struct chain *c);          /* ends a back-off: somebody waits */
 void chain_ship_soon(struct chain *c);      /* encodes now, or when sync-interval allows */
