@@ -25,6 +25,7 @@
 #include "sidecar/engine/lineage.h"
 #include "sidecar/engine/page_map.h"
 #include "sidecar/engine/page_set.h"
+#include "sidecar/engine/settled_clock.h"
 #include "sidecar/engine/task_queue.h"
 
 enum {
@@ -218,6 +219,7 @@ struct chain {
     /* Retention. */
     struct expire *expire; /* a pass under way; expire.c */
     struct loop_timer expire_timer;
+    struct settled_clock age_clock; /* by which retention counts ages */
 
     /* Housekeeping. Owner: loop. */
     struct storage_op *housekeep_op; /* a pass under way */

@@ -77,10 +77,16 @@ static void expire_end(struct expire *x, const struct error *err)
     engine_check_waits(e);
 }
 
-static struct retain_policy policy_of(const struct chain *c)
+/* *out_unsettled_ns: for so long a clock that jumped forward is not believed; 0: it is. */
+static struct retain_policy policy_of(struct chain *c, uint64_t *out_unsettled_ns)
 {
+    const struct env *env = c->db->engine->env;
+    uint64_t settle_ns =
+        retain_number_kept_ns(c->opt.l0_retention_ns, c->opt.snapshot_retention_ns);
+
     return (struct retain_policy){
-        .now_ns = env_wall_ns(c->db->engine->env),
+        .now_ns = settled_clock_ns(&c->age_clock, env_wall_ns(env), env_boot_ns(env), settle_ns,
+                                   out_unsettled_ns),
         .snapshot_retention_ns = c->opt.snapshot_retention_ns,
         .l0_retention_ns = c->opt.l0_retention_ns,
     };
@@ -156,7 +162,8 @@ static void list_on_done(void *arg, const struct error *list_err)
 {
     struct expire *x = arg;
     struct error err = *list_err;
-    struct retain_policy policy = policy_of(x->c);
+    uint64_t unsettled_ns;
+    struct retain_policy policy = policy_of(x->c, &unsettled_ns);
 
     x->op = NULL;
     if (err.code == ERR_NONE && x->is_canceled)
@@ -169,7 +176,8 @@ static void list_on_done(void *arg, const struct error *list_err)
 void expire_start(struct chain *c)
 {
     struct error err = ERROR_INIT;
-    struct retain_policy policy = policy_of(c);
+    uint64_t unsettled_ns;
+    struct retain_policy policy = policy_of(c, &unsettled_ns);
     struct retain_plan plan = {.victims = NULL};
 
     if (c->expire || c->state != CHAIN_FOLLOWING || !c->opt.is_retention_enabled)
@@ -201,14 +209,18 @@ static void expire_on_timer(void *chain)
 
 void expire_init(struct chain *c)
 {
+    const struct env *env = c->db->engine->env;
+
     loop_timer_init(&c->expire_timer, c->db->engine->loop, expire_on_timer, c);
+    settled_clock_init(&c->age_clock, env_wall_ns(env), env_boot_ns(env));
 }
 
 /* Wakes up when time alone makes something deletable. What is old already waits for a compaction to
  * cover it, which starts a pass itself. So a chain that is idle for long has no timer. */
 void expire_arm(struct chain *c)
 {
-    struct retain_policy policy = policy_of(c);
+    uint64_t unsettled_ns;
+    struct retain_policy policy = policy_of(c, &unsettled_ns);
 
     if (!c->opt.is_retention_enabled)
         return;
@@ -216,6 +228,8 @@ void expire_arm(struct chain *c)
     if (due == UINT64_MAX)
         return;
     uint64_t delay = due - policy.now_ns;
+    if (unsettled_ns > 0 && unsettled_ns < delay)
+        delay = unsettled_ns;
     loop_timer_start(&c->expire_timer, delay > expire_interval_ns ? delay : expire_interval_ns);
 }
 
