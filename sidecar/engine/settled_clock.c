@@ -1,3 +1,6 @@
+/*
+ * One offset that is believed, and the one that was seen last, with the moment since when.
+ */
 #include "sidecar/engine/settled_clock.h"
 
 #include <stdbool.h>
