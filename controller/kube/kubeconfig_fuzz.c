@@ -3,6 +3,7 @@
  * configuration that keeps its promises.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "controller/kube/config.h"
 #include "controller/kube/credentials.h"
@@ -20,7 +21,7 @@ static void config_try(struct slice text, const char *context)
         return;
     }
     ASSERT(c.server && c.namespace_name && c.source);
-    ASSERT(strncmp(c.server, "http", 4) == 0);
+    ASSERT(strncasecmp(c.server, "http", 4) == 0);
     ASSERT(c.server[strlen(c.server) - 1] != '/');
     ASSERT(!(c.cert_pem || c.cert_file) == !(c.key_pem || c.key_file));
     ASSERT(!c.exec.argv || (c.exec.argv[0] && !c.exec.argv[c.exec.argc]));

@@ -466,7 +466,7 @@ static bool avoids_http2(const struct http_request *req)
 {
     bool is_write = strcmp(req->method, "PUT") == 0 || strcmp(req->method, "DELETE") == 0;
 
-    return is_write && !http_client_writes_over_http2() && strncmp(req->url, "https:", 6) == 0;
+    return is_write && !http_client_writes_over_http2() && strncasecmp(req->url, "https:", 6) == 0;
 }
 
 static const char *request_url_shown(const struct http_request *req)
