@@ -299,8 +299,12 @@ static void test_two_destinations_are_copied_beside_each_other(void **state UNUS
     s.dest[1] = s.dest[0];
     s.flaky[1].part_bytes = PART_BYTES;
     flaky_part(&s, FLAKY_HOLD, FLAKY_UPLOAD_PART, 3, 0);
+    /* Who attaches first has the pinned state, from which parts are made; the other's is staged. */
+    flaky_set(&s.flaky[1], STORAGE_OP_LIST, &(struct flaky_rule){.fault = FLAKY_HOLD});
     scene_add(&s, 0);
-    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) > 0);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) > 0 && flaky_held_count(&s.flaky[1]) > 0);
+    flaky_set(&s.flaky[1], STORAGE_OP_LIST, NULL);
+    flaky_release(&s.flaky[1]);
     SCENE_UNTIL(&s, scene_status(&s, 0, 1)->acknowledged_txid == 1);
     flaky_part(&s, FLAKY_NONE, FLAKY_PUT, 0, 0);
     flaky_release(&s.flaky[0]);
