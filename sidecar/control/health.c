@@ -64,6 +64,7 @@ static bool db_holds_startup(const struct status_db *db)
     switch (db->state) {
     case STATUS_DB_OPENING:
     case STATUS_DB_BACKOFF:
+    case STATUS_DB_STOPPED: /* about to be rolled forward, or the end */
         return true;
     case STATUS_DB_ABSENT:
     case STATUS_DB_NOT_WAL:
@@ -75,7 +76,6 @@ static bool db_holds_startup(const struct status_db *db)
     case STATUS_DB_MOVED:
     case STATUS_DB_HEADER_TORN:
     case STATUS_DB_DAMAGED:
-    case STATUS_DB_STOPPED:
     case STATUS_DB_STATES:
     default:
         return false;
