@@ -14,6 +14,7 @@
 
 #include "lib/testing/fault_env.h"
 #include "lib/testing/test.h"
+#include "lib/testing/unsynced.h"
 
 enum {
     FAULTS_MAX = 100 /* more than any case here makes file operations */
@@ -70,6 +71,22 @@ static void test_commit_creates_and_replaces(void **state UNUSED)
     assert_ok(file_commit(env_real(), p.path, SLICE_LIT("two"), NULL, &err), &err);
     assert_true(content_is(&p, "two"));
     assert_int_equal(entries(&p), 1);
+    test_folder_remove(p.folder);
+}
+
+static void test_what_was_committed_survives_a_crash_of_the_machine(void **state UNUSED)
+{
+    static const struct durable_file_options create = {.is_new = true};
+    struct place p;
+    struct error err = ERROR_INIT;
+    struct unsynced u;
+    place_make(&p);
+    unsynced_init(&u);
+    assert_ok(file_commit(&u.env, p.path, SLICE_LIT("one"), &create, &err), &err);
+    assert_int_equal(unsynced_count(&u), 0);
+    assert_ok(file_commit(&u.env, p.path, SLICE_LIT("two"), NULL, &err), &err);
+    assert_int_equal(unsynced_count(&u), 0);
+    assert_int_equal(unsynced_early_names(&u), 0);
     test_folder_remove(p.folder);
 }
 
@@ -268,6 +285,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_commit_creates_and_replaces),
+        TEST(test_what_was_committed_survives_a_crash_of_the_machine),
         TEST(test_nothing_is_seen_before_the_commit),
         TEST(test_abort_leaves_nothing),
         TEST(test_options_set_mode_temporary_name_and_size),

@@ -13,6 +13,7 @@
 #include "lib/ltx/ltx.h"
 #include "lib/testing/fault_env.h"
 #include "lib/testing/test.h"
+#include "lib/testing/unsynced.h"
 
 /* A folder with a database file beside which maps are made. */
 struct place {
@@ -83,6 +84,40 @@ static int map_make(const struct env *env, const struct place *p, uint64_t txid,
 static bool is_there(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+static unsigned headers_early; /* headers that were written before the entries were durable */
+
+static ssize_t pwrite_in_order(void *ctx, int fd, const void *p, size_t n, int64_t offset)
+{
+    struct unsynced *u = ctx;
+
+    headers_early += offset == 0 && unsynced_count(u) > 0;
+    return u->env.file.pwrite(ctx, fd, p, n, offset);
+}
+
+static void test_page_map_is_durable_and_its_entries_are_before_its_header(void **state UNUSED)
+{
+    CLEANUP(place_remove) struct place p;
+    CLEANUP(page_map_close) struct page_map m = PAGE_MAP_INIT;
+    struct error err = ERROR_INIT;
+    struct unsynced u;
+    struct map_state grown = state_of(43, 60);
+    struct map_state shrunk = state_of(44, 10);
+
+    place_make(&p);
+    unsynced_init(&u);
+    assert_ok(map_make(&u.env, &p, 42, 50, &err), &err);
+    assert_int_equal(unsynced_count(&u), 0);
+    assert_int_equal(unsynced_early_names(&u), 0);
+    struct env ordered = u.env;
+    ordered.file.pwrite = pwrite_in_order;
+    assert_ok(page_map_open(&ordered, p.map, &m, &err), &err);
+    assert_ok(page_map_set_pending(&m, 43, 0xF00D, &err), &err); /* need not last */
+    assert_ok(entries_write(&m, 51, 60, &err), &err);
+    assert_ok(page_map_commit(&m, &grown, &err), &err);
+    assert_ok(page_map_commit(&m, &shrunk, &err), &err);
+    assert_int_equal(headers_early, 0);
 }
 
 static void test_page_map_answers_what_was_published(void **state UNUSED)
@@ -487,6 +522,7 @@ static void test_page_map_path_is_beside_the_database_or_below_the_meta_path(voi
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(test_page_map_is_durable_and_its_entries_are_before_its_header),
         TEST(test_page_map_answers_what_was_published),
         TEST(test_page_map_reads_and_writes_long_runs_in_one_go),
         TEST(test_page_map_commit_makes_growth_and_shrinking_the_state),

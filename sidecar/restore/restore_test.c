@@ -5,6 +5,7 @@
 #include "sidecar/restore/restore.h"
 
 #include "lib/testing/server.h"
+#include "lib/testing/unsynced.h"
 #include "sidecar/restore/restore_scene.h"
 
 static void test_restore_answers_the_newest_state(void **state UNUSED)
@@ -253,6 +254,30 @@ static void test_restore_removes_what_belongs_to_a_database_that_is_gone(void **
         test_row(leftovers[i]);
         assert_false(scene_has(path));
     }
+    test_replica_assert_state(&s.replica, s.out, s.replica.txid);
+}
+
+/* New, and over another that left a log: first the log is gone for good, then the name changes hands. */
+static void test_restored_database_and_map_survive_a_crash_of_the_machine(void **state UNUSED)
+{
+    CLEANUP(scene_remove) struct scene s = {.replica.has_ext = true};
+    struct error err = ERROR_INIT;
+    struct unsynced u;
+    char path[400];
+
+    scene_make(&s, 4096);
+    test_replica_live(&s.replica, 36, 1);
+    scene_write_levels(&s);
+    unsynced_init(&u);
+    s.env = &u.env;
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(unsynced_count(&u), 0);
+    s.options.force = true;
+    (void)snprintf(path, sizeof(path), "%s-wal", s.out);
+    test_file_write(path, SLICE_LIT("of another life"));
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(unsynced_count(&u), 0);
+    assert_int_equal(unsynced_early_names(&u), 0);
     test_replica_assert_state(&s.replica, s.out, s.replica.txid);
 }
 
@@ -527,6 +552,7 @@ int main(void)
         TEST(test_restore_takes_an_empty_file_for_no_database),
         TEST(test_restore_dry_run_plans_and_writes_nothing),
         TEST(test_restore_removes_what_belongs_to_a_database_that_is_gone),
+        TEST(test_restored_database_and_map_survive_a_crash_of_the_machine),
         TEST(test_restore_can_be_canceled),
         TEST(test_restore_falls_through_to_the_next_destination),
         TEST(test_restore_tells_its_progress),
