@@ -145,6 +145,8 @@ int prepare_end(const struct replication *r, struct error *err)
 {
     const struct durable_file_options options = {.mode = 0644};
 
+    if (r->stale.is_found)
+        return error_set(err, ERR_WRONG_STATE, 0, "a database is to be rolled forward");
     if (prepare_is_too_late(r))
         return 0;
     return file_commit(loop_env(r->loop), r->roll_forward_until, slice_of_str(""), &options, err) <

@@ -29,7 +29,10 @@ MUST_USE int prepare_missing(const struct replication *r, bool is_asked, struct 
  */
 bool prepare_is_too_late(const struct replication *r);
 
-/* The application may be started: makes the file. Nothing without one. */
+/*
+ * The application may be started: makes the file. Nothing without one. ERR_WRONG_STATE: it may not,
+ * a database is to be rolled forward first, whatever state it is in now.
+ */
 MUST_USE int prepare_end(const struct replication *r, struct error *err);
 
 /*

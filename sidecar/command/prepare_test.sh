@@ -114,6 +114,85 @@ diverged() {
 }
 tap_run what_was_written_to_since_is_refused_as_before diverged
 
+# made.db is stale again; $1 is a second database beside it, with these settings.
+with_another() {
+    db_make "$1"
+    cat >"$work/c.yml" <<-END
+	socket: {enabled: true, path: $work/sock}
+	shutdown-sync-timeout: $2
+	dbs:
+	  - {path: $work/made.db, replica: {path: $work/replica, sync-interval: 50ms}}
+	  - {path: $1, replica: {path: $work/replica2, sync-interval: 50ms}$3}
+	END
+}
+
+startup_says() {
+    startup 503 && grep -qF -- "$1" "$work/out"
+}
+
+is_rolled() {
+    wait_until "it is taken up" startup 200
+    [ -e "$work/started" ]
+    contains "$work/a.log" 'msg="rolled forward"'
+    [ "$(db_count "$work/made.db")" -eq 3 ]
+    stop
+}
+
+# The engine cannot end while it waits for a lock: as long as the test likes.
+ending() {
+    stale 3
+    with_another "$work/locked.db" 1s ", busy-timeout: 1h"
+    app_start locker "$work/locked.db" locking_mode=exclusive
+    app_must locker insert 1
+    begin
+    wait_until "the engine ends" startup_says 'made.db: stopped'
+    [ ! -e "$work/started" ]
+    [ "$(db_count "$work/made.db")" -eq 2 ]
+    app_stop locker
+    is_rolled
+}
+tap_run while_its_engine_ends_for_that_the_application_waits ending
+
+# The engine waits for another database's store; meanwhile the stale one is not even there. When it
+# is back, it is found stale once more, and that must not make the end an end for good.
+decided() {
+    stale 3
+    with_another "$work/other.db" 1h
+    expect 0 replicate -once "$work/other.db" "$work/replica2"
+    db_insert "$work/other.db" 2
+    mv "$work/replica2/ltx" "$work/away"
+    : >"$work/replica2/ltx"
+    begin
+    wait_log a 'msg="replication refused"'
+    mkdir "$work/moved"
+    mv "$work"/made.db* "$work/moved"
+    wait_log a 'to=moved'
+    wait_until "nothing else holds it" startup_says 'is to be rolled forward'
+    [ ! -e "$work/started" ]
+    mv "$work/moved"/* "$work"
+    rm "$work/replica2/ltx"
+    mv "$work/away" "$work/replica2/ltx"
+    is_rolled
+    restores "file://$work/replica2" 2
+}
+tap_run what_is_to_be_rolled_forward_holds_the_application_whatever_its_state decided
+
+both() {
+    stale 3
+    with_another "$work/second.db" 30s
+    expect 0 replicate -once "$work/second.db" "$work/replica2"
+    cp -a "$work"/second.db* "$work"/.second.db-walferry "$work/old"
+    db_insert "$work/second.db" 2
+    expect 0 replicate -once "$work/second.db" "$work/replica2"
+    rm -rf "$work"/second.db* "$work"/.second.db-walferry
+    back
+    begin
+    is_rolled
+    [ "$(grep -c 'msg="rolled forward"' "$work/a.log")" -eq 2 ]
+    [ "$(db_count "$work/second.db")" -eq 2 ]
+}
+tap_run two_stale_databases_are_both_rolled_forward both
+
 # The application before it still ships: each time we are stale again, until it ends.
 predecessor() {
     local i

@@ -283,7 +283,6 @@ static int live_begin(struct replication *r, const struct replicate_args *a, str
 static int engine_run(struct replication *r, const struct replicate_args *a, struct log *log,
                       bool has_failed, struct supervise_end *out, struct error *err)
 {
-    struct supervise_stale stale = {NULL};
     bool may_roll = !prepare_is_too_late(r) && !r->has_rolled_in_vain;
     const struct engine_options options = {.loop = r->loop,
                                            .log = r->log,
@@ -292,12 +291,13 @@ static int engine_run(struct replication *r, const struct replicate_args *a, str
                                            .shutdown_timeout_ns =
                                                r->config->shutdown_sync_timeout_ns,
                                            .on_stale = may_roll ? supervise_on_stale : NULL,
-                                           .stale_arg = &stale};
+                                           .stale_arg = &r->stale};
     struct server *server = NULL;
     struct heartbeat *heartbeat = NULL;
     struct live *live = NULL;
     int rc = -1;
 
+    r->stale = (struct supervise_stale){.is_found = false};
     if (engine_new(&options, &r->engine, err) < 0)
         return -1;
     if (databases_add(r, err) == 0 && serve_start(r, &server, err) == 0 &&
@@ -314,7 +314,7 @@ static int engine_run(struct replication *r, const struct replicate_args *a, str
             .force_snapshot = a->force_snapshot,
             .enforce_retention = a->enforce_retention,
             .timeout_ns = r->config->shutdown_sync_timeout_ns,
-            .stale = may_roll ? &stale : NULL,
+            .stale = may_roll ? &r->stale : NULL,
         };
         rc = supervise_run(&supervise, out, err);
     }

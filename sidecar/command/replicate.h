@@ -16,6 +16,7 @@
 #include "lib/base/base.h"
 #include "lib/config/config.h"
 #include "lib/io/loop.h"
+#include "sidecar/command/supervise.h"
 #include "sidecar/engine/engine.h"
 #include "sidecar/engine/follow.h"
 
@@ -35,6 +36,7 @@ struct replication {
     bool adopt;
     const char *roll_forward_until; /* NULL: stale databases are not rolled forward; prepare.h */
     bool has_rolled_in_vain;        /* rolling forward does not help: the engine tells why */
+    struct supervise_stale stale;   /* of this engine: one is to be rolled forward */
 };
 
 /* Opens the destinations of a database and adds it to the engine. */

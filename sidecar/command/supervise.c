@@ -71,8 +71,10 @@ static void stop(struct supervisor *s)
 
 void supervise_on_stale(void *stale, const char *path UNUSED)
 {
-    struct supervisor *s = ((struct supervise_stale *)stale)->supervisor;
+    struct supervise_stale *link = stale;
+    struct supervisor *s = link->supervisor;
 
+    link->is_found = true;
     if (s)
         loop_timer_start(&s->stale_timer, 0);
 }
@@ -81,7 +83,7 @@ static void stale_on_timer(void *arg)
 {
     struct supervisor *s = arg;
 
-    s->is_stale = !s->is_stopping;
+    s->is_stale = s->is_stale || !s->is_stopping; /* the second of two changes nothing */
     stop(s);
 }
 

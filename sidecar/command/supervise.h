@@ -23,6 +23,7 @@
 /* From the engine to the supervisor; zeroed at first, outlives both. */
 struct supervise_stale {
     struct supervisor *supervisor;
+    bool is_found; /* the engine told of one; it stays so until both begin anew */
 };
 
 /* engine_options.on_stale, with such a link as its arg: everything ends, to be begun anew. */

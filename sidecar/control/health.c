@@ -7,7 +7,11 @@
  *   - in a state that time does not heal (network file system, moved, damaged): holding the pod
  *     would add an outage to a fault that /readyz and the metrics tell
  * It may not while a bucket has not been seen and nothing local proves the database, nor when
- * descent was refused: an application that writes into the wrong copy makes it worse.
+ * descent was refused: an application that writes into the wrong copy makes it worse. Nor while the
+ * engine ends: that says nothing of the database any more, and lasts no longer than the engine.
+ * Either a database is exchanged for a newer state and the next engine answers, or the process
+ * ends, and an application that began then would go on unseen. (`suspend` ends nothing: a suspended
+ * database is followed.)
  *
  * healthz: is the process stuck? Being asked and answering is the proof; nothing else is looked
  * at, so that no outage of a bucket can ever make Kubernetes kill what still has data to ship.
@@ -64,7 +68,7 @@ static bool db_holds_startup(const struct status_db *db)
     switch (db->state) {
     case STATUS_DB_OPENING:
     case STATUS_DB_BACKOFF:
-    case STATUS_DB_STOPPED: /* about to be rolled forward, or the end */
+    case STATUS_DB_STOPPED:
         return true;
     case STATUS_DB_ABSENT:
     case STATUS_DB_NOT_WAL:

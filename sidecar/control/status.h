@@ -40,7 +40,7 @@ enum status_destination_state {
     STATUS_DESTINATION_BACKOFF,   /* the last request failed; tried again by itself */
     STATUS_DESTINATION_FENCED,    /* another writer won; stopped until somebody decides */
     STATUS_DESTINATION_REFUSED, /* descent from the bucket's tip is not proven; a person decides */
-    STATUS_DESTINATION_STOPPED, /* shutting down, or its database is not followed any more */
+    STATUS_DESTINATION_STOPPED, /* its database is */
     STATUS_DESTINATION_STATES
 };
 
@@ -161,7 +161,7 @@ enum status_db_state {
     STATUS_DB_MOVED,               /* file was replaced or removed under the application */
     STATUS_DB_HEADER_TORN,         /* copies of the wal-index header differ for ever */
     STATUS_DB_DAMAGED,             /* not a database, or damaged beyond following */
-    STATUS_DB_STOPPED,             /* shutting down */
+    STATUS_DB_STOPPED,             /* the engine ends, with the process or to begin anew */
     STATUS_DB_STATES
 };
 
