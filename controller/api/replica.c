@@ -457,7 +457,7 @@ static int rules_check(struct jsonval spec, const struct api_replica *r, struct 
     }
     if (r->l0_retention_ns != 0 && r->l0_retention_ns < NS_PER_MIN) {
         return jsonval_error(jsonval_way(spec, "sync.l0RetentionSeconds"), err, ERR_CORRUPT,
-                             "it must be 0 (never) or at least 60");
+                             "it must be 0 (only with the snapshots) or at least 60");
     }
     return 0;
 }

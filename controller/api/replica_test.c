@@ -169,7 +169,7 @@ static void test_what_is_wrong_is_named_with_its_place(void **state UNUSED)
         {REPLICA(DATABASE "," DESTINATION ",\"sync\":{\"levelIntervalsSeconds\":[60,30]}"),
          "spec.sync.levelIntervalsSeconds[1]: level intervals must ascend"},
         {REPLICA(DATABASE "," DESTINATION ",\"sync\":{\"l0RetentionSeconds\":30}"),
-         "spec.sync.l0RetentionSeconds: it must be 0 (never) or at least 60"},
+         "spec.sync.l0RetentionSeconds: it must be 0 (only with the snapshots) or at least 60"},
         {REPLICA(DATABASE "," DESTINATION ",\"retention\":{\"window\":\"1m\"}"),
          "spec.retention.window: 1m is less than 3600 s"},
         {REPLICA(DATABASE "," DESTINATION ",\"retention\":{\"window\":\"soon\"}"),
