@@ -121,7 +121,7 @@ static void attach_succeed(struct attach *a)
     c->attach_failures = 0;
     c->has_adopted = true;
     c->is_descendant = a->verdict != LINEAGE_NEW && !a->facts.adopt;
-    c->proof_boot_ns = c->asked_boot_ns; /* the listing */
+    c->proven_at = c->asked_at; /* the listing */
     c->timestamp_ms = a->facts.has_tip ? a->facts.tip.timestamp_ms : 0;
     c->acknowledged_txid = c->at.txid;
     c->attach = NULL;

@@ -118,7 +118,7 @@ static void list_start(struct attach *a)
 {
     struct error err = ERROR_INIT;
 
-    a->c->asked_boot_ns = env_boot_ns(a->c->db->engine->env);
+    a->c->asked_at = instant_now(a->c->db->engine->env);
     if (inventory_load_start(a->c->storage, &a->c->inv, false, inventory_on_done, a, &a->op, &err) <
         0)
         attach_fail(a, "prefix cannot be listed", &err);

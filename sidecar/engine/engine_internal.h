@@ -22,6 +22,7 @@
 #include "sidecar/control/status.h"
 #include "sidecar/engine/engine.h"
 #include "sidecar/engine/follow.h"
+#include "sidecar/engine/instant.h"
 #include "sidecar/engine/lineage.h"
 #include "sidecar/engine/page_map.h"
 #include "sidecar/engine/page_set.h"
@@ -152,10 +153,10 @@ struct chain {
     uint32_t epoch;
     uint32_t owner;
     bool has_accepted; /* an object of this attachment was accepted */
-    /* Boot time of the last proof that we own the prefix: when the request that proved it was sent.
-     * When its answer was taken up says nothing; a process may have slept in between. */
-    uint64_t proof_boot_ns;
-    uint64_t asked_boot_ns; /* when the request was sent that may be the next one */
+    /* The last proof that we own the prefix: when the request that proved it was sent. When its
+     * answer was taken up says nothing; a process may have slept in between. */
+    struct instant proven_at;
+    struct instant asked_at; /* when the request was sent that may be the next one */
 
     /* What the store lacks. Owner: task. */
     bool is_tracking;      /* notes go to `dirty` */

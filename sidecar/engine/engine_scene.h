@@ -47,7 +47,8 @@ struct engine_scene {
     char folder[256];
     struct env env;
     atomic_uint_fast64_t skew_ns;
-    uint64_t held_wall_ns; /* the moment of scene_hold_time() */
+    atomic_uint_fast64_t wall_skew_ns; /* of the wall clock alone, beside that */
+    uint64_t held_wall_ns;             /* the moment of scene_hold_time() */
     uint64_t held_monotonic_ns;
     uint64_t held_boot_ns;
     atomic_int_fast64_t free_bytes; /* what the file system says is free; negative: the truth */
@@ -78,7 +79,8 @@ static inline uint64_t scene_skew(void *scene)
 
 static inline uint64_t scene_wall_ns(void *scene)
 {
-    return env_wall_ns(env_real()) + scene_skew(scene);
+    return env_wall_ns(env_real()) + scene_skew(scene) +
+           atomic_load(&((struct engine_scene *)scene)->wall_skew_ns);
 }
 
 static inline uint64_t scene_monotonic_ns(void *scene)
@@ -93,7 +95,8 @@ static inline uint64_t scene_boot_ns(void *scene)
 
 static inline uint64_t scene_held_wall_ns(void *scene)
 {
-    return ((struct engine_scene *)scene)->held_wall_ns + scene_skew(scene);
+    return ((struct engine_scene *)scene)->held_wall_ns + scene_skew(scene) +
+           atomic_load(&((struct engine_scene *)scene)->wall_skew_ns);
 }
 
 static inline uint64_t scene_held_monotonic_ns(void *scene)
@@ -114,6 +117,7 @@ static inline void scene_hold_time(struct engine_scene *s)
     s->held_monotonic_ns = env_monotonic_ns(&s->env);
     s->held_boot_ns = env_boot_ns(&s->env);
     atomic_store(&s->skew_ns, 0); /* it is in there */
+    atomic_store(&s->wall_skew_ns, 0);
     s->env.clock.wall_ns = scene_held_wall_ns;
     s->env.clock.monotonic_ns = scene_held_monotonic_ns;
     s->env.clock.boot_ns = scene_held_boot_ns;
@@ -243,6 +247,7 @@ static inline void scene_init(struct engine_scene *s)
 
     *s = (struct engine_scene){.env = *env_real()};
     atomic_init(&s->skew_ns, 0);
+    atomic_init(&s->wall_skew_ns, 0);
     atomic_init(&s->free_bytes, -1);
     s->env.clock = (struct env_clock){.wall_ns = scene_wall_ns,
                                       .monotonic_ns = scene_monotonic_ns,

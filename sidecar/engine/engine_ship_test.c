@@ -407,6 +407,28 @@ static void test_sleeper_lists_before_its_next_put(void **state UNUSED)
     scene_end(&s);
 }
 
+/* A virtual machine whose host stopped it: only the wall clock, set right afterwards, tells. */
+static void test_sleeper_whose_wall_clock_alone_tells_lists_too(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    s.dest[0].l0_retention_ns = 10 * NS_PER_MIN;
+    scene_begin(&s);
+    scene_insert(&s, 0, 1, 100);
+    scene_sync(&s);
+    uint64_t lists = s.flaky[0].started[STORAGE_OP_LIST];
+
+    atomic_store(&s.wall_skew_ns, 6 * NS_PER_MIN);
+    scene_insert(&s, 0, 1, 100);
+    scene_sync(&s);
+    assert_int_equal(s.flaky[0].started[STORAGE_OP_LIST], lists + 1);
+    atomic_store(&s.wall_skew_ns, 0); /* set back: it says nothing */
+    scene_insert(&s, 0, 1, 100);
+    scene_sync_and_compare(&s);
+    assert_int_equal(s.flaky[0].started[STORAGE_OP_LIST], lists + 1);
+    scene_end(&s);
+}
+
 static void test_sleeper_does_not_wake_into_a_gap(void **state UNUSED)
 {
     struct engine_scene s;
@@ -708,6 +730,7 @@ int main(int argc, char **argv)
         TEST(test_writer_that_loses_the_race_is_fenced_and_keeps_its_pages),
         TEST(test_bucket_that_moved_on_since_attaching_is_attached_again),
         TEST(test_sleeper_lists_before_its_next_put),
+        TEST(test_sleeper_whose_wall_clock_alone_tells_lists_too),
         TEST(test_sleeper_does_not_wake_into_a_gap),
         TEST(test_sleeper_does_not_trust_an_answer_from_before_its_sleep),
         TEST(test_object_that_is_not_what_its_name_says_is_not_attached_to),

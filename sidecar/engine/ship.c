@@ -13,8 +13,9 @@
  *
  * A sleeper must not wake into a gap: L0 objects are deleted after a while, so a number could be
  * free although it was used. Proof of ownership therefore expires after half the L0 retention (of
- * the window, where L0 objects go only with it); then the level is listed first, and anything newer than our tip means: attach again. A proof is as old
- * as its request: one may also sleep over an answer that has come already.
+ * the window, where L0 objects go only with it); then the level is listed first, and anything newer
+ * than our tip means: attach again. A proof is as old as its request: one may also sleep over an
+ * answer that has come already.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -140,7 +141,7 @@ static void ship_acknowledged(struct chain *c)
     if (!c->has_accepted)
         chain_set_state(c, CHAIN_FOLLOWING, ""); /* how it attached is no news any more */
     c->has_accepted = true;
-    c->proof_boot_ns = c->asked_boot_ns;
+    c->proven_at = c->asked_at;
     c->out.failures = 0;
     fault_end(e, &c->fault, "shipping recovered", c->db->path, c->name);
     ship_note_object(c, LTX_LEVEL_RAW, &c->out.header, c->out.bytes, c->out.put_started_ns);
@@ -400,9 +401,9 @@ static void put_on_done(void *arg, const struct storage_result *result)
 
 /*
  * How long the driver may try before the fault is ours to show: a few seconds, and what a slow link
- * takes for the bytes. Never longer than a quarter of the time for which a number stays
- * taken, so that none is used by an answer that comes after it was removed again; except for
- * objects that are so big that only a proof just before them is possible.
+ * takes for the bytes. Never longer than a quarter of the time for which a number stays taken, so
+ * that none is used by an answer that comes after it was removed again; except for objects that are
+ * so big that only a proof just before them is possible.
  */
 static uint64_t put_deadline_ns(const struct chain *c)
 {
@@ -445,7 +446,7 @@ static void put_start(struct chain *c)
     struct error err = ERROR_INIT;
 
     c->last_ship_ns = env_monotonic_ns(e->env);
-    c->asked_boot_ns = env_boot_ns(e->env);
+    c->asked_at = instant_now(e->env);
     if ((c->out.upload ? upload_complete(c, &err) : object_put(c, &err)) < 0) {
         ship_fail(c, "object not sent", &err);
         return;
@@ -470,7 +471,7 @@ static int newer_seen(void *arg, const struct storage_object *object, struct err
 /* What was seen so long ago may be gone, and what was free then may have been used since. */
 static bool proof_has_expired(const struct chain *c)
 {
-    uint64_t age = env_boot_ns(c->db->engine->env) - c->proof_boot_ns;
+    uint64_t age = instant_age_ns(c->db->engine->env, c->proven_at);
 
     return age > retain_number_kept_ns(c->opt.l0_retention_ns, c->opt.snapshot_retention_ns) / 2;
 }
@@ -489,7 +490,7 @@ static void proof_on_done(void *arg, const struct storage_result *result)
         return;
     }
     if (!c->has_seen_newer) {
-        c->proof_boot_ns = c->asked_boot_ns;
+        c->proven_at = c->asked_at;
         if (!proof_has_expired(c)) {
             put_start(c);
             return;
@@ -520,7 +521,7 @@ static void proof_start(struct chain *c)
 
     c->is_resolving = true;
     c->has_seen_newer = false;
-    c->asked_boot_ns = env_boot_ns(c->db->engine->env);
+    c->asked_at = instant_now(c->db->engine->env);
     if (storage_list_start(c->storage, &list, proof_on_done, c, &c->op, &err) < 0) {
         c->is_resolving = false;
         ship_fail(c, "prefix cannot be listed", &err);
