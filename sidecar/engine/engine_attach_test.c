@@ -476,6 +476,39 @@ static void test_rewound_database_leads_on_and_the_old_future_stays(void **state
     scene_end(&s);
 }
 
+/* The copy says that it goes back on purpose. It did, and what was written since must not be buried. */
+static void test_copy_of_a_rewound_volume_is_stale_once_the_replica_went_on(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_lived(&s);
+    scene_close_app(&s);
+    restore_in_place(&s, 3);
+    keep(&s);
+    scene_database(&s, 0);
+    scene_return(&s);
+    scene_sync_and_compare(&s); /* 7: gone back */
+    scene_insert(&s, 0, 5, 100);
+    scene_sync_and_compare(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->acknowledged_txid, 8);
+    assert_int_equal(scene_stop(&s), 0);
+    scene_close_app(&s);
+
+    put_back(&s, true);
+    scene_database(&s, 0);
+    scene_return(&s);
+    expect_refused(&s, "older state of this replica (a stale volume?)");
+    scene_close_app(&s);
+
+    put_back(&s, true);
+    restore_in_place(&s, 0);
+    scene_database(&s, 0);
+    scene_return(&s);
+    scene_sync_and_compare(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->acknowledged_txid, 8);
+    scene_end(&s);
+}
+
 static void test_rewound_database_that_dies_before_the_answer_goes_on(void **state UNUSED)
 {
     struct engine_scene s;
@@ -534,6 +567,7 @@ int main(int argc, char **argv)
         TEST(test_adopt_continues_with_whatever_database_there_is),
         TEST(test_restored_database_goes_on_with_increments),
         TEST(test_rewound_database_leads_on_and_the_old_future_stays),
+        TEST(test_copy_of_a_rewound_volume_is_stale_once_the_replica_went_on),
         TEST(test_rewound_database_that_dies_before_the_answer_goes_on),
         TEST(test_stale_database_that_was_rolled_forward_goes_on),
     };

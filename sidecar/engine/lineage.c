@@ -90,7 +90,7 @@ static enum lineage_verdict judge_map_behind(const struct lineage_facts *f, cons
                        "database's log",
                        out_reason);
     }
-    if (f->map.is_rewind) {
+    if (map_state_goes_back(&f->map, f->tip.txid)) {
         return verdict(LINEAGE_REWIND,
                        "the database was restored on purpose to an earlier moment: it goes on from "
                        "there",

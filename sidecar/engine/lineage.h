@@ -12,7 +12,7 @@
  *   n = N, same object; same file, or content, or log  continue
  *   n < N, tip was made from this very database      heal the map by the objects between, continue
  *     (pending record, or its position lies in our log)
- *   n < N, restored on purpose to an earlier moment  rewind: what differs becomes N+1
+ *   n < N, restored on purpose when N was the tip    rewind: what differs becomes N+1
  *   n < N, database is still the state n             stale: roll it forward by a restore
  *   n < N, database changed since n                  diverged: refused
  *   no usable map, content is that of N              rebuild the map, continue

@@ -139,6 +139,29 @@ static void test_rewound_map_goes_on_as_a_rewind(void **state UNUSED)
     expect("rewound, tip is Litestream's", f, LINEAGE_REWIND, "on purpose");
 }
 
+/* A volume is set back to the moment after the restore: what was sent since must not be gone back
+ * from once more. */
+static void test_rewound_map_goes_back_from_the_tip_of_then_only(void **state UNUSED)
+{
+    struct lineage_facts f = with_map(4, 0x66);
+    f.map.is_rewind = true;
+    f.map.rewind_tip_txid = 9;
+    expect("the tip of then", f, LINEAGE_REWIND, "on purpose");
+    f.map.rewind_tip_txid = 10;
+    expect("the newest object is gone", f, LINEAGE_REWIND, "on purpose");
+
+    f.map.rewind_tip_txid = 8;
+    expect("the replica went on", f, LINEAGE_NEEDS_CONTENT, "comparing");
+    expect("the replica went on, as restored", with_content(f, true, false), LINEAGE_STALE,
+           "older state");
+    expect("the replica went on, written to since", with_content(f, false, false), LINEAGE_DIVERGED,
+           "grown apart");
+
+    f.map.pending_txid = 9;
+    f.map.pending_file_checksum = TIP_SUM;
+    expect("it went on by this very rewind", f, LINEAGE_HEAL, "just before the process ended");
+}
+
 static void test_older_state_is_stale_and_a_changed_one_has_diverged(void **state UNUSED)
 {
     struct lineage_facts f = with_map(4, 0x66);
@@ -318,6 +341,7 @@ int main(void)
         TEST(test_map_at_the_tip_continues_if_the_file_is_proven),
         TEST(test_map_behind_heals_if_the_tip_was_made_from_this_database),
         TEST(test_rewound_map_goes_on_as_a_rewind),
+        TEST(test_rewound_map_goes_back_from_the_tip_of_then_only),
         TEST(test_older_state_is_stale_and_a_changed_one_has_diverged),
         TEST(test_a_first_copy_of_an_earlier_process_is_ours),
         TEST(test_no_map_needs_the_log_or_equal_content),

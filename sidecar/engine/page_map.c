@@ -60,8 +60,12 @@ static void header_encode(const struct map_state *s, uint8_t out[static PAGE_MAP
     be32_store(out + 52, s->end.salt[0]);
     be32_store(out + 56, s->end.salt[1]);
     be32_store(out + 60, s->end.frame);
-    be32_store(out + 64, s->end.cksum[0]);
-    be32_store(out + 68, s->end.cksum[1]);
+    if (s->is_rewind) {
+        be64_store(out + 64, s->rewind_tip_txid);
+    } else {
+        be32_store(out + 64, s->end.cksum[0]);
+        be32_store(out + 68, s->end.cksum[1]);
+    }
     be64_store(out + 72, s->pending_txid);
     be64_store(out + 80, s->pending_file_checksum);
     be64_store(out + 88, s->file_id);
@@ -95,14 +99,18 @@ static int header_decode(const uint8_t bytes[static PAGE_MAP_HEADER_BYTES], cons
     s.end.salt[0] = cursor_be32(&c);
     s.end.salt[1] = cursor_be32(&c);
     s.end.frame = cursor_be32(&c);
-    s.end.cksum[0] = cursor_be32(&c);
-    s.end.cksum[1] = cursor_be32(&c);
+    s.is_rewind = (flags & MAP_FLAG_REWIND) != 0;
+    if (s.is_rewind) {
+        s.rewind_tip_txid = cursor_be64(&c);
+    } else {
+        s.end.cksum[0] = cursor_be32(&c);
+        s.end.cksum[1] = cursor_be32(&c);
+    }
     s.pending_txid = cursor_be64(&c);
     s.pending_file_checksum = cursor_be64(&c);
     s.file_id = cursor_be64(&c);
     for (size_t i = 0; i < PAGE_MAP_EARLIER; i++)
         s.earlier[i] = cursor_be64(&c);
-    s.is_rewind = (flags & MAP_FLAG_REWIND) != 0;
     s.end.page_size = s.page_size;
     s.end.page_count = s.page_count;
     if (!db_page_size_is_valid(s.page_size) || s.txid == 0 ||
@@ -421,15 +429,23 @@ int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checks
         earlier_add(&s, s.pending_file_checksum);
     s.pending_txid = txid;
     s.pending_file_checksum = file_checksum;
-    if (header_write(m, &s, err) < 0)
+    if (header_write(m, &s, err) < 0 ||
+        (s.is_rewind && env_fdatasync(m->env, m->fd, m->path, err) < 0))
         return error_wrap(err, "page map");
     m->state = s;
     return 0;
 }
 
+bool map_state_goes_back(const struct map_state *s, uint64_t tip_txid)
+{
+    return s->is_rewind && (s->rewind_tip_txid == 0 || s->rewind_tip_txid >= tip_txid);
+}
+
 bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum)
 {
-    return s->pending_txid == txid && txid == s->txid + 1 &&
+    uint64_t before = s->is_rewind && s->rewind_tip_txid ? s->rewind_tip_txid : s->txid;
+
+    return s->pending_txid == txid && txid == before + 1 &&
            (s->pending_file_checksum == file_checksum || map_state_knows_earlier(s, file_checksum));
 }
 

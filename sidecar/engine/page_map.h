@@ -20,7 +20,8 @@
  *    52    4  log salt 1 at the state     } struct log_end, so that a restart can go on
  *    56    4  log salt 2                  } in the same log
  *    60    4  log frame                   }
- *    64    8  log checksum (2 x 4)        }
+ *    64    8  log checksum (2 x 4)        }   a rewind has no log yet: TXID of the tip that it goes
+ *             back from; 0: not known
  *    72    8  pending TXID: an object that was encoded and may have been sent; 0: none
  *    80    8  pending file checksum
  *    88    8  file id: which file the map was made for (inode and birth time); 0: not known
@@ -65,7 +66,8 @@ struct map_state {
     uint32_t epoch;
     uint32_t owner;
     bool is_rewind;
-    struct log_end end; /* page_size and page_count as above */
+    uint64_t rewind_tip_txid; /* is_rewind: the tip when it was restored; 0: not known */
+    struct log_end end;       /* page_size and page_count as above */
     uint64_t pending_txid;
     uint64_t pending_file_checksum;
     uint64_t
@@ -131,7 +133,8 @@ MUST_USE int page_map_write(struct page_map *m, const struct map_entry *entries,
  */
 MUST_USE int page_map_commit(struct page_map *m, const struct map_state *state, struct error *err);
 
-/* Records an object that is about to be sent; no fdatasync. The one recorded before is remembered if
+/* Records an object that is about to be sent; no fdatasync, but for the first one after a rewind, of
+ * which nothing else may tell that it is ours if the machine dies. The one recorded before is remembered if
  * it had the same TXID: it may have been sent, too, and arrive late. */
 MUST_USE int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t file_checksum,
                                   struct error *err);
@@ -140,7 +143,14 @@ MUST_USE int page_map_set_pending(struct page_map *m, uint64_t txid, uint64_t fi
  * state's own. */
 bool map_state_knows_earlier(const struct map_state *s, uint64_t file_checksum);
 
-/* Whether an object that follows the state was made from this very database: it is pending. */
+/*
+ * Whether the state was restored on purpose and is still to become the newest: the replica ends where
+ * it did then. Once it has gone on, the decision has been carried out (and this is an old copy of the
+ * volume), or somebody has written since: then the map is that of any stale database.
+ */
+bool map_state_goes_back(const struct map_state *s, uint64_t tip_txid);
+
+/* Whether an object that follows the state (a rewind: the tip that it goes back from) was made from this very database: it is pending. */
 bool map_state_has_sent(const struct map_state *s, uint64_t txid, uint64_t file_checksum);
 
 /*

@@ -302,7 +302,7 @@ static void test_page_map_remembers_the_maps_of_the_same_txid_that_it_replaced(v
     assert_int_equal(s.earlier[0], 0);
 }
 
-static void test_page_map_keeps_the_rewind_flag(void **state UNUSED)
+static void test_page_map_keeps_what_a_rewind_goes_back_from(void **state UNUSED)
 {
     CLEANUP(place_remove) struct place p;
     CLEANUP(page_map_close) struct page_map m = PAGE_MAP_INIT;
@@ -311,12 +311,14 @@ static void test_page_map_keeps_the_rewind_flag(void **state UNUSED)
 
     place_make(&p);
     s.is_rewind = true;
+    s.rewind_tip_txid = UINT64_C(0x1234567890);
     assert_ok(page_map_create(env_real(), p.map, p.db, 512, &m, &err), &err);
     s.page_size = 512;
     assert_ok(page_map_publish(&m, &s, &err), &err);
     page_map_close(&m);
     assert_ok(page_map_open(env_real(), p.map, &m, &err), &err);
     assert_true(m.state.is_rewind);
+    assert_int_equal(m.state.rewind_tip_txid, s.rewind_tip_txid);
     assert_int_equal(m.state.page_size, 512);
 }
 
@@ -529,7 +531,7 @@ int main(void)
         TEST(test_page_map_pending_record_lasts_until_the_commit),
         TEST(test_page_map_remembers_the_objects_that_were_pending_before),
         TEST(test_page_map_remembers_the_maps_of_the_same_txid_that_it_replaced),
-        TEST(test_page_map_keeps_the_rewind_flag),
+        TEST(test_page_map_keeps_what_a_rewind_goes_back_from),
         TEST(test_page_map_of_a_missing_file_is_not_found),
         TEST(test_page_map_refuses_a_flipped_bit_anywhere_in_its_header),
         TEST(test_page_map_verify_finds_a_flipped_entry),

@@ -252,13 +252,13 @@ static int sync_step(void *arg, struct error *err)
 static int swap_step(void *arg, struct error *err)
 {
     struct attempt *a = arg;
-    bool is_rewind = a->plan.txid < a->plan.tip_txid;
 
     if (output_swap(&a->output, err) < 0)
         return -1;
     if (!a->map_path)
         return 0;
-    return verify_state_publish(&a->output, &a->identity, &a->identity_trailer, is_rewind, err);
+    return verify_state_publish(&a->output, &a->identity, &a->identity_trailer, a->plan.tip_txid,
+                                err);
 }
 
 static int state_install(struct attempt *a, struct error *err)

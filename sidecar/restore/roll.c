@@ -3,9 +3,9 @@
  * snapshot of one) becomes the newest before the application starts.
  *
  *   1. The page map tells the state n that was last acknowledged. No usable map: unknown.
- *      A map that was left by a restore to an earlier moment is no stale database: up to date.
  *   2. The bucket's tip is N. N <= n: up to date. N was sent by this very database (pending
- *      record, or its position lies in the log): up to date, replication heals the map.
+ *      record, or its position lies in the log): up to date, replication heals the map. Restored on
+ *      purpose to an earlier moment when N was the tip: no stale database, up to date.
  *   3. The database is exactly the state n: it is rolled forward. Exactly N: up to date.
  *      Anything else was written since n: diverged, refused.
  *   4. "Up to date" on the word of the map needs the file that the map was made for. Another one (a
@@ -85,7 +85,8 @@ static int tip_look(struct roll *roll, struct error *err)
                             &roll->tip, &roll->tip_trailer, err) < 0)
         return -1;
     if (!roll->is_stranger &&
-        map_state_has_sent(map, tip->max_txid, roll->tip_trailer.file_checksum))
+        (map_state_goes_back(map, tip->max_txid) ||
+         map_state_has_sent(map, tip->max_txid, roll->tip_trailer.file_checksum)))
         return 0;
     if (base_log_contains(&roll->base, &roll->tip, &contains, err) < 0)
         return -1;
@@ -135,7 +136,7 @@ static enum roll_outcome roll_go(struct roll *roll, struct error *err)
         (void)diverged(roll, err);
         return ROLL_REFUSED;
     }
-    if (roll->base.map.state.is_rewind)
+    if (map_state_goes_back(&roll->base.map.state, roll->tip.max_txid))
         return ROLL_UP_TO_DATE;
     switch (restore_attempt(roll->r, roll->destination_idx, &roll->base, err)) {
     case ATTEMPT_DONE:
@@ -160,8 +161,6 @@ enum roll_outcome restore_roll(struct restore *r, size_t destination_idx, struct
     if (rc <= 0)
         return rc < 0 ? ROLL_REFUSED : ROLL_UNKNOWN;
     r->result.txid = roll.base.map.state.txid;
-    if (roll.base.map.state.is_rewind && !roll.is_stranger)
-        return ROLL_UP_TO_DATE;
     rc = tip_look(&roll, err);
     if (rc < 0)
         return failure(err, false);

@@ -268,6 +268,29 @@ static void test_roll_forward_leaves_a_rewound_database_where_it_is(void **state
     test_replica_assert_state(&s.replica, s.out, STALE_TXID);
 }
 
+/* The volume is an old copy, of the moment after a restore: the replica has gone on since. */
+static void
+test_roll_forward_brings_a_rewound_database_forward_once_the_replica_went_on(void **state UNUSED)
+{
+    CLEANUP(scene_remove) struct scene s = {0};
+    struct error err = ERROR_INIT;
+
+    roll_scene_make(&s);
+    scene_storage_open(&s);
+    database_put(&s, STALE_TXID);
+    map_put(&s, STALE_TXID, &(struct map_state){.is_rewind = true, .rewind_tip_txid = TIP_TXID});
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(s.result.outcome, RESTORE_UP_TO_DATE);
+    test_replica_assert_state(&s.replica, s.out, STALE_TXID);
+
+    map_put(&s, STALE_TXID,
+            &(struct map_state){.is_rewind = true, .rewind_tip_txid = TIP_TXID - 1});
+    assert_ok(scene_restore(&s, &err), &err);
+    assert_int_equal(s.result.outcome, RESTORE_DONE);
+    test_replica_assert_state(&s.replica, s.out, TIP_TXID);
+    scene_assert_map(&s, TIP_TXID, false);
+}
+
 static void test_roll_forward_leaves_a_database_whose_own_object_is_the_tip(void **state UNUSED)
 {
     CLEANUP(scene_remove) struct scene s = {0};
@@ -392,6 +415,7 @@ int main(void)
         TEST(test_roll_forward_refuses_a_database_that_was_written_to),
         TEST(test_roll_forward_refuses_objects_of_another_history),
         TEST(test_roll_forward_leaves_a_rewound_database_where_it_is),
+        TEST(test_roll_forward_brings_a_rewound_database_forward_once_the_replica_went_on),
         TEST(test_roll_forward_leaves_a_database_whose_own_object_is_the_tip),
         TEST(test_roll_forward_without_a_map_proves_nothing),
         TEST(test_roll_forward_does_not_take_the_map_of_the_file_before_for_its_own),

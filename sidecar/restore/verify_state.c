@@ -24,7 +24,7 @@ int verify_state_checksum(const struct output *o, const struct ltx_header *tip,
 }
 
 int verify_state_publish(struct output *o, const struct ltx_header *identity,
-                         const struct ltx_trailer *identity_trailer, bool is_rewind,
+                         const struct ltx_trailer *identity_trailer, uint64_t tip_txid,
                          struct error *err)
 {
     struct map_state state = {
@@ -35,7 +35,8 @@ int verify_state_publish(struct output *o, const struct ltx_header *identity,
         .db_checksum = o->db_checksum,
         .epoch = identity->epoch,
         .owner = identity->owner,
-        .is_rewind = is_rewind,
+        .is_rewind = identity->max_txid < tip_txid,
+        .rewind_tip_txid = identity->max_txid < tip_txid ? tip_txid : 0,
     };
 
     ASSERT(o->is_finished && o->map_path);

@@ -31,12 +31,12 @@ MUST_USE int verify_state_checksum(const struct output *o, const struct ltx_head
  *
  * identity          header of the object that replication will find at this TXID
  * identity_trailer  its trailer
- * is_rewind         the replica goes on beyond it
+ * tip_txid          where the replica ends; beyond the identity: this is a rewind
  *
  * Errors of the file system.
  */
 MUST_USE int verify_state_publish(struct output *o, const struct ltx_header *identity,
-                                  const struct ltx_trailer *identity_trailer, bool is_rewind,
+                                  const struct ltx_trailer *identity_trailer, uint64_t tip_txid,
                                   struct error *err);
 
 #endif

@@ -331,8 +331,6 @@ static void step_volume(struct pod *pod)
         pod->head = pod->snapshot_head;
         pod->was_crashed = true; /* the photograph may hold a commit that nobody has observed */
         play->needs_person = true;
-        if (pod_is_rewound(pod)) /* that decision is taken a second time with it */
-            pod_fork_at(pod, pod->head);
     }
 }
 

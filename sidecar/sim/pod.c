@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "lib/testing/test.h"
-#include "sidecar/engine/page_map.h"
 #include "sidecar/restore/restore.h"
 #include "sidecar/sim/sim_internal.h"
 
@@ -457,26 +456,6 @@ void pod_fork_at(struct pod *pod, int commit)
         int *alternative = &play->model.floors[i].alternative[pod->idx];
         *alternative = *alternative == NOBODY || *alternative == commit ? commit : ANYTHING;
     }
-}
-
-bool pod_is_rewound(struct pod *pod)
-{
-    struct play *play = pod->play;
-    bool is_rewound = false;
-
-    play->judge->own_ns = 0; /* as in judge.c */
-    struct sim_process *before = sim_enter(play->judge);
-    for (unsigned i = 0; i < play->config.store_count; i++) {
-        CLEANUP(page_map_close) struct page_map map = PAGE_MAP_INIT;
-        struct error err = ERROR_INIT;
-        CLEANUP(mem_free)
-        char *path = page_map_path(pod->db_path, NULL, destination_names[i], &err);
-        assert_non_null(path);
-        is_rewound = is_rewound || (page_map_open(&play->judge->env, path, &map, &err) == 0 &&
-                                    map.state.is_rewind);
-    }
-    sim_leave(&play->sim, before);
-    return is_rewound;
 }
 
 /* ---- life ---- */

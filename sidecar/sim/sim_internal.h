@@ -148,8 +148,6 @@ void pod_pause(struct pod *pod, uint64_t duration_ns, bool is_suspended);
 void pod_resume(struct pod *pod);
 /* Restores to a moment of the past, on purpose. */
 bool pod_rewind(struct pod *pod, uint64_t txid);
-/* Whether that was done to the database as its volume has it, and nothing was sent since. */
-bool pod_is_rewound(struct pod *pod);
 
 /* ---- application ---- */
 
