@@ -10,9 +10,11 @@
 #include "lib/base/base.h"
 #include "lib/ltx/crc64.h"
 
+/* From the slowest to the fastest; who has one has those before it. */
 enum crc64_impl {
-    CRC64_TABLES, /* slicing by 16: everywhere */
-    CRC64_CLMUL,  /* x86-64 with PCLMULQDQ and SSE 4.1 */
+    CRC64_WORDS, /* eight bytes at a time: everywhere */
+    CRC64_CLMUL, /* x86-64 with PCLMULQDQ and SSE 4.1 */
+    CRC64_WIDE,  /* x86-64 with AVX-512 and VPCLMULQDQ, too */
 };
 
 /* Whether this processor can do it. */
