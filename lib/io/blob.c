@@ -214,22 +214,42 @@ static int head_write(struct blob_writer *w, struct error *err)
     return 0;
 }
 
-int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *err)
+/* Steps 1 and 2: what comes next, n bytes, fits into head, or is to be written past it. */
+static int head_prepare(struct blob_writer *w, size_t n, struct error *err)
 {
     uint64_t total;
 
-    if (!checked_add_u64(blob_writer_bytes(w), bytes.n, &total) || total > INT64_MAX)
+    if (!checked_add_u64(blob_writer_bytes(w), n, &total) || total > INT64_MAX)
         return error_set(err, ERR_LIMIT, 0, "a blob cannot be that large");
     if (w->fd < 0 && total - w->cut_bytes <= w->memory_bytes_max)
-        return buf_append_slice(&w->head, bytes, err);
+        return 0;
     if (w->fd < 0 && (file_open(w, err) < 0 || head_write(w, err) < 0))
         return -1;
-    /* Step 2. */
-    if (bytes.n >= BLOB_WRITE_BYTES)
-        return head_write(w, err) < 0 ? -1 : file_write(w, bytes, err);
-    if (w->head.n + bytes.n > BLOB_WRITE_BYTES && head_write(w, err) < 0)
+    return w->head.n + n > BLOB_WRITE_BYTES ? head_write(w, err) : 0;
+}
+
+int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *err)
+{
+    if (head_prepare(w, bytes.n, err) < 0)
         return -1;
-    return buf_append_slice(&w->head, bytes, err);
+    return w->fd >= 0 && bytes.n > BLOB_WRITE_BYTES ? file_write(w, bytes, err)
+                                                    : buf_append_slice(&w->head, bytes, err);
+}
+
+int blob_writer_room(struct blob_writer *w, size_t n, uint8_t **out_p, struct error *err)
+{
+    ASSERT(n <= BLOB_WRITE_BYTES);
+    if (head_prepare(w, n, err) < 0 || buf_reserve(&w->head, n, err) < 0)
+        return -1;
+    *out_p = w->head.p + w->head.n;
+    return 0;
+}
+
+void blob_writer_made(struct blob_writer *w, size_t n)
+{
+    ASSERT(n <= w->head.cap - w->head.n);
+    w->head.n += n;
+    w->head.p[w->head.n] = 0;
 }
 
 int blob_writer_cut(struct blob_writer *w, size_t n, struct buf *part, struct error *err)

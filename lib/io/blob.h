@@ -64,6 +64,17 @@ void blob_writer_destroy(struct blob_writer *w);
 MUST_USE int blob_writer_append(struct blob_writer *w, struct slice bytes, struct error *err);
 
 /*
+ * Room for up to n bytes (256 KiB at most, asserted) behind what was appended, for those who make
+ * bytes where they shall lie; blob_writer_made() then tells how many there are, before anything else
+ * is done with the writer. In memory or in the file: as if n bytes were appended.
+ *
+ * out_p  borrowed until blob_writer_made(); the room need not be used
+ * ERR_NO_SPACE, ERR_NO_MEMORY, ERR_IO (the writer can only be destroyed then).
+ */
+MUST_USE int blob_writer_room(struct blob_writer *w, size_t n, uint8_t **out_p, struct error *err);
+void blob_writer_made(struct blob_writer *w, size_t n);
+
+/*
  * Takes the first n bytes out of a writer that has them all in memory (asserted): *part becomes these
  * bytes, what follows them stays. The writer goes on in the memory that *part had, so that two
  * buffers take turns and none is made anew. ERR_NO_MEMORY: nothing has changed.

@@ -111,6 +111,52 @@ static void test_blob_returns_its_bytes_below_at_and_beyond_the_threshold(void *
     test_folder_remove(folder);
 }
 
+/* Room is wanted for more than is made, as for a page whose compressed length is not known yet. */
+static void test_bytes_made_in_place_are_those_of_a_blob_that_was_appended_to(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        uint64_t memory_bytes_max;
+        size_t room, made;
+        bool in_file;
+    } rows[] = {
+        {"in memory", BIG_BYTES + 5000, 5000, 3000, false},
+        {"in a file", 1 << 20, 5000, 3000, true},
+        {"in a file from the beginning", 0, 70000, 1, true},
+        {"as much as is written at once", 1 << 20, 256 * 1024, 256 * 1024, true},
+        {"room that is not used", BIG_BYTES + 5000, 5000, 0, false},
+    };
+    char folder[256];
+    test_folder_make(folder);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = ERROR_INIT;
+        struct blob_writer w;
+        CLEANUP(blob_destroy) struct blob b = BLOB_INIT;
+        uint64_t total = rows[i].made ? BIG_BYTES : 1;
+
+        test_row(rows[i].name);
+        blob_writer_init(&w, env_real(), folder, rows[i].memory_bytes_max);
+        assert_ok(fill(&w, 1, &err), &err);
+        for (unsigned times = 0; times < 100; times++) {
+            uint8_t *p;
+            uint64_t at = blob_writer_bytes(&w);
+            assert_ok(blob_writer_room(&w, rows[i].room, &p, &err), &err);
+            assert_int_equal(blob_writer_bytes(&w), at);
+            for (size_t k = 0; k < rows[i].made; k++)
+                p[k] = byte_at(at + k);
+            blob_writer_made(&w, rows[i].made);
+            if (at + 2 * rows[i].room > total)
+                break;
+        }
+        assert_ok(fill(&w, total, &err), &err);
+        assert_ok(blob_writer_finish(&w, &b, &err), &err);
+        assert_int_equal(b.fd >= 0, rows[i].in_file);
+        assert_content(&b, total);
+        blob_writer_destroy(&w);
+    }
+    test_folder_remove(folder);
+}
+
 static void test_bytes_are_rewritten_in_memory_in_the_file_and_across(void **state UNUSED)
 {
     static const struct {
@@ -384,6 +430,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_blob_returns_its_bytes_below_at_and_beyond_the_threshold),
+        TEST(test_bytes_made_in_place_are_those_of_a_blob_that_was_appended_to),
         TEST(test_bytes_are_rewritten_in_memory_in_the_file_and_across),
         TEST(test_what_is_cut_off_and_what_is_left_are_the_bytes),
         TEST(test_sha256_is_that_of_the_standard),

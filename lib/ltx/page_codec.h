@@ -8,6 +8,7 @@
 #ifndef WALFERRY_LIB_LTX_PAGE_CODEC_H
 #define WALFERRY_LIB_LTX_PAGE_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,17 +20,28 @@ size_t page_block_bytes_max(uint32_t page_size);
 /* Longest LZ4 frame that is accepted for a page: descriptor, blocks with checksums, end. */
 size_t page_lz4f_bytes_max(uint32_t page_size);
 
-/* Bytes of the working memory that page_compress() wants, 8-byte aligned, content arbitrary. */
-size_t page_compress_state_bytes(void);
+/* Compresses the pages of one object, one after the other. */
+struct page_compressor {
+    void *lz4;           /* LZ4's working memory, 16 KiB */
+    bool is_careful;     /* looks for repetitions everywhere, because there were some */
+    unsigned gait_pages; /* until it is tried whether that pays */
+};
+
+/* Begins an object. ERR_NO_MEMORY. */
+MUST_USE int page_compressor_init(struct page_compressor *c, struct error *err);
+
+/* Accepts zeroed and destroyed ones. */
+void page_compressor_destroy(struct page_compressor *c);
 
 /*
- * Compresses a page to an LZ4 block. Cannot fail: incompressible pages become literals.
+ * Compresses the next page to an LZ4 block. Cannot fail: incompressible pages become literals.
  *
- * state  page_compress_state_bytes() of working memory; reused from page to page
  * out    room for page_block_bytes_max(page.n)
- * Returns the bytes written.
+ * Returns the bytes written. The same pages since page_compressor_init() make the same blocks. Where
+ * pages have not been worth it, this one is looked at less closely; the rules are in page_codec.c.
+ * Cost of 4 KiB: about 1.3 us of noise carefully, 0.6 quickly; text 4.
  */
-size_t page_compress(void *state, struct slice page, uint8_t *out);
+size_t page_compress(struct page_compressor *c, struct slice page, uint8_t *out);
 
 /*
  * Decompresses an LZ4 block to exactly page_size bytes.

@@ -18,15 +18,17 @@ static void test_blocks_of_every_page_size_come_back(void **state UNUSED)
         uint8_t *page = malloc(page_size);
         uint8_t *again = malloc(page_size);
         uint8_t *block = malloc(page_block_bytes_max(page_size));
-        void *lz4_state = malloc(page_compress_state_bytes());
+        CLEANUP(page_compressor_destroy) struct page_compressor c = {.lz4 = NULL};
+        struct error init_err = ERROR_INIT;
 
+        assert_ok(page_compressor_init(&c, &init_err), &init_err);
         for (int noise = 0; noise <= 1; noise++) {
             struct error err = ERROR_INIT;
             if (noise)
                 fixture_noise(page, page_size, 7);
             else
                 fixture_page(page, page_size, 7);
-            size_t n = page_compress(lz4_state, slice_of(page, page_size), block);
+            size_t n = page_compress(&c, slice_of(page, page_size), block);
             assert_in_range(n, 1, page_block_bytes_max(page_size));
             assert_true(noise ? n > page_size : n < page_size / 4);
             assert_ok(page_decompress(slice_of(block, n), again, page_size, &err), &err);
@@ -35,8 +37,93 @@ static void test_blocks_of_every_page_size_come_back(void **state UNUSED)
         free(page);
         free(again);
         free(block);
-        free(lz4_state);
     }
+}
+
+enum {
+    GAIT_PAGE_BYTES = 4096
+};
+
+/* Half a page of words out of a few, half of noise: repetitions of which a quick look misses many. */
+static void words_page(uint8_t *page, uint64_t seed)
+{
+    static const char words[16][9] = {"database", "replicas", "snapshot", "restored",
+                                      "sidecars", "checksum", "boundary", "position",
+                                      "contents", "position", "compacts", "operator",
+                                      "finished", "journals", "accepted", "pageinfo"};
+
+    fixture_noise(page, GAIT_PAGE_BYTES, seed);
+    for (size_t i = 0; i < GAIT_PAGE_BYTES / 2; i += 8)
+        memcpy(page + i, words[page[i] % 16], 8);
+}
+
+/* Bytes that count pages of words become behind so many pages of noise. Each block is checked. */
+static size_t words_bytes(size_t noise_pages, size_t count)
+{
+    CLEANUP(page_compressor_destroy) struct page_compressor c = {.lz4 = NULL};
+    struct error err = ERROR_INIT;
+    uint8_t page[GAIT_PAGE_BYTES];
+    uint8_t again[GAIT_PAGE_BYTES];
+    uint8_t block[GAIT_PAGE_BYTES * 2];
+    size_t total = 0;
+
+    assert_ok(page_compressor_init(&c, &err), &err);
+    for (size_t i = 0; i < noise_pages + count; i++) {
+        if (i < noise_pages)
+            fixture_noise(page, sizeof(page), i);
+        else
+            words_page(page, i - noise_pages);
+        size_t n = page_compress(&c, slice_of(page, sizeof(page)), block);
+        assert_ok(page_decompress(slice_of(block, n), again, sizeof(page), &err), &err);
+        assert_memory_equal(again, page, sizeof(page));
+        total += i < noise_pages ? 0 : n;
+    }
+    return total;
+}
+
+static void
+test_pages_that_compress_become_no_larger_behind_any_number_of_others(void **state UNUSED)
+{
+    size_t alone = words_bytes(0, 50);
+
+    assert_in_range(alone, 1, (size_t)50 * GAIT_PAGE_BYTES * 7 / 8);
+    for (size_t noise_pages = 1; noise_pages < 70; noise_pages++)
+        assert_int_equal(words_bytes(noise_pages, 50), alone);
+}
+
+/* Repetitions of 16 bytes, each once, that save little: what is seen of them tells the gait. */
+static void scattered_page(uint8_t *page, uint64_t seed, size_t repetitions)
+{
+    fixture_noise(page, GAIT_PAGE_BYTES, seed);
+    for (size_t i = 1; i <= repetitions; i++)
+        memcpy(page + GAIT_PAGE_BYTES / 2 + i * 64, page + i * 64, 16);
+}
+
+/* The gait after so many of these pages. */
+static bool is_careful_after(size_t count, size_t repetitions)
+{
+    CLEANUP(page_compressor_destroy) struct page_compressor c = {.lz4 = NULL};
+    struct error err = ERROR_INIT;
+    uint8_t page[GAIT_PAGE_BYTES];
+    uint8_t block[GAIT_PAGE_BYTES * 2];
+
+    assert_ok(page_compressor_init(&c, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        scattered_page(page, i, repetitions);
+        (void)page_compress(&c, slice_of(page, sizeof(page)), block); /* its length tells nothing */
+    }
+    return c.is_careful;
+}
+
+static void
+test_a_page_is_looked_at_closely_until_a_trial_says_that_it_does_not_pay(void **state UNUSED)
+{
+    assert_true(is_careful_after(1, 0));
+    assert_true(is_careful_after(16, 0)); /* what a commit ships */
+    assert_false(is_careful_after(17, 0));
+    assert_false(is_careful_after(1000, 0));
+    assert_true(
+        is_careful_after(1000, 30)); /* saves less than an eighth, and a quick look sees none */
 }
 
 static void test_block_of_another_length_than_a_page_is_refused(void **state UNUSED)
@@ -209,6 +296,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_blocks_of_every_page_size_come_back),
+        TEST(test_pages_that_compress_become_no_larger_behind_any_number_of_others),
+        TEST(test_a_page_is_looked_at_closely_until_a_trial_says_that_it_does_not_pay),
         TEST(test_block_of_another_length_than_a_page_is_refused),
         TEST(test_lz4_frames_of_every_shape_come_back_in_pieces_of_any_size),
         TEST(test_bytes_after_an_lz4_frame_are_left),

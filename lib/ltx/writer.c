@@ -2,7 +2,7 @@
  * Writes an LTX file into a blob. The format is in ltx.h.
  *
  * Step 1, open: the header is checked, written, and begins the file checksum.
- * Step 2, each page: its frame (flags 1, an LZ4 block) is built in scratch and appended at once;
+ * Step 2, each page: its frame (flags 1, an LZ4 block) is built where it lies in the blob;
  *         the checksum takes the frame's header and the page as it is, not the block. The entry of
  *         the index goes to a second blob writer, which spills as the first does, so that a
  *         snapshot of any size needs bounded memory.
@@ -18,10 +18,8 @@
 #include "lib/ltx/writer.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "lib/ltx/crc64.h"
-#include "lib/ltx/page_codec.h"
 #include "lib/ltx/varint.h"
 
 #define FRAME_FLAG_SIZE 1
@@ -57,12 +55,8 @@ int ltx_writer_open(struct ltx_writer *w, const struct ltx_writer_args *args, st
         return -1;
     w->page_length = crc64_length_of(w->header.page_size);
     page_order_init(&w->order, &w->header, args->pending_byte);
-    size_t scratch_bytes = page_compress_state_bytes() + LTX_FRAME_HEADER_BYTES +
-                           page_block_bytes_max(w->header.page_size);
-    uint8_t *scratch = mem_new(1, scratch_bytes, err);
-    if (!scratch)
+    if (page_compressor_init(&w->compressor, err) < 0)
         return -1;
-    w->scratch = scratch;
     blob_writer_init(&w->index, w->out->env, w->out->folder, LTX_WRITER_INDEX_BYTES);
     w->is_open = true;
     return put_summed(w, slice_of(header, sizeof(header)), err);
@@ -114,7 +108,7 @@ int ltx_writer_page(struct ltx_writer *w, uint32_t pgno, struct slice page, stru
 int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice page,
                            uint64_t page_crc, struct error *err)
 {
-    uint8_t *frame = w->scratch + page_compress_state_bytes();
+    uint8_t *frame;
 
     ASSERT(w->is_open);
     ASSERT(page.n == w->header.page_size);
@@ -125,7 +119,10 @@ int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice pag
         w->db_checksum = ltx_db_checksum_toggle(w->db_checksum, checksum);
     }
 
-    size_t block_bytes = page_compress(w->scratch, page, frame + LTX_FRAME_HEADER_BYTES);
+    size_t room = LTX_FRAME_HEADER_BYTES + page_block_bytes_max(w->header.page_size);
+    if (blob_writer_room(w->out, room, &frame, err) < 0)
+        return -1;
+    size_t block_bytes = page_compress(&w->compressor, page, frame + LTX_FRAME_HEADER_BYTES);
     be32_store(frame, pgno);
     be16_store(frame + 4, FRAME_FLAG_SIZE);
     be32_store(frame + 6, (uint32_t)block_bytes);
@@ -136,7 +133,8 @@ int ltx_writer_page_summed(struct ltx_writer *w, uint32_t pgno, struct slice pag
     size_t frame_bytes = LTX_FRAME_HEADER_BYTES + block_bytes;
     if (index_add(w, pgno, blob_writer_bytes(w->out), frame_bytes, err) < 0)
         return -1;
-    return blob_writer_append(w->out, slice_of(frame, frame_bytes), err);
+    blob_writer_made(w->out, frame_bytes);
+    return 0;
 }
 
 /* A snapshot has shown the whole database: it must be the promised one. */
@@ -223,9 +221,8 @@ uint64_t ltx_writer_bytes(const struct ltx_writer *w)
 
 void ltx_writer_close(struct ltx_writer *w)
 {
-    if (w->scratch)
+    if (w->compressor.lz4)
         blob_writer_destroy(&w->index);
-    free(w->scratch);
-    w->scratch = NULL;
+    page_compressor_destroy(&w->compressor);
     w->is_open = false;
 }

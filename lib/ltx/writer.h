@@ -11,7 +11,7 @@
  * learns it from the pages need not read them twice. For a snapshot (MinTXID 1) the writer sees every page: it computes the checksum of
  * the database again and refuses to finish a file whose header promised another one.
  *
- * Threads: one at a time. Memory: one compressed page, LZ4's state (16 KiB), and the index, which
+ * Threads: one at a time. Memory: LZ4's state (16 KiB) and the index, which
  * goes to a temporary file like the blob itself when it grows beyond LTX_WRITER_INDEX_BYTES.
  */
 #ifndef WALFERRY_LIB_LTX_WRITER_H
@@ -24,6 +24,7 @@
 #include "lib/io/blob.h"
 #include "lib/ltx/crc64.h"
 #include "lib/ltx/ltx.h"
+#include "lib/ltx/page_codec.h"
 #include "lib/ltx/page_order.h"
 
 enum {
@@ -42,7 +43,7 @@ struct ltx_writer {
     struct blob_writer *out;
     struct blob_writer index;
     struct page_order order;
-    uint8_t *scratch;      /* LZ4's state, then one frame */
+    struct page_compressor compressor;
     uint64_t crc;          /* of the file so far */
     uint64_t summed_bytes; /* that crc covers */
     struct crc64_length page_length;
