@@ -1,5 +1,5 @@
 /*
- * 16 hexadecimal digits, and a look at who owns spec.
+ * Marks, and a look at who owns spec.
  */
 #include "controller/replica/cron_job.h"
 
@@ -18,10 +18,20 @@ uint64_t cron_job_sum(struct slice body)
     return sum ? sum : 1;
 }
 
-const char *cron_job_sum_text(uint64_t sum, char out[static INJECT_HASH_BYTES])
+const char *cron_job_mark(uint64_t sum, uint64_t generation, char out[static CRON_JOB_MARK_BYTES])
 {
-    (void)snprintf(out, INJECT_HASH_BYTES, "%016" PRIx64, sum);
+    (void)snprintf(out, CRON_JOB_MARK_BYTES, "%016" PRIx64 "-%" PRIu64, sum, generation);
     return out;
+}
+
+uint64_t cron_job_generation(struct jsonval object)
+{
+    struct error ignored = ERROR_INIT; /* no number: not told */
+    uint64_t generation = 0;
+
+    IGNORE(jsonval_u64_or(jsonval_get(jsonval_get(object, "metadata"), "generation"), 0,
+                          &generation, &ignored));
+    return generation;
 }
 
 /* An entry of somebody else that has to do with the spec. */
@@ -41,6 +51,8 @@ uint64_t cron_job_sum_read(struct jsonval object)
     struct jsonval meta = jsonval_get(object, "metadata");
     struct jsonval fields = jsonval_get(meta, "managedFields");
     struct error ignored = ERROR_INIT; /* no text: no sum of ours */
+    char mark[CRON_JOB_MARK_BYTES];
+    uint64_t generation = cron_job_generation(object);
     const char *text;
     uint64_t sum = 0;
 
@@ -52,5 +64,6 @@ uint64_t cron_job_sum_read(struct jsonval object)
                        &text, &ignored) < 0 ||
         !hex_number(text, INJECT_HASH_BYTES - 1, &sum))
         return 0;
-    return sum;
+    bool is_changed = generation && strcmp(text, cron_job_mark(sum, generation, mark)) != 0;
+    return is_changed ? 0 : sum;
 }

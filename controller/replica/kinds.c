@@ -541,6 +541,7 @@ static int cron_job_read(struct jsonval object, struct cron_job_item *c, struct 
         time_read(jsonval_way(object, "status.lastScheduleTime"), &c->scheduled_ns, err) < 0)
         return -1;
     c->sum = cron_job_sum_read(object);
+    c->generation = cron_job_generation(object);
     return c->namespace_name && c->name && c->owner
                ? 0
                : jsonval_error(meta, err, ERR_CORRUPT, "a CronJob without our labels");

@@ -131,7 +131,8 @@ struct cron_job_item {
     char *namespace_name;
     char *name;
     char *owner;
-    uint64_t sum; /* cron_job_sum_read() */
+    uint64_t sum;        /* cron_job_sum_read() */
+    uint64_t generation; /* cron_job_generation() */
     uint64_t created_ns;
     uint64_t scheduled_ns; /* status.lastScheduleTime; 0: never */
 };

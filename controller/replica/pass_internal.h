@@ -20,6 +20,8 @@ struct pass {
     char *key;
     struct kube_request *request; /* under way; NULL: none */
     uint64_t crc;                 /* of the body that is being written */
+    uint64_t cron_generation;     /* that the CronJob is marked with */
+    unsigned cron_write_count;    /* of the CronJob in this pass */
     struct error config_err;      /* why no configuration can be made; ERR_NONE: there is one */
     struct verification verified; /* how the last one ended; as in the cache, or newer */
     uint64_t job_created_ns, job_finished_ns; /* of the Job whose result is being read */

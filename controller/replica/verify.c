@@ -21,6 +21,7 @@
 enum {
     VERIFY_DEADLINE_S = 6 * 3600,
     VERIFY_TTL_S = 86400,
+    CRON_WRITES_MAX = 3, /* in one pass: the mark may have to be written again */
 };
 
 const char *verify_cron_name(const char *name, char out[static KUBE_NAME_BYTES_MAX + 1])
@@ -144,27 +145,6 @@ static void result_begin(struct pass *p)
 
 /* ---- 1. the CronJob ---- */
 
-static void on_cron_job(void *arg, const struct kube_answer *answer)
-{
-    struct pass *p = arg;
-    struct error err = ERROR_INIT;
-    struct memory *m;
-
-    p->request = NULL;
-    bool is_refused = answer->status->reason == KUBE_REASON_INVALID;
-    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND && !is_refused) {
-        pass_fail(p, "verification", answer->err);
-        return;
-    }
-    m = reconcile_memory(p->r, p->key, &err);
-    if (m) { /* no memory: applied once more, which changes nothing */
-        m->cron_sum = p->crc;
-        free(m->cron_refusal);
-        m->cron_refusal = is_refused ? str_dup(answer->err->text, &err) : NULL;
-    }
-    result_begin(p);
-}
-
 /* The first pod in the order of names; "" : none. Copied, since pods go. */
 struct pod_choice {
     char name[KUBE_NAME_BYTES_MAX + 1];
@@ -204,7 +184,7 @@ static void args_make(const struct api_replica *r, char jitter[static 32], struc
         job->args[job->arg_count++] = r->databases[i].path;
 }
 
-/* hash: the annotation; NULL: none, for the sum. */
+/* hash: the mark, as annotation; NULL: none, for the sum. */
 static int cron_body(const struct pass *p, const struct api_replica *r, const char *name,
                      const char *hash, struct buf *out, struct error *err)
 {
@@ -243,13 +223,22 @@ static int cron_body(const struct pass *p, const struct api_replica *r, const ch
                            r->is_suspended, out, err);
 }
 
+static void on_cron_job(void *arg, const struct kube_answer *answer);
+
+/* Leads to on_cron_job(). generation: what the spec is expected to have then. */
 static int cron_write(struct pass *p, const struct api_replica *r, const char *name,
-                      struct error *err)
+                      uint64_t generation, struct error *err)
 {
     CLEANUP(buf_destroy) struct buf body = BUF_INIT(INJECT_JOB_BYTES_MAX);
-    char hash[INJECT_HASH_BYTES];
+    char mark[CRON_JOB_MARK_BYTES];
 
-    if (cron_body(p, r, name, cron_job_sum_text(p->crc, hash), &body, err) < 0)
+    if (cron_body(p, r, name, NULL, &body, err) < 0)
+        return -1;
+    p->crc = cron_job_sum(buf_slice(&body));
+    p->cron_generation = generation;
+    p->cron_write_count++;
+    buf_clear(&body);
+    if (cron_body(p, r, name, cron_job_mark(p->crc, generation, mark), &body, err) < 0)
         return -1;
     const struct kube_call call = {.verb = KUBE_APPLY,
                                    .resource = &kube_cron_jobs,
@@ -258,6 +247,46 @@ static int cron_write(struct pass *p, const struct api_replica *r, const char *n
                                    .body = buf_slice(&body),
                                    .field_manager = RECONCILE_MANAGER};
     return kube_start(p->r->context.client, &call, on_cron_job, p, &p->request, err);
+}
+
+/* The generation was not what was expected: the mark is written again. True if that is under way. */
+static bool cron_mark_again(struct pass *p, const struct kube_answer *answer, struct error *err)
+{
+    const struct replica_item *item = pass_item(p);
+    char name[KUBE_NAME_BYTES_MAX + 1];
+    uint64_t generation = cron_job_generation(answer->object);
+
+    if (answer->err->code != ERR_NONE || !generation || generation == p->cron_generation ||
+        p->cron_write_count == 0 || p->cron_write_count >= CRON_WRITES_MAX || !item ||
+        !item->replica->verification.schedule)
+        return false;
+    (void)verify_cron_name(item->replica->meta.name, name);
+    if (cron_write(p, item->replica, name, generation, err) < 0)
+        pass_fail(p, "verification", err);
+    return true;
+}
+
+static void on_cron_job(void *arg, const struct kube_answer *answer)
+{
+    struct pass *p = arg;
+    struct error err = ERROR_INIT;
+    struct memory *m;
+
+    p->request = NULL;
+    bool is_refused = answer->status->reason == KUBE_REASON_INVALID;
+    if (answer->err->code != ERR_NONE && answer->err->code != ERR_NOT_FOUND && !is_refused) {
+        pass_fail(p, "verification", answer->err);
+        return;
+    }
+    if (cron_mark_again(p, answer, &err))
+        return;
+    m = reconcile_memory(p->r, p->key, &err);
+    if (m) { /* no memory: applied once more, which changes nothing */
+        m->cron_sum = p->crc;
+        free(m->cron_refusal);
+        m->cron_refusal = is_refused ? str_dup(answer->err->text, &err) : NULL;
+    }
+    result_begin(p);
 }
 
 /* cron: what there is; NULL: nothing. */
@@ -275,7 +304,7 @@ static int cron_apply(struct pass *p, const struct api_replica *r, const struct 
     if (m->cron_sum == 0 && cron && cron->sum == p->crc)
         m->cron_sum = p->crc; /* an earlier leader has written it */
     *out_is_under_way = p->crc != m->cron_sum;
-    return *out_is_under_way ? cron_write(p, r, name, err) : 0;
+    return *out_is_under_way ? cron_write(p, r, name, (cron ? cron->generation : 0) + 1, err) : 0;
 }
 
 static int cron_delete(struct pass *p, const struct cron_job_item *cron, struct error *err)
@@ -298,6 +327,7 @@ void verify_begin(struct pass *p)
     bool is_under_way = false;
     int rc = 0;
 
+    p->cron_write_count = 0;
     if (!item)
         return;
     const struct api_meta *meta = &item->replica->meta;

@@ -101,6 +101,45 @@ static void test_a_cron_job_that_somebody_writes_or_deletes_is_made_again_once(v
     replica_scene_drop(&s);
 }
 
+#define CUT "\"concurrencyPolicy\":\"Forbid\","
+
+/* The CronJob without a field of ours, as somebody leaves it who owns nothing afterwards. */
+static void cron_cut(struct replica_scene *s, unsigned generation)
+{
+    CLEANUP(mem_free) char *json = kube_server_get(s->kube.server, CRON);
+
+    assert_non_null(json);
+    char *cut = strstr(json, CUT);
+    assert_non_null(cut);
+    memmove(cut, cut + strlen(CUT), strlen(cut + strlen(CUT)) + 1);
+    const char *annotations = strstr(json, "\"annotations\":");
+    assert_non_null(annotations);
+    scene_put(s, CRON, "%.*s\"generation\":%u,%s", (int)(annotations - json), json, generation,
+              annotations);
+}
+
+/* This API server counts no generations: what was foreseen is wrong, and the mark is written twice. */
+static void test_a_field_that_somebody_took_away_is_written_again(void **state UNUSED)
+{
+    struct replica_scene s;
+    replica_scene_make(&s, &reconciler_replica);
+
+    scene_replica_put(&s, 1, SCHEDULE);
+    scene_pod_put(&s, "a", "0123456789abcdef", "");
+    scene_wait(&s, CRON, CUT);
+    scene_wait_scrapes(&s, 2);
+    cron_cut(&s, 7);
+    scene_wait(&s, CRON, CUT);
+    scene_wait(&s, CRON, "-7\"");
+    scene_wait_scrapes(&s, 5);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH " CRON), 3);
+    replica_scene_leave(&s);
+    replica_scene_lead(&s);
+    scene_wait_scrapes(&s, 8);
+    assert_int_equal(kube_server_requests(s.kube.server, "PATCH " CRON), 3);
+    replica_scene_drop(&s);
+}
+
 static void test_what_the_last_job_found_is_told(void **state UNUSED)
 {
     static const struct {
@@ -223,6 +262,7 @@ int main(void)
         TEST(test_a_schedule_is_a_cron_job_and_no_schedule_is_none),
         TEST(test_a_new_leader_does_not_write_a_cron_job_that_is_there),
         TEST(test_a_cron_job_that_somebody_writes_or_deletes_is_made_again_once),
+        TEST(test_a_field_that_somebody_took_away_is_written_again),
         TEST(test_what_the_last_job_found_is_told),
         TEST(test_a_schedule_that_is_refused_is_told_and_not_repeated),
         TEST(test_a_verification_that_does_not_come_is_stale),

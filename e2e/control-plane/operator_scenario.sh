@@ -129,6 +129,15 @@ verified() {
     [ -z "$(metric 'rest_client_requests_total{method="PATCH",code="200"}')" ] || fail "it has written"
     kube_ns patch cronjob walferry-verify-shop --type merge -p '{"spec":{"schedule":"1 2 * * *"}}' >/dev/null
     wait_until "its schedule is the resource's" is cronjob walferry-verify-shop '{.spec.schedule}' '0 3 * * *'
+    # Who takes a field away owns nothing afterwards.
+    cron_cut
+    wait_until "the field is back" is cronjob walferry-verify-shop '{.spec.startingDeadlineSeconds}' 3600
+    wait_until "its mark is that of its generation" is_marked
+    operator_end
+    cron_cut
+    controller_start
+    wait_until "a new leader has seen it, too" is cronjob walferry-verify-shop '{.spec.startingDeadlineSeconds}' 3600
+    wait_until "its mark is that of its generation" is_marked
     kube_ns delete cronjob walferry-verify-shop >/dev/null
     wait_until "it is there again" is cronjob walferry-verify-shop '{.spec.timeZone}' Europe/Berlin
     kube_ns patch sqlr shop --type merge -p '{"spec":{"verification":{"timeZone":"Europe/Atlantis"}}}' >/dev/null
@@ -137,6 +146,11 @@ verified() {
     wait_until "the CronJob is gone" gone cronjob walferry-verify-shop
     operator_end
     controller_flags=()
+}
+cron_cut() { kube_ns patch cronjob walferry-verify-shop --type json -p '[{"op":"remove","path":"/spec/startingDeadlineSeconds"}]' >/dev/null; }
+is_marked() {
+    [[ $(get cronjob walferry-verify-shop '{.metadata.annotations.walferry\.dev/spec-hash}') == \
+        *-"$(get cronjob walferry-verify-shop '{.metadata.generation}')" ]]
 }
 # Everything that was there has had its pass.
 has_looked() {
