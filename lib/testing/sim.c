@@ -81,9 +81,15 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
 
 /* ---- clocks ---- */
 
+/* Of the sleep under way. */
+static uint64_t sleep_ns(const struct sim_process *p)
+{
+    return p->is_suspended ? p->sim->now_ns - p->suspended_at_ns : 0;
+}
+
 static uint64_t slept_ns(const struct sim_process *p)
 {
-    return p->suspended_ns + (p->is_suspended ? p->sim->now_ns - p->suspended_at_ns : 0);
+    return p->suspended_ns + sleep_ns(p);
 }
 
 static uint64_t process_monotonic_ns(void *ctx)
@@ -95,7 +101,8 @@ static uint64_t process_monotonic_ns(void *ctx)
 static uint64_t process_boot_ns(void *ctx)
 {
     const struct sim_process *p = ctx;
-    return boot_at_start_ns + p->sim->now_ns + p->own_ns;
+    return boot_at_start_ns + p->sim->now_ns + p->own_ns - p->frozen_ns -
+           (p->is_frozen ? sleep_ns(p) : 0);
 }
 
 static uint64_t process_wall_ns(void *ctx)
@@ -177,16 +184,19 @@ static void process_wait(void *ctx, uint64_t ns)
     sim_leave(p->sim, before);
 }
 
-void sim_suspend(struct sim_process *p)
+void sim_suspend(struct sim_process *p, bool is_frozen)
 {
     p->is_suspended = true;
+    p->is_frozen = is_frozen;
     p->suspended_at_ns = p->sim->now_ns;
 }
 
 void sim_wake(struct sim_process *p)
 {
-    p->suspended_ns = slept_ns(p);
+    p->suspended_ns += sleep_ns(p);
+    p->frozen_ns += p->is_frozen ? sleep_ns(p) : 0;
     p->is_suspended = false;
+    p->is_frozen = false;
 }
 
 void sim_run(struct sim *sim, uint64_t duration_ns)

@@ -43,6 +43,8 @@ struct sim_process {
     uint64_t suspended_ns;    /* so much does its monotonic clock lack */
     uint64_t suspended_at_ns; /* is_suspended: since then it stands still (the world's time) */
     bool is_suspended;        /* its machine, see sim_suspend() */
+    bool is_frozen;           /* likewise */
+    uint64_t frozen_ns;       /* so much does its boot clock lack */
     uint64_t own_ns;          /* time that passed for it alone: calm, or dead */
     uint64_t strike_in;       /* it dies at so many operations from now; 0: not */
     bool is_calm;             /* suffers nothing, and the world waits for it */
@@ -116,8 +118,12 @@ bool sim_run_until(struct sim *sim, const bool *is_done, uint64_t duration_ns);
  * takes a turn already, is stopped or dead. */
 void sim_turn(struct sim_process *p);
 
-/* Its machine sleeps: the monotonic clock stands, the boot time's goes on. is_stopped is the caller's. */
-void sim_suspend(struct sim_process *p);
+/*
+ * Its machine sleeps: the monotonic clock stands, the boot time's goes on. is_frozen: it is a virtual
+ * one that its host has stopped, and both stand. The wall clock is right when it wakes. is_stopped is
+ * the caller's.
+ */
+void sim_suspend(struct sim_process *p, bool is_frozen);
 void sim_wake(struct sim_process *p);
 
 /* The loop takes a turn within delay_ns: the kernel has something for its descriptors. */

@@ -367,8 +367,9 @@ static void step_stop(struct pod *pod)
     if (!pod->p || pod->p->is_stopped)
         return;
     uint64_t ns = pick_ns(sim, durations, ARRAY_LEN(durations));
+    static const enum pause pauses[] = {PAUSE_MACHINE, PAUSE_HOST, PAUSE_PROCESS, PAUSE_PROCESS};
     sim_trace(sim, "%s walferry is stopped for %.3f s", pod->name, (double)ns / 1e9);
-    pod_pause(pod, ns, sim_luck(sim, 4) == 0);
+    pod_pause(pod, ns, pauses[sim_luck(sim, ARRAY_LEN(pauses))]);
 }
 
 static void step_clock(struct pod *pod)

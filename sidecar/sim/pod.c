@@ -26,11 +26,11 @@ static struct sim *sim_of(const struct pod *pod)
 
 /* ---- stopped for a while ---- */
 
-void pod_pause(struct pod *pod, uint64_t duration_ns, bool is_suspended)
+void pod_pause(struct pod *pod, uint64_t duration_ns, enum pause what)
 {
     pod->p->is_stopped = true;
-    if (is_suspended)
-        sim_suspend(pod->p);
+    if (what != PAUSE_PROCESS)
+        sim_suspend(pod->p, what == PAUSE_HOST);
     loop_timer_start(&pod->resume, duration_ns);
 }
 

@@ -142,8 +142,13 @@ void pod_snapshot_start(struct pod *pod);
 void pod_expire_start(struct pod *pod);
 /* Whether all destinations are followed; a word for the first that is not. */
 bool pod_is_following(struct pod *pod, const char **out_state);
-/* walferry stands still for so long: SIGSTOP, or (is_suspended) its whole machine. */
-void pod_pause(struct pod *pod, uint64_t duration_ns, bool is_suspended);
+/* walferry stands still for so long. */
+enum pause {
+    PAUSE_PROCESS, /* SIGSTOP */
+    PAUSE_MACHINE, /* it sleeps */
+    PAUSE_HOST,    /* the host of a virtual machine does, or has stopped it */
+};
+void pod_pause(struct pod *pod, uint64_t duration_ns, enum pause what);
 /* It goes on. Harmless if it does. */
 void pod_resume(struct pod *pod);
 /* Restores to a moment of the past, on purpose. */
