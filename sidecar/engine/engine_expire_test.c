@@ -110,6 +110,34 @@ static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNU
     scene_end(&s);
 }
 
+/* Another writer relies on what is young, whatever our wall clock says. */
+static void test_a_wall_clock_that_jumps_makes_nothing_old_at_once(void **state UNUSED)
+{
+    struct engine_scene s;
+    scene_init(&s);
+    scene_hold_time(&s);
+    scene_with_levels(&s);
+    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
+    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
+    s.dest[0].is_retention_enabled = true;
+    scene_begin(&s);
+    for (unsigned i = 0; i < 5; i++) {
+        scene_insert(&s, 0, 5, 100);
+        scene_sync(&s);
+    }
+    scene_pass(&s, NS_PER_MIN);
+    assert_int_equal(scene_newest(&s, 1), 6);
+    atomic_store(&s.wall_skew_ns, 12 * NS_PER_HOUR);
+    scene_wait(&s, engine_expire);
+    scene_pass(&s, NS_PER_MIN);
+    scene_wait(&s, engine_expire);
+    assert_int_equal(scene_count(&s, 0, 0, 0), 6);
+    scene_pass(&s, 10 * NS_PER_MIN); /* by itself, when the clock has stood */
+    assert_int_equal(scene_count(&s, 0, 0, 0), 2);
+    scene_assert_replicated(&s, 0, 0);
+    scene_end(&s);
+}
+
 static void test_deletion_that_fails_is_tried_again(void **state UNUSED)
 {
     struct engine_scene s;
@@ -191,6 +219,7 @@ int main(int argc, char **argv)
         TEST(test_retention_keeps_the_window_restorable),
         TEST(test_retention_that_is_off_deletes_nothing),
         TEST(test_raw_objects_age_out_while_nothing_is_committed),
+        TEST(test_a_wall_clock_that_jumps_makes_nothing_old_at_once),
         TEST(test_deletion_that_fails_is_tried_again),
         TEST(test_housekeeping_follows_a_snapshot_once_a_day),
         TEST(test_retention_expires_what_fenced_writers_left),
