@@ -8,30 +8,18 @@
 tap_need sqlite3
 table=$root/docs/litestream-defects.md
 
-run_start() {
-    spawn "$work/it.log" "$walferry" replicate -config "$work/it.yml"
-    run_pid=$pid
-}
-
-run_stop() {
-    pid_stop "$run_pid" TERM
-    [ "$status" -eq 0 ] || fail "status $status: $(tail -n 3 "$work/it.log")"
+# begin [PRAGMA...]: an application, whose sidecar is still to be configured.
+begin() {
+    it=$work/it.yml db=$work/app.db
+    app_start app "$db" "$@"
 }
 
 bytes_below() {
     du -sb "$1" | cut -f1
 }
 
-restored_is_the_database() {
-    restore_with "$walferry" "$work/it.yml" "$work/app.db" "$work/out.db" || fail "restore"
-    pages_equal "$work/app.db" "$work/out.db" || fail "the restored database differs"
-    db_is_sound "$work/out.db" || fail "malformed"
-}
-
 wait_last_row() {
-    local last
-    last=$(app_last app)
-    wait_until "row $last is restorable" row_is_restorable "$work/it.yml" "$work/app.db" "$last"
+    arrives "$(app_last app)"
 }
 
 # ---- the table ---------------------------------------------------------------------------------
@@ -59,12 +47,12 @@ table_is_true() {
 # 9.7 MB became 32 MB in three minutes (#1407), 8.9 MB 9 GB in a day (#976), and on the disk 200 GB
 # (#927): a fresh database went in full through every level, and files stayed.
 bounded_bytes() {
-    local db=$work/app.db written
+    local written
+    begin
     printf '%s\n' "levels: [{interval: 200ms}, {interval: 400ms}, {interval: 800ms}]" \
-        "dbs:" "  - path: $db" "    replica: {url: 'file://$work/store'}" >"$work/it.yml"
-    app_start app "$db"
+        "dbs:" "  - path: $db" "    replica: {url: 'file://$work/store'}" >"$it"
     app_must app batch 1000 8000
-    run_start
+    it_start
     wait_last_row
     written=$(bytes_below "$work/store")
     for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -78,81 +66,81 @@ bounded_bytes() {
     # One checksum a page.
     [ "$(bytes_below "$work/.app.db-walferry")" -lt 200000 ] ||
         fail "$(find "$work/.app.db-walferry" -ls)"
-    run_stop
-    restored_is_the_database
+    it_stop
+    restores_equal "$it"
 }
 
 has_level() {
-    objects "$work/it.yml" "$work/app.db" | grep -q "^$1 " || { app_must app insert 1 && false; }
+    objects "$it" "$db" | grep -q "^$1 " || { app_must app insert 1 && false; }
 }
 
 # Bulk loads, in one transaction larger than what Litestream takes in one pass (64 MiB).
 burst() {
-    config_write "$work/it.yml" "$work/app.db" "$(replica_file "$work/store")"
-    app_start app "$work/app.db" cache_size=100
+    begin cache_size=100
+    config_write "$it" "$db" "$(replica_file "$work/store")"
     app_must app insert 1
-    run_start
+    it_start
     wait_last_row
     app_must app batch 80 1000000
     wait_last_row
-    run_stop
+    it_stop
     # All or nothing of it: no boundary lies inside.
-    for txid in $(objects "$work/it.yml" "$work/app.db" | awk '$1 == 0 { print $3 }'); do
-        restore_with "$walferry" "$work/it.yml" "$work/app.db" "$work/out.db" -txid "$txid"
+    for txid in $(objects "$it" "$db" | awk '$1 == 0 { print $3 }'); do
+        restore_with "$walferry" "$it" "$db" "$work/out.db" -txid "$txid"
         rows=$(db_ask "$work/out.db" 'SELECT count(*) FROM app_row')
         [[ $rows =~ ^(1|81|82)$ ]] || fail "$rows rows at $txid"
     done
-    restored_is_the_database
+    restores_equal "$it"
 }
 
 # RSS followed the size of the database (#613), 580 databases took 7 GB (#331).
 bounded_memory() {
     local peak
     [ "$variant" = release ] || skip "memory is measured in the release"
-    printf '%s\n' "snapshot: {interval: 1s}" "dbs:" "  - path: $work/app.db" \
-        "    replica: {url: 'file://$work/store'}" >"$work/it.yml"
-    app_start app "$work/app.db" cache_size=100
+    begin cache_size=100
+    printf '%s\n' "snapshot: {interval: 1s}" "dbs:" "  - path: $db" \
+        "    replica: {url: 'file://$work/store'}" >"$it"
     app_must app batch 120 1000000
-    run_start
+    it_start
     wait_last_row
     app_must app insert 1
     wait_until "a snapshot is there" has_level 9
-    peak=$(sed -nE 's/^VmHWM:[[:space:]]*([0-9]+) kB/\1/p' "/proc/$run_pid/status")
+    peak=$(sed -nE 's/^VmHWM:[[:space:]]*([0-9]+) kB/\1/p' "/proc/$it_pid/status")
     [ "$peak" -lt 65536 ] || fail "120 MB of database took $peak kB"
-    run_stop
+    it_stop
     app_stop app
-    restored_is_the_database
+    restores_equal "$it"
 }
 
 # Deleting the folder of state made Litestream burn a core (#955).
 state_deleted() {
-    config_write "$work/it.yml" "$work/app.db" "$(replica_file "$work/store")"
-    app_start app "$work/app.db"
+    begin
+    config_write "$it" "$db" "$(replica_file "$work/store")"
     app_must app batch 50 1000
-    run_start
+    it_start
     wait_last_row
     rm -r "$work/.app.db-walferry"
     app_must app insert 3
     wait_last_row
-    run_stop
+    it_stop
     app_must app insert 1
-    run_start
+    it_start
     wait_last_row
-    run_stop
-    restored_is_the_database
+    it_stop
+    restores_equal "$it"
 }
 
 # Two replicators on one database and one replica (#422, #224, #1151): a rolling restart.
 second_walferry() {
     local first
-    config_write "$work/it.yml" "$work/app.db" "$(replica_file "$work/store")"
-    app_start app "$work/app.db"
+    begin
+    config_write "$it" "$db" "$(replica_file "$work/store")"
     app_must app insert 1
-    run_start
-    first=$run_pid
+    it_start
+    first=$it_pid
     wait_last_row
-    spawn "$work/second.log" "$walferry" replicate -config "$work/it.yml"
-    run_pid=$pid
+    spawn "$work/second.log" "$walferry" replicate -config "$it"
+    it_pid=$pid
     wait_until "the second says that there is a first" grep -qi 'another walferry' "$work/second.log"
     app_must app insert 1
     wait_last_row
@@ -160,26 +148,26 @@ second_walferry() {
     # The second takes over.
     app_must app insert 1
     wait_last_row
-    run_stop
-    restored_is_the_database
+    it_stop
+    restores_equal "$it"
 }
 
 # An application without patience (#58, #99, #218): with `seal: false` no commit fails because of
 # walferry, while it ships and checkpoints all the time.
 impatient_application() {
-    printf '%s\n' "dbs:" "  - path: $work/app.db" "    seal: false" "    checkpoint-interval: 50ms" \
+    begin busy_timeout=0
+    printf '%s\n' "dbs:" "  - path: $db" "    seal: false" "    checkpoint-interval: 50ms" \
         "    min-checkpoint-page-count: 10" "    replica:" "      url: file://$work/store" \
-        "      sync-interval: 10ms" >"$work/it.yml"
-    app_start app "$work/app.db" busy_timeout=0
-    run_start
+        "      sync-interval: 10ms" >"$it"
+    it_start
     wait_until "it follows" grep -q 'msg=attached' "$work/it.log"
     for _ in 1 2 3 4 5 6; do
         app_must app insert 100 500
         app_must app checkpoint passive
     done
     wait_last_row
-    run_stop
-    restored_is_the_database
+    it_stop
+    restores_equal "$it"
 }
 
 tap_run "the table of Litestream's defects names tests that exist, and every row one" table_is_true
