@@ -30,6 +30,7 @@ enum {
     EXCHANGE_ANSWER_BYTES_DEFAULT = 1024 * 1024,
     EXCHANGE_HEADER_BYTES_MAX = 64 * 1024, /* of all headers of an answer */
     EXCHANGE_BUFFER_BYTES = 64 * 1024,     /* libcurl's receive buffer */
+    EXCHANGE_SEND_BYTES = 256 * 1024,      /* its send buffer for bodies as large; else 64 KiB */
     EXCHANGE_UNSENT_BYTES_MAX = 256 * 1024,
     EXCHANGE_KEEPALIVE_S = 30,             /* a silent connection is asked whether it lives */
     LIBCURL_NUMBER_WHOLE_HTTP2 = 0x080e01, /* 8.14.1, as libcurl writes it */
@@ -382,6 +383,8 @@ static int set_method(struct http_exchange *x, const struct http_request *req, s
             x->set_result =
                 curl_easy_setopt(x->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->body_bytes);
         }
+        if (x->body_bytes >= EXCHANGE_SEND_BYTES)
+            set_long(x, CURLOPT_UPLOAD_BUFFERSIZE, EXCHANGE_SEND_BYTES);
     } else if (strcmp(req->method, "HEAD") == 0) {
         set_long(x, CURLOPT_NOBODY, 1);
         return 0;

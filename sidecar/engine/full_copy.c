@@ -39,9 +39,12 @@ enum {
     COPY_SLOTS = 2,           /* parts on their way */
     COPY_PARTS_MIN = 2,       /* smaller ones are encoded at once */
     COPY_RUN_BYTES = 1 << 17, /* read from the database at a time */
+    COPY_ENTRIES_MAX = 1024,  /* of the next map, written at a time */
     COPY_SLACK_BYTES = 1 << 18,
     COPY_INDEX_ENTRY_BYTES_MAX = 20,
 };
+
+static_assert(COPY_RUN_BYTES / DB_PAGE_BYTES_MIN <= COPY_ENTRIES_MAX, "a run's entries fit");
 
 static const uint64_t log_bytes_max = 64 << 20;
 static const uint64_t wait_ns_max = 5 * NS_PER_MIN;
@@ -80,7 +83,8 @@ struct full_copy {
     struct ltx_writer writer;
     struct page_map next;
     uint8_t *pages;
-    struct map_entry *entries;
+    struct map_entry *entries; /* of the next map, not yet in it */
+    size_t entry_count;
     uint32_t run_pages;
     uint32_t next_pgno;
     uint64_t db_checksum;
@@ -230,7 +234,7 @@ static int copy_open(struct full_copy *copy, struct error *err)
     copy->header = encode_header_of_l0(c, &copy->end);
     copy->run_pages = COPY_RUN_BYTES / copy->end.page_size;
     copy->pages = mem_new(copy->run_pages, copy->end.page_size, err);
-    copy->entries = copy->pages ? mem_new(copy->run_pages, sizeof(*copy->entries), err) : NULL;
+    copy->entries = copy->pages ? mem_new(COPY_ENTRIES_MAX, sizeof(*copy->entries), err) : NULL;
     if (!copy->entries ||
         page_map_create(env, c->next_map_path, db->path, copy->end.page_size, &copy->next, err) < 0)
         return -1;
@@ -264,14 +268,23 @@ static int space_check(const struct full_copy *copy, struct error *err)
     return error_hint(err, "free disk space, or set meta-path to a folder on a larger disk");
 }
 
+static int entries_write(struct full_copy *copy, struct error *err)
+{
+    size_t n = copy->entry_count;
+
+    copy->entry_count = 0;
+    return page_map_write(&copy->next, copy->entries, n, err);
+}
+
 /* The next pages. */
 static int run_encode(struct full_copy *copy, struct error *err)
 {
     uint32_t left = copy->end.page_count - copy->next_pgno + 1;
     uint32_t count = left < copy->run_pages ? left : copy->run_pages;
     uint32_t lock_pgno = db_lock_pgno(copy->end.page_size);
-    size_t n = 0;
 
+    if (copy->entry_count + count > COPY_ENTRIES_MAX && entries_write(copy, err) < 0)
+        return -1;
     if (follower_run_read_pinned(copy->c->db->follower, copy->next_pgno, count, copy->pages, err) <
         0)
         return -1;
@@ -284,12 +297,12 @@ static int run_encode(struct full_copy *copy, struct error *err)
         uint64_t page_crc = crc64(0, page);
         uint64_t checksum = ltx_page_checksum_of_crc(pgno, page_crc, &copy->writer.page_length);
         copy->db_checksum = ltx_db_checksum_toggle(copy->db_checksum, checksum);
-        copy->entries[n++] = (struct map_entry){.pgno = pgno, .checksum = checksum};
+        copy->entries[copy->entry_count++] = (struct map_entry){.pgno = pgno, .checksum = checksum};
         if (ltx_writer_page_summed(&copy->writer, pgno, page, page_crc, err) < 0)
             return -1;
     }
     copy->next_pgno += count;
-    return page_map_write(&copy->next, copy->entries, n, err);
+    return 0;
 }
 
 static struct map_state state_of(const struct full_copy *copy)
@@ -317,7 +330,7 @@ static int copy_finish(struct full_copy *copy, struct error *err)
                                                             copy->first.p, err)
                              : ltx_writer_set_db_checksum(&copy->writer, copy->db_checksum, err);
 
-    if (rc < 0)
+    if (rc < 0 || entries_write(copy, err) < 0)
         return -1;
     copy->header = copy->writer.header;
     if (ltx_writer_finish(&copy->writer, 0, &trailer, err) < 0)
