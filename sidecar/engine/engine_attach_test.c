@@ -531,6 +531,41 @@ static void test_rewound_database_that_dies_before_the_answer_goes_on(void **sta
     scene_end(&s);
 }
 
+/* A first copy may be under way for so long that the next process has made another before it comes. */
+static void test_a_first_copy_of_a_dead_process_that_comes_late_is_continued(void **state UNUSED)
+{
+    static const struct flaky_rule lost = {.fault = FLAKY_HOLD_ANSWER, .key_part = ".ltx"};
+    static const struct flaky_rule late = {.fault = FLAKY_HOLD, .key_part = ".ltx"};
+    struct engine_scene s;
+    scene_init(&s);
+    scene_database(&s, 0);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &lost);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, scene_count(&s, 0, 0, 0) == 1 && flaky_held_count(&s.flaky[0]) == 1);
+    scene_kill(&s);
+    scene_shell("mv %s/bucket-0-0/ltx/0/*.ltx %s/late", s.folder, s.folder);
+
+    app_ok(&s.app, "sql 0 PRAGMA wal_checkpoint(TRUNCATE)"); /* the log does not tell */
+    scene_insert(&s, 0, 5, 100);
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, &late);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    SCENE_UNTIL(&s, flaky_held_count(&s.flaky[0]) == 1);
+    scene_kill(&s);
+    scene_shell("mv %s/late %s/bucket-0-0/ltx/0/0000000000000001-0000000000000001.ltx", s.folder,
+                s.folder);
+
+    flaky_set(&s.flaky[0], STORAGE_OP_PUT, NULL);
+    scene_insert(&s, 0, 5, 100);
+    scene_engine(&s);
+    scene_add(&s, 0);
+    scene_sync_and_compare(&s);
+    assert_int_equal(scene_status(&s, 0, 0)->acknowledged_txid, 2);
+    assert_true(scene_assert_restorable(&s, 0, 0) >= 2);
+    scene_end(&s);
+}
+
 static void test_stale_database_that_was_rolled_forward_goes_on(void **state UNUSED)
 {
     struct engine_scene s;
@@ -569,6 +604,7 @@ int main(int argc, char **argv)
         TEST(test_rewound_database_leads_on_and_the_old_future_stays),
         TEST(test_copy_of_a_rewound_volume_is_stale_once_the_replica_went_on),
         TEST(test_rewound_database_that_dies_before_the_answer_goes_on),
+        TEST(test_a_first_copy_of_a_dead_process_that_comes_late_is_continued),
         TEST(test_stale_database_that_was_rolled_forward_goes_on),
     };
     return TEST_MAIN(tests);
