@@ -89,6 +89,7 @@ in_use() {
     # Somebody reads it all the same: it is refused, not exchanged.
     exec 3> >(exec sqlite3 -batch "$work/made.db" >"$work/reader" 2>&1)
     local reader=$!
+    spawned+=("$reader") # a failure does not wait for it
     echo 'BEGIN; SELECT count(*) FROM t;' >&3
     wait_until "it reads" test -s "$work/reader"
     run replicate -config "$work/c.yml" -roll-forward-until "$work/started"
