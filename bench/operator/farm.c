@@ -5,7 +5,8 @@
  * usage: farm PORT
  *
  *   GET /status   the status; when busy, its TXID and times go on by each second
- *   GET /status/changes   waits as sidecars do; nothing ever happens but figures
+ *   GET /status/changes   waits and sends signs of life as sidecars do; nothing ever happens but
+ *                         figures
  *   POST /busy    from now on each sidecar commits all the time
  *   POST /idle    and no more (so it begins)
  *   GET /count    how often /status was asked: a number
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/base.h"
 #include "lib/http/server.h"
@@ -36,6 +38,9 @@ struct farm {
 struct wait {
     struct farm *farm;
     struct http_server_request *request;
+    char since[STATUS_VERSION_BYTES];
+    uint64_t every_ns;
+    uint64_t sign_left;
     struct loop_timer over;
 };
 
@@ -110,25 +115,45 @@ static void wait_over(void *arg)
 
     if (wait->farm->is_busy)
         wait->farm->now_ns = env_wall_ns(loop_env(wait->farm->loop));
+    if (wait->sign_left > 0 && strcmp(version_of(wait->farm, version), wait->since) == 0 &&
+        http_server_respond_sign(wait->request)) {
+        wait->sign_left--;
+        loop_timer_start(&wait->over, wait->every_ns);
+        return;
+    }
     http_server_respond_text(wait->request, 200, "%s", version_of(wait->farm, version));
     free(wait);
+}
+
+static uint64_t number_of(const struct http_server_request *request, const char *name)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(16);
+
+    return http_server_request_param(request, name, &text, &err) == 1
+               ? strtoul(buf_str(&text), NULL, 10)
+               : 0;
 }
 
 static void on_changes(void *arg, struct http_server_request *request)
 {
     struct farm *f = arg;
     struct error err = ERROR_INIT;
-    CLEANUP(buf_destroy) struct buf seconds = BUF_INIT(16);
+    CLEANUP(buf_destroy) struct buf since = BUF_INIT(STATUS_VERSION_BYTES);
     struct wait *wait = mem_new(1, sizeof(*wait), &err);
 
-    if (!wait || http_server_request_param(request, "seconds", &seconds, &err) != 1) {
+    if (!wait || http_server_request_param(request, "since", &since, &err) != 1) {
         free(wait);
         http_server_respond_text(request, 500, "%s", err.text);
         return;
     }
-    *wait = (struct wait){.farm = f, .request = request};
+    *wait = (struct wait){.farm = f,
+                          .request = request,
+                          .every_ns = number_of(request, "seconds") * NS_PER_SEC,
+                          .sign_left = number_of(request, "signs")};
+    (void)snprintf(wait->since, sizeof(wait->since), "%s", buf_str(&since)); /* longer: another */
     loop_timer_init(&wait->over, f->loop, wait_over, wait);
-    loop_timer_start(&wait->over, strtoul(buf_str(&seconds), NULL, 10) * NS_PER_SEC);
+    loop_timer_start(&wait->over, wait->every_ns);
 }
 
 static void on_status(void *arg, struct http_server_request *request)

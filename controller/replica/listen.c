@@ -1,7 +1,7 @@
 /*
  * One held connection a pod (lib/http/held.h).
  *
- *     listen_to() --> ASKING --same version--> ASKING ...
+ *     listen_to() --> ASKING --same version, sign of life--> ASKING ...
  *                       |  --another one-----> TOLD     news; waits for listen_to()
  *                       +----no answer-------> RESTING  news; listen_to() says no for a while
  *
@@ -10,7 +10,8 @@
  * sidecar which is started anew at once has begun to answer.
  *
  * A leader begins to listen to a whole fleet within seconds. So that it does not hear of all of them
- * at the same moment for ever, the first question to each waits for a part of the time, by chance.
+ * at the same moment for ever, the first question to each waits for a part of the time, by chance,
+ * and each later one for half to all of the signs of life.
  */
 #include "controller/replica/listen.h"
 
@@ -86,15 +87,21 @@ static int ask(struct listener *listener, struct error *err)
 {
     const struct listeners *l = listener->all;
     char target[LISTEN_VERSION_BYTES + 64];
-    uint64_t wait_s = l->wait_s;
+    uint64_t wait_s = l->wait_s, signs = 0;
 
-    if (!listener->was_asked)
+    if (listener->was_asked) {
+        signs = LISTEN_SIGNS_MAX / 2;
+        signs += env_random_below(loop_env(l->loop), LISTEN_SIGNS_MAX / 2 + 1);
+    } else {
         wait_s = 1 + env_random_below(loop_env(l->loop), l->wait_s);
+    }
     listener->was_asked = true;
-    (void)snprintf(target, sizeof(target), "/status/changes?since=%s&seconds=%" PRIu64,
-                   listener->version, wait_s);
+    (void)snprintf(target, sizeof(target),
+                   "/status/changes?since=%s&seconds=%" PRIu64 "&signs=%" PRIu64, listener->version,
+                   wait_s, signs);
     return http_held_ask(listener->held, target,
-                         wait_s * NS_PER_SEC + LISTEN_ANSWER_GRACE_MS * NS_PER_MS, err);
+                         wait_s * NS_PER_SEC + LISTEN_ANSWER_GRACE_MS * NS_PER_MS,
+                         signs > 0 ? wait_s * NS_PER_SEC : 0, err);
 }
 
 static bool is_version(struct slice text, const char *version)
@@ -110,7 +117,9 @@ static void on_answer(void *arg, int status, struct slice body, const struct err
     struct listeners *l = listener->all;
     struct error again = ERROR_INIT; /* told by news, and then by the scrape */
 
-    if (err->code != ERR_NONE || status != 200) {
+    if (err->code == ERR_NONE && status < 200) {
+        l->stats.same_count++; /* a sign of life; the question goes on */
+    } else if (err->code != ERR_NONE || status != 200) {
         rest(listener);
     } else if (!is_version(body, listener->version)) {
         l->stats.news_count++;

@@ -20,6 +20,7 @@ struct scene {
     struct http_server_request *waiting; /* NULL: nobody */
     unsigned questions;
     unsigned long seconds; /* of the last question */
+    unsigned long signs;   /* that it asks for */
     bool is_old;           /* the sidecar has no such path */
     bool is_asked;
     unsigned news;
@@ -34,10 +35,13 @@ static void on_changes(void *arg, struct http_server_request *request)
     struct scene *s = arg;
 
     CLEANUP(buf_destroy) struct buf seconds = BUF_INIT(16);
+    CLEANUP(buf_destroy) struct buf signs = BUF_INIT(16);
     struct error err = ERROR_INIT;
 
     assert_int_equal(http_server_request_param(request, "seconds", &seconds, &err), 1);
+    assert_int_equal(http_server_request_param(request, "signs", &signs, &err), 1);
     s->seconds = strtoul(buf_str(&seconds), NULL, 10);
+    s->signs = strtoul(buf_str(&signs), NULL, 10);
     s->questions++;
     s->is_asked = true;
     if (s->is_old) {
@@ -82,7 +86,7 @@ static void server_make(struct scene *s)
     assert_ok(http_server_new(s->loop, &config, &s->server, &err), &err);
 }
 
-static void scene_make(struct scene *s)
+static void scene_make_patient(struct scene *s, uint64_t wait_ns)
 {
     struct error err = ERROR_INIT;
 
@@ -90,7 +94,12 @@ static void scene_make(struct scene *s)
     assert_ok(loop_new(env_real(), 1, &s->loop, &err), &err);
     loop_timer_init(&s->patience, s->loop, on_impatience, s);
     server_make(s);
-    assert_ok(listeners_new(s->loop, 15 * NS_PER_SEC, on_news, s, &s->listeners, &err), &err);
+    assert_ok(listeners_new(s->loop, wait_ns, on_news, s, &s->listeners, &err), &err);
+}
+
+static void scene_make(struct scene *s)
+{
+    scene_make_patient(s, 15 * NS_PER_SEC);
 }
 
 static void scene_drop(struct scene *s)
@@ -239,10 +248,35 @@ static void test_a_pod_may_move_change_hands_and_go(void **state UNUSED)
     scene_drop(&s);
 }
 
+static void test_signs_of_life_are_no_news_and_their_end_is(void **state UNUSED)
+{
+    struct scene s;
+    scene_make_patient(&s, NS_PER_SEC);
+    assert_true(hear(&s, V1));
+    until(&s, &s.is_asked);
+    answer(&s, V1);
+    until(&s, &s.is_asked); /* the first question that wants signs */
+    assert_true(http_server_respond_sign(s.waiting));
+    assert_true(http_server_respond_sign(s.waiting));
+    answer(&s, V2);
+    until(&s, &s.has_news);
+    assert_int_equal(listen_stats(s.listeners)->same_count, 3);
+    assert_int_equal(listen_stats(s.listeners)->news_count, 1);
+    assert_true(hear(&s, V2));
+    until(&s, &s.is_asked);
+    assert_true(http_server_respond_sign(s.waiting));
+    until(&s, &s.has_news); /* then it hangs */
+    assert_int_equal(listen_stats(s.listeners)->same_count, 4);
+    assert_int_equal(listen_stats(s.listeners)->lost_count, 1);
+    assert_int_equal(s.questions, 3);
+    assert_false(hear(&s, V2));
+    scene_drop(&s);
+}
+
 /* A fleet that a new leader begins with is not heard of at one moment. */
 static void test_only_the_first_question_waits_for_a_part_of_the_time(void **state UNUSED)
 {
-    unsigned long shortest = 15, longest = 1;
+    unsigned long shortest = 15, longest = 1, fewest = LISTEN_SIGNS_MAX, most = 0;
     struct scene s;
     scene_make(&s);
 
@@ -250,15 +284,20 @@ static void test_only_the_first_question_waits_for_a_part_of_the_time(void **sta
         assert_true(hear(&s, V1));
         until(&s, &s.is_asked);
         assert_in_range(s.seconds, 1, 15);
+        assert_int_equal(s.signs, 0);
         shortest = s.seconds < shortest ? s.seconds : shortest;
         longest = s.seconds > longest ? s.seconds : longest;
         answer(&s, V1);
         until(&s, &s.is_asked);
         assert_int_equal(s.seconds, 15);
+        assert_in_range(s.signs, LISTEN_SIGNS_MAX / 2, LISTEN_SIGNS_MAX);
+        fewest = s.signs < fewest ? s.signs : fewest;
+        most = s.signs > most ? s.signs : most;
         listen_end(s.listeners, "shop/app-0");
         answer(&s, V1); /* nobody hears it */
     }
     assert_true(longest - shortest >= 3); /* by chance, once in 10^26 tries it is not */
+    assert_true(most - fewest >= 3);      /* likewise */
     scene_drop(&s);
 }
 
@@ -271,6 +310,7 @@ int main(void)
         TEST(test_a_sidecar_that_ends_is_news_and_rests),
         TEST(test_a_sidecar_without_this_question_is_let_alone),
         TEST(test_a_pod_may_move_change_hands_and_go),
+        TEST(test_signs_of_life_are_no_news_and_their_end_is),
         TEST(test_only_the_first_question_waits_for_a_part_of_the_time),
     };
     return TEST_MAIN(tests);

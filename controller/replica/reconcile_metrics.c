@@ -35,10 +35,12 @@ static const struct metrics_family families[FAMILIES] = {
     [FAMILY_LISTENED] = {.name = "walferry_operator_sidecars_listened_to",
                          .type = METRICS_GAUGE,
                          .help = "Sidecars that tell their news by themselves"},
-    [FAMILY_HEARD] = {.name = "walferry_operator_heard_total",
-                      .type = METRICS_COUNTER,
-                      .help = "What they told: that nothing is new, news, or no more (lost)",
-                      .labels = {"result"}},
+    [FAMILY_HEARD] =
+        {.name = "walferry_operator_heard_total",
+         .type = METRICS_COUNTER,
+         .help = "What they told: that nothing is new (an answer or a sign of life), news, or no "
+                 "more (lost)",
+         .labels = {"result"}},
     [FAMILY_STATUS_WRITES] = {.name = "walferry_operator_status_writes_total",
                               .type = METRICS_COUNTER,
                               .help = "Statuses of SqliteReplicas that were written"},

@@ -4,7 +4,7 @@
  *   "HTTP/1." digit SP 3digit [SP reason] CRLF
  *   (name ":" OWS value OWS CRLF)*
  *   CRLF
- *   Content-Length bytes
+ *   Content-Length bytes            (an interim answer, 1xx, has no such header and none of them)
  */
 #include "lib/http/answer.h"
 
@@ -47,9 +47,11 @@ static int status_line_parse(struct slice line, struct http_answer *out, struct 
         return error_set(err, ERR_CORRUPT, 0, "the answer is not HTTP/1.x");
     out->status = (line.p[9] - '0') * 100 + (line.p[10] - '0') * 10 + (line.p[11] - '0');
     out->keeps_alive = line.p[7] == '1';
-    if (out->status < 200)
-        return error_set(err, ERR_UNSUPPORTED, out->status, "an interim answer");
-    return out->status <= 599 ? 0 : error_set(err, ERR_CORRUPT, 0, "no such status");
+    if (out->status == 101)
+        return error_set(err, ERR_UNSUPPORTED, out->status, "a change of protocol");
+    return out->status >= 100 && out->status <= 599
+               ? 0
+               : error_set(err, ERR_CORRUPT, 0, "no such status");
 }
 
 static bool is_blank(uint8_t c)
@@ -130,7 +132,10 @@ int http_answer_parse(struct slice bytes, size_t body_bytes_max, struct http_ans
     }
     if (rc == 0)
         return 0;
-    if (!r.has_length)
+    bool is_interim = r.answer.status < 200;
+    if (is_interim && r.has_length)
+        return error_set(err, ERR_CORRUPT, 0, "an interim answer with Content-Length");
+    if (!is_interim && !r.has_length)
         return error_set(err, ERR_CORRUPT, 0, "an answer without Content-Length");
     if (r.answer.body_bytes > body_bytes_max) {
         return error_set(err, ERR_LIMIT, 0, "an answer of %zu bytes, %zu at most",

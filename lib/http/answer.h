@@ -1,8 +1,8 @@
 /*
  * The grammar of HTTP/1.x answers, for connections that do without libcurl (held.h): status line,
  * headers, and a body whose length the headers tell. Pure functions on bytes; strict, since nobody
- * but our own server has to be understood: an answer in chunks, an interim one, or one that ends with
- * its connection is refused.
+ * but our own server has to be understood: an answer in chunks, or one that ends with its connection,
+ * is refused. An interim answer (1xx) is read like another, without a body.
  *
  * Source: RFC 9112 (HTTP/1.1) sections 2 to 6.
  */
@@ -19,10 +19,10 @@ enum {
 };
 
 struct http_answer {
-    int status;        /* 200 to 599 */
+    int status;        /* 100 to 599 */
     bool keeps_alive;  /* the connection may be used again */
     size_t head_bytes; /* with the empty line: where the body begins */
-    size_t body_bytes; /* Content-Length */
+    size_t body_bytes; /* Content-Length; 0 for an interim answer */
 };
 
 /*
@@ -31,7 +31,7 @@ struct http_answer {
  *   ERR_CORRUPT      not HTTP/1.0 or 1.1, a line without CR LF, a bad or missing length
  *   ERR_LIMIT        a head of more than HTTP_ANSWER_HEAD_BYTES_MAX, a body of more than
  *                    body_bytes_max
- *   ERR_UNSUPPORTED  an interim answer, a transfer coding
+ *   ERR_UNSUPPORTED  101 (a change of protocol), a transfer coding
  */
 MUST_USE int http_answer_parse(struct slice bytes, size_t body_bytes_max, struct http_answer *out,
                                struct error *err);

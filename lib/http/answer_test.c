@@ -46,6 +46,19 @@ static void test_an_answer_tells_whether_its_connection_stays(void **state UNUSE
     }
 }
 
+static void test_an_interim_answer_ends_with_its_head(void **state UNUSED)
+{
+    static const char text[] = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n";
+    struct http_answer a = {.status = 0};
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(http_answer_parse(slice_of(text, 26), 64, &a, &err), 0);
+    assert_int_equal(http_answer_parse(slice_of(text, sizeof(text) - 1), 64, &a, &err), 1);
+    assert_int_equal(a.status, 102);
+    assert_int_equal(a.head_bytes, 27);
+    assert_int_equal(a.body_bytes, 0);
+}
+
 static void test_what_is_not_a_plain_answer_is_refused(void **state UNUSED)
 {
     static const struct {
@@ -58,7 +71,10 @@ static void test_what_is_not_a_plain_answer_is_refused(void **state UNUSED)
         {"HTTP/1.1 20x OK\r\n", ERR_CORRUPT, "not HTTP/1.x"},
         {"HTTP/1.1 2000\r\n", ERR_CORRUPT, "not HTTP/1.x"},
         {"HTTP/1.1 900 Odd\r\n", ERR_CORRUPT, "no such status"},
-        {"HTTP/1.1 100 Continue\r\n", ERR_UNSUPPORTED, "interim"},
+        {"HTTP/1.1 099 Odd\r\n", ERR_CORRUPT, "no such status"},
+        {"HTTP/1.1 101 Switching Protocols\r\n", ERR_UNSUPPORTED, "change of protocol"},
+        {"HTTP/1.1 102 Processing\r\nContent-Length: 0\r\n\r\n", ERR_CORRUPT,
+         "interim answer with Content-Length"},
         {"HTTP/1.1 200 OK\n", ERR_CORRUPT, "CR LF"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\n", ERR_CORRUPT, "CR LF"},
         {"HTTP/1.1 200 OK\r\n: 1\r\n", ERR_CORRUPT, "no name"},
@@ -99,6 +115,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_an_answer_is_read_once_it_is_whole),
         TEST(test_an_answer_tells_whether_its_connection_stays),
+        TEST(test_an_interim_answer_ends_with_its_head),
         TEST(test_what_is_not_a_plain_answer_is_refused),
         TEST(test_a_head_without_an_end_is_refused),
     };

@@ -12,12 +12,19 @@
 
 #define LONG_NS (20 * NS_PER_SEC)
 
+/* With signs of life: a sign may be late by the difference. */
+#define SIGN_NS     (500 * NS_PER_MS)
+#define DEADLINE_NS (2 * NS_PER_SEC)
+
 struct scene {
     struct http_peer peer;
     struct loop *loop;
     struct http_held *held;
     bool is_done;
     unsigned calls;
+    unsigned signs;
+    unsigned signs_wanted; /* has_signs is set when there are so many */
+    bool has_signs;
     int status;
     char body[HTTP_HELD_ANSWER_BYTES_MAX + 1];
     struct error err;
@@ -30,6 +37,13 @@ static void on_done(void *arg, int status, struct slice body, const struct error
     struct scene *s = arg;
     struct error ask_err = ERROR_INIT;
 
+    if (err->code == ERR_NONE && status < 200) {
+        assert_int_equal(body.n, 0);
+        assert_true(http_held_is_asking(s->held));
+        s->signs++;
+        s->has_signs = s->signs >= s->signs_wanted;
+        return;
+    }
     s->calls++;
     s->status = status;
     s->err = *err;
@@ -41,7 +55,7 @@ static void on_done(void *arg, int status, struct slice body, const struct error
     }
     s->is_done = !s->then;
     if (s->then)
-        assert_ok(http_held_ask(s->held, TAKE(s->then), LONG_NS, &ask_err), &ask_err);
+        assert_ok(http_held_ask(s->held, TAKE(s->then), LONG_NS, 0, &ask_err), &ask_err);
 }
 
 static void scene_make(struct scene *s)
@@ -62,14 +76,21 @@ static void scene_drop(struct scene *s)
     http_peer_stop(&s->peer);
 }
 
-static void ask(struct scene *s, const char *target, uint64_t deadline_ns)
+static void ask_begin(struct scene *s, const char *target, uint64_t deadline_ns, uint64_t sign_ns)
 {
     struct error err = ERROR_INIT;
 
     s->is_done = false;
-    assert_ok(http_held_ask(s->held, target, deadline_ns, &err), &err);
+    s->signs = 0;
+    s->has_signs = false;
+    assert_ok(http_held_ask(s->held, target, deadline_ns, sign_ns, &err), &err);
     assert_true(http_held_is_asking(s->held));
     assert_false(s->is_done);
+}
+
+static void ask(struct scene *s, const char *target, uint64_t deadline_ns)
+{
+    ask_begin(s, target, deadline_ns, 0);
     assert_true(loop_run_until(s->loop, &s->is_done));
 }
 
@@ -117,7 +138,6 @@ static void test_an_answer_that_does_not_come_has_a_reason(void **state UNUSED)
         {"/half-head", ERR_UNAVAILABLE, "the connection was closed"},
         {"/truncated", ERR_UNAVAILABLE, "the connection was closed"},
         {"/garbage", ERR_CORRUPT, "not HTTP/1.x"},
-        {"/interim", ERR_UNSUPPORTED, "interim"},
         {"/chunked", ERR_UNSUPPORTED, "in chunks"},
         {"/big/1025", ERR_LIMIT, "1025 bytes, 1024 at most"},
         {"/headers/500", ERR_LIMIT, "head is larger"},
@@ -150,6 +170,91 @@ static void test_a_server_that_is_silent_is_given_up(void **state UNUSED)
     scene_drop(&s);
 }
 
+/* ---- signs of life ---- */
+
+static void test_interim_answers_are_not_the_answer(void **state UNUSED)
+{
+    struct scene s;
+    scene_make(&s);
+    ask(&s, "/interim", LONG_NS); /* also where nobody expects a sign */
+    assert_int_equal(s.status, 200);
+    assert_string_equal(s.body, "");
+    assert_int_equal(s.signs, 1);
+    ask(&s, "/signs/30", LONG_NS);
+    assert_string_equal(s.body, "hello");
+    assert_int_equal(s.signs, 30);
+    assert_int_equal(s.calls, 2);
+    assert_int_equal(atomic_load(&s.peer.accepted), 1);
+    scene_drop(&s);
+}
+
+/* 250 signs, 10 ms apart, are longer than the deadline. */
+static void test_signs_of_life_put_the_deadline_off(void **state UNUSED)
+{
+    struct scene s;
+    scene_make(&s);
+    ask_begin(&s, "/signs/250", DEADLINE_NS, SIGN_NS);
+    assert_true(loop_run_until(s.loop, &s.is_done));
+    assert_ok(s.err.code == ERR_NONE ? 0 : -1, &s.err);
+    assert_string_equal(s.body, "hello");
+    assert_int_equal(s.signs, 250);
+    scene_drop(&s);
+}
+
+/* After the first one the kernel keeps them: the second and the third are taken in one go. */
+static void test_signs_of_life_wake_nobody(void **state UNUSED)
+{
+    struct scene s;
+    scene_make(&s);
+    for (unsigned i = 0; i < 2; i++) { /* a question after another on the same connection, too */
+        ask_begin(&s, "/signs/3", DEADLINE_NS, SIGN_NS);
+        s.signs_wanted = 1;
+        assert_true(loop_run_until(s.loop, &s.has_signs));
+        assert_int_equal(s.signs, 1);
+        s.signs_wanted = 2;
+        s.has_signs = false;
+        assert_true(loop_run_until(s.loop, &s.has_signs));
+        assert_int_equal(s.signs, 3);
+        if (!s.is_done) /* it came with them, being short */
+            assert_true(loop_run_until(s.loop, &s.is_done));
+        assert_string_equal(s.body, "hello");
+    }
+    assert_int_equal(atomic_load(&s.peer.accepted), 1);
+    scene_drop(&s);
+}
+
+static void test_a_server_without_a_sign_of_life_is_given_up(void **state UNUSED)
+{
+    static const struct {
+        const char *target;
+        unsigned signs;
+    } rows[] = {{"/silence", 0}, {"/signs-then-silence/1", 1}, {"/signs-then-silence/3", 3}};
+    struct scene s;
+    scene_make(&s);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row(rows[i].target);
+        ask_begin(&s, rows[i].target, DEADLINE_NS, SIGN_NS);
+        assert_true(loop_run_until(s.loop, &s.is_done));
+        assert_error(s.err.code == ERR_NONE ? 0 : -1, &s.err, ERR_TIMEOUT, "no answer in time");
+        assert_int_equal(s.signs, rows[i].signs);
+    }
+    scene_drop(&s);
+}
+
+static void test_an_end_behind_signs_of_life_is_heard_at_once(void **state UNUSED)
+{
+    struct scene s;
+    scene_make(&s);
+    s.signs_wanted = 1;
+    ask_begin(&s, "/signs-then-end/1", 10 * NS_PER_MIN, 5 * NS_PER_MIN);
+    assert_true(loop_run_until(s.loop, &s.is_done));
+    assert_error(s.err.code == ERR_NONE ? 0 : -1, &s.err, ERR_UNAVAILABLE, "was closed");
+    assert_int_equal(s.signs, 1);
+    scene_drop(&s);
+}
+
+/* ---- ends ---- */
+
 static void test_nobody_who_listens_is_an_error(void **state UNUSED)
 {
     struct scene s;
@@ -166,7 +271,7 @@ static void test_a_connection_may_go_while_it_is_asked(void **state UNUSED)
     struct error err = ERROR_INIT;
     struct scene s;
     scene_make(&s);
-    assert_ok(http_held_ask(s.held, "/silence", LONG_NS, &err), &err);
+    assert_ok(http_held_ask(s.held, "/silence", LONG_NS, 0, &err), &err);
     http_held_free(TAKE(s.held)); /* before it is connected */
     loop_run(s.loop);
     assert_int_equal(s.calls, 0);
@@ -203,6 +308,11 @@ int main(void)
         TEST(test_the_question_names_the_server),
         TEST(test_an_answer_that_does_not_come_has_a_reason),
         TEST(test_a_server_that_is_silent_is_given_up),
+        TEST(test_interim_answers_are_not_the_answer),
+        TEST(test_signs_of_life_put_the_deadline_off),
+        TEST(test_signs_of_life_wake_nobody),
+        TEST(test_a_server_without_a_sign_of_life_is_given_up),
+        TEST(test_an_end_behind_signs_of_life_is_heard_at_once),
         TEST(test_nobody_who_listens_is_an_error),
         TEST(test_a_connection_may_go_while_it_is_asked),
         TEST(test_only_addresses_in_digits_are_asked),

@@ -157,6 +157,14 @@ struct http_server_response {
 };
 
 /*
+ * A sign of life to who waits for a late answer: an interim answer, "102 Processing" (RFC 2518,
+ * 10.1), before http_server_respond(), as often as the handler likes. Only for peers that asked for
+ * it: not every client expects one. One of HTTP/1.0 gets none.
+ * False: the peer has left; nobody will hear the answer either.
+ */
+bool http_server_respond_sign(struct http_server_request *request);
+
+/*
  * Answers a request, which is gone afterwards. response->body is taken. If memory is out, or the
  * peer has left, the connection is closed instead.
  */

@@ -173,6 +173,22 @@ static void connection_refuse_and_close(struct server_connection *c, int status,
     connection_refuse(c, status, text, NULL);
 }
 
+bool http_server_respond_sign(struct http_server_request *request)
+{
+    static const char sign[] = "HTTP/1.1 102 Processing\r\n\r\n";
+    struct server_connection *c = request->connection;
+    unsigned char piece[sizeof(sign)];
+
+    if (!c)
+        return false;
+    loop_assert_owner(c->server->loop);
+    ASSERT(c->state == CONNECTION_HANDLING && c->request == request);
+    if (request->head.minor == 0)
+        return true;
+    memcpy(piece, sign, sizeof(sign));
+    return lws_write(c->wsi, piece, sizeof(sign) - 1, LWS_WRITE_RAW) >= 0;
+}
+
 void http_server_respond(struct http_server_request *request, struct http_server_response *response)
 {
     struct server_connection *c = request->connection;

@@ -101,6 +101,18 @@ static bool answer_drip(int fd, size_t bytes)
     return is_ok;
 }
 
+static bool send_signs(int fd, unsigned long count)
+{
+    bool is_ok = true;
+
+    for (unsigned long i = 0; is_ok && i < count; i++) {
+        (void)usleep(10000);
+        is_ok = send_text(fd, "HTTP/1.1 102 Processing\r\n\r\n");
+    }
+    (void)usleep(10000);
+    return is_ok;
+}
+
 /* What is fixed text. */
 static const struct {
     const char *path, *answer;
@@ -156,6 +168,14 @@ static bool peer_answer(const struct request *r)
     }
     if (strncmp(path, "/drip/", 6) == 0)
         return answer_drip(r->fd, number);
+    if (strncmp(path, "/signs/", 7) == 0) {
+        return send_signs(r->fd, number) &&
+               send_text(r->fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    }
+    if (strncmp(path, "/signs-then-silence/", 20) == 0)
+        return send_signs(r->fd, number) && wait_for_close(r->fd);
+    if (strncmp(path, "/signs-then-end/", 16) == 0)
+        return !send_signs(r->fd, number); /* closes */
     if (strcmp(path, "/stall") == 0) {
         return send_text(r->fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx") &&
                wait_for_close(r->fd);

@@ -9,6 +9,8 @@
  *   /big/N            200 with N bytes       /bad/N           500 with N bytes
  *   /headers/N        200 with N+1 headers
  *   /drip/N           200 with N bytes, one each 10 ms
+ *   /signs/N          N interim answers (102), one each 10 ms, then /hello
+ *   /signs-then-silence/N and /signs-then-end/N   the same, and then no answer
  *   /stall            200, the first byte of 9, then silence
  *   /silence          no answer              /closed          closes instead of answering
  *   /truncated        10 bytes of 100        /truncated-chunk 3 bytes of a chunk of 100

@@ -1,13 +1,14 @@
 /*
- * GET /status/changes?since=VERSION&seconds=N: who asks so is told when there is something new, and
- * asks nobody until then.
+ * GET /status/changes?since=VERSION&seconds=N&signs=M: who asks so is told when there is something
+ * new, and asks nobody until then.
  *
  *   1. the words are others than in `since` (or there is none, or it is no version): answered at
  *      once
  *   2. else the request waits. The engine says when its state may have changed; if the words have,
  *      it is answered
- *   3. after N seconds it is answered in any case: the version of then tells by its figures whether
- *      anything has changed, and the answer alone tells that somebody is there
+ *   3. after N seconds it is answered if the figures are others than in `since`. If not, a sign of
+ *      life is sent instead (http_server_respond_sign()) and it waits on, up to M times; then, or
+ *      without M, it is answered in any case: the answer tells that somebody is there
  *
  * The answer is the version, a line. At most WAITS_MAX wait, the one that came first makes room. A
  * state that changes back and forth is looked at CHANGES_PAUSE_NS after the last look.
@@ -20,6 +21,7 @@
 enum {
     WAITS_MAX = 32,
     SECONDS_MAX = 60,
+    SIGNS_MAX = 60, /* so a wait ends after an hour at most */
     PARAM_BYTES_MAX = 64,
 };
 
@@ -29,7 +31,10 @@ struct change_wait {
     struct control *control;
     struct change_wait *next; /* in the order of coming */
     struct http_server_request *request;
-    uint64_t words;
+    struct status_version since;
+    uint64_t every_ns;  /* between two looks at the figures */
+    uint64_t due_ns;    /* monotonic: of the next, whatever the last ones were late */
+    unsigned sign_left; /* signs that may still be sent */
     struct loop_timer over;
 };
 
@@ -56,23 +61,33 @@ static void respond(struct http_server_request *request, const struct status_ver
     http_server_respond_text(request, 200, "%s", status_version_format(v, text));
 }
 
-/* Asks the engine and answers. */
-static void respond_now(const struct control *control, struct http_server_request *request)
+static void wait_on(struct change_wait *wait)
 {
-    struct status_process s;
+    uint64_t now_ns = env_monotonic_ns(loop_env(wait->control->loop));
 
-    if (control_collect(control, request, &s) < 0)
-        return;
-    const struct status_version v = status_version_of(&s);
-    respond(request, &v);
+    wait->due_ns += wait->every_ns;
+    loop_timer_start(&wait->over, wait->due_ns > now_ns ? wait->due_ns - now_ns : 0);
 }
 
+/* Step 3. */
 static void on_over(void *arg)
 {
     struct change_wait *wait = arg;
     const struct control *control = wait->control;
+    struct status_process s;
 
-    respond_now(control, wait_end(wait));
+    if (control_collect(control, wait->request, &s) < 0) {
+        (void)wait_end(wait); /* answered */
+        return;
+    }
+    const struct status_version v = status_version_of(&s);
+    if (wait->sign_left > 0 && v.figures == wait->since.figures &&
+        http_server_respond_sign(wait->request)) {
+        wait->sign_left--;
+        wait_on(wait);
+        return;
+    }
+    respond(wait_end(wait), &v);
 }
 
 /* Step 2. */
@@ -89,7 +104,7 @@ static void on_changed(void *arg)
     const struct status_version v = status_version_of(&s);
     for (struct change_wait *wait = control->waits; wait; wait = next) {
         next = wait->next;
-        if (wait->words != v.words)
+        if (wait->since.words != v.words)
             respond(wait_end(wait), &v);
     }
 }
@@ -112,18 +127,21 @@ static const char *param(struct http_server_request *request, const char *name, 
     return http_server_request_param(request, name, out, &ignored) == 1 ? buf_str(out) : "";
 }
 
-static unsigned seconds_of(const char *text)
+/* A number of the query, max at most; 0 if there is none. */
+static unsigned number_of(struct http_server_request *request, const char *name, unsigned max)
 {
-    unsigned seconds = 0;
+    CLEANUP(buf_destroy) struct buf text = BUF_INIT(PARAM_BYTES_MAX);
+    unsigned number = 0;
 
-    for (; *text >= '0' && *text <= '9' && seconds <= SECONDS_MAX; text++)
-        seconds = seconds * 10 + (unsigned)(*text - '0');
-    return seconds < SECONDS_MAX ? seconds : SECONDS_MAX;
+    for (const char *p = param(request, name, &text); *p >= '0' && *p <= '9' && number <= max; p++)
+        number = number * 10 + (unsigned)(*p - '0');
+    return number < max ? number : max;
 }
 
-/* Without memory it is answered now. */
+/* v is now's. Without memory it is answered now. */
 static void wait_begin(struct control *control, struct http_server_request *request,
-                       const struct status_version *v, unsigned seconds)
+                       const struct status_version *since, const struct status_version *v,
+                       unsigned seconds)
 {
     struct error ignored = ERROR_INIT;
     struct change_wait *wait = mem_new(1, sizeof(*wait), &ignored);
@@ -137,11 +155,16 @@ static void wait_begin(struct control *control, struct http_server_request *requ
         respond(wait_end(control->waits), v);
     while (*end)
         end = &(*end)->next;
-    *wait = (struct change_wait){.control = control, .request = request, .words = v->words};
+    *wait = (struct change_wait){.control = control,
+                                 .request = request,
+                                 .since = *since,
+                                 .every_ns = seconds * NS_PER_SEC,
+                                 .due_ns = env_monotonic_ns(loop_env(control->loop)),
+                                 .sign_left = number_of(request, "signs", SIGNS_MAX)};
     *end = wait;
     control->wait_count++;
     loop_timer_init(&wait->over, control->loop, on_over, wait);
-    loop_timer_start(&wait->over, seconds * NS_PER_SEC);
+    wait_on(wait);
 }
 
 void control_on_changes(void *arg, struct http_server_request *request)
@@ -150,8 +173,7 @@ void control_on_changes(void *arg, struct http_server_request *request)
     struct status_process s;
     struct status_version since;
     CLEANUP(buf_destroy) struct buf since_text = BUF_INIT(PARAM_BYTES_MAX);
-    CLEANUP(buf_destroy) struct buf seconds_text = BUF_INIT(PARAM_BYTES_MAX);
-    unsigned seconds = seconds_of(param(request, "seconds", &seconds_text));
+    unsigned seconds = number_of(request, "seconds", SECONDS_MAX);
 
     if (control_collect(control, request, &s) < 0)
         return;
@@ -159,7 +181,7 @@ void control_on_changes(void *arg, struct http_server_request *request)
     bool is_same = status_version_parse(param(request, "since", &since_text), &since) &&
                    since.words == v.words;
     if (is_same && seconds > 0)
-        wait_begin(control, request, &v, seconds);
+        wait_begin(control, request, &since, &v, seconds);
     else
         respond(request, &v);
 }

@@ -12,9 +12,11 @@
  *   GET /          a live page for people: lag, restore window, last objects
  *   GET /metrics   Prometheus text, or OpenMetrics where Accept asks for it; docs/metrics.md
  *   GET /status    JSON, see status_json.h; its version (status_version.h) is in ETag
- *   GET /status/changes?since=VERSION&seconds=N
- *                  the version, as soon as it says something else in words than since, after N
- *                  seconds (60 at most) in any case: for who wants to hear instead of asking
+ *   GET /status/changes?since=VERSION&seconds=N&signs=M
+ *                  the version, as soon as it says something else in words than since, and each N
+ *                  seconds (60 at most) if its figures are others. If they are not, then after N
+ *                  seconds in any case, or with M a sign of life instead (an interim answer, 102),
+ *                  M times (60 at most): for who wants to hear instead of asking
  *   GET /snapshots JSON: each full copy at each destination, see snapshots_json.h
  *   GET /startupz  200 once every database is taken up (then for ever); before, 503 and why
  *   GET /healthz   200 as long as the loop turns; never depends on a bucket

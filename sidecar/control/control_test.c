@@ -44,8 +44,9 @@ struct fixture {
     bool is_collect_failing;
     struct loop_timer sync_timer;
     control_done_fn *sync_done;
-    atomic_uint syncs;    /* begun */
-    atomic_uint collects; /* times that the engine was asked */
+    atomic_uint syncs;     /* begun */
+    atomic_uint collects;  /* times that the engine was asked */
+    atomic_uint lag_bytes; /* a figure: of the last destination */
     void *sync_arg;
     enum error_code sync_code;
     unsigned drains;
@@ -57,6 +58,7 @@ static int collect(void *arg, struct status_process *out, struct error *err)
 
     if (f->is_collect_failing)
         return error_set(err, ERR_NO_MEMORY, 0, "out of memory");
+    f->scene.destinations[2].lag_bytes = atomic_load(&f->lag_bytes);
     *out = f->scene.process;
     atomic_fetch_add(&f->collects, 1);
     return 0;
@@ -507,7 +509,7 @@ static void test_who_waits_in_vain_is_answered_all_the_same(void **state UNUSED)
 }
 
 /* A connection that asks, and waits. */
-static int wait_open(const struct fixture *f, const char *version)
+static int wait_open(const struct fixture *f, const char *version, const char *more)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port)};
     char request[256];
@@ -516,10 +518,80 @@ static int wait_open(const struct fixture *f, const char *version)
     assert_true(fd >= 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     (void)snprintf(request, sizeof(request),
-                   "GET /status/changes?since=%s&seconds=60 HTTP/1.1\r\nHost: x\r\n\r\n", version);
+                   "GET /status/changes?since=%s%s HTTP/1.1\r\nHost: x\r\n\r\n", version, more);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
     return fd;
+}
+
+/* Reads the next answer on a connection: its first bytes. */
+static void assert_next(int fd, const char *expected)
+{
+    char text[64];
+    size_t n = strlen(expected);
+
+    assert_int_equal(recv(fd, text, n, MSG_WAITALL), n);
+    assert_memory_equal(text, expected, n);
+}
+
+#define SIGN "HTTP/1.1 102 Processing\r\n\r\n"
+
+static void test_signs_of_life_are_sent_while_nothing_is_new(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *version = version_now(&f);
+    int fd = wait_open(&f, version, "&seconds=1&signs=2");
+    assert_next(fd, SIGN);
+    assert_next(fd, SIGN);
+    assert_next(fd, "HTTP/1.1 200 OK\r\n"); /* no more of them */
+    (void)close(fd);
+    fd = wait_open(&f, version, "&seconds=1&signs=0");
+    assert_next(fd, "HTTP/1.1 200 OK\r\n");
+    (void)close(fd);
+    fixture_end(&f);
+}
+
+static void test_other_figures_are_told_instead_of_a_sign_of_life(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *version = version_now(&f);
+    int fd = wait_open(&f, version, "&seconds=1&signs=60");
+    assert_next(fd, SIGN);
+    atomic_store(&f.lag_bytes, 4096);
+    /* At the next look; one more if that was just over. */
+    char text[sizeof(SIGN)];
+    assert_int_equal(recv(fd, text, strlen(SIGN), MSG_WAITALL), strlen(SIGN));
+    if (memcmp(text, SIGN, strlen(SIGN)) == 0)
+        assert_next(fd, "HTTP/1.1 200 OK\r\n");
+    else
+        assert_memory_equal(text, "HTTP/1.1 200 OK\r\n", 17);
+    (void)close(fd);
+    fixture_end(&f);
+}
+
+static void test_other_words_are_told_at_once_also_behind_signs_of_life(void **state UNUSED)
+{
+    struct fixture f = {.port = 0};
+
+    fixture_start(&f);
+    CLEANUP(mem_free) char *version = version_now(&f);
+    int fd = wait_open(&f, version, "&seconds=1&signs=60");
+    assert_next(fd, SIGN);
+    int slow = wait_open(&f, version, "&seconds=60&signs=60");
+    while (atomic_load(&f.collects) < 4) { /* /status, two that wait, and one sign */
+        struct timespec pause = {.tv_nsec = NS_PER_MS};
+        (void)nanosleep(&pause, NULL);
+    }
+    uv_async_send(&f.attach);
+    pthread_barrier_wait(&f.is_ready);
+    assert_next(slow, "HTTP/1.1 200 OK\r\n");
+    (void)close(slow);
+    (void)close(fd); /* maybe behind another sign: it is the same wait */
+    fixture_end(&f);
 }
 
 static void test_the_first_of_many_who_wait_makes_room(void **state UNUSED)
@@ -532,7 +604,7 @@ static void test_the_first_of_many_who_wait_makes_room(void **state UNUSED)
     CLEANUP(mem_free) char *version = version_now(&f);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         unsigned before = atomic_load(&f.collects);
-        fds[i] = wait_open(&f, version);
+        fds[i] = wait_open(&f, version, "&seconds=60");
         while (atomic_load(&f.collects) == before) {
             struct timespec pause = {.tv_nsec = NS_PER_MS};
             (void)nanosleep(&pause, NULL);
@@ -652,6 +724,9 @@ int main(void)
         TEST(test_who_waits_is_told_that_control_ends),
         TEST(test_a_change_is_told_to_who_waits_for_it),
         TEST(test_who_waits_in_vain_is_answered_all_the_same),
+        TEST(test_signs_of_life_are_sent_while_nothing_is_new),
+        TEST(test_other_figures_are_told_instead_of_a_sign_of_life),
+        TEST(test_other_words_are_told_at_once_also_behind_signs_of_life),
         TEST(test_the_first_of_many_who_wait_makes_room),
         TEST(test_a_fleet_is_told_in_full),
         TEST(test_secrets_do_not_show),
