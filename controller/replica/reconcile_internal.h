@@ -16,10 +16,10 @@
 
 enum {
     RECONCILE_INTERVAL_S = 15, /* between looks at a resource with pods, and between its statuses */
-    RECONCILE_CALM_INTERVALS = 60, /* up to so many of these, while its sidecars are listened to, */
-    RECONCILE_CALM_S_MAX = 900,    /* but no longer than this */
-    RECONCILE_CACHE_LAG_S = 5,     /* so long a cache may not have heard of a write of ours */
-    RECONCILE_FIGURES_PER_S = 20,  /* statuses, over all resources, that say only newer figures */
+    RECONCILE_CALM_INTERVALS = 240, /* up to so many, while its sidecars are listened to, */
+    RECONCILE_CALM_S_MAX = 3600,    /* but no longer than this */
+    RECONCILE_CACHE_LAG_S = 5,      /* so long a cache may not have heard of a write of ours */
+    RECONCILE_FIGURES_PER_S = 20,   /* statuses, over all resources, that say only newer figures */
     BUCKETS_MAX = API_DESTINATIONS_MAX,
 };
 
