@@ -4,8 +4,11 @@
  */
 #include "lib/http/held.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/testing/http_peer.h"
 #include "lib/testing/test.h"
@@ -201,25 +204,63 @@ static void test_signs_of_life_put_the_deadline_off(void **state UNUSED)
     scene_drop(&s);
 }
 
-/* After the first one the kernel keeps them: the second and the third are taken in one go. */
+/* A server in the hands of the test: its listening socket, and a connection that waits there. */
+static int listener_make(unsigned *out_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t bytes = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    *out_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void send_str(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void on_pause_over(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* After the first one the kernel keeps them until it is time to look. */
 static void test_signs_of_life_wake_nobody(void **state UNUSED)
 {
+    struct error err = ERROR_INIT;
+    struct loop_timer pause = {0};
+    bool is_over = false;
+    unsigned port = 0;
     struct scene s;
     scene_make(&s);
-    for (unsigned i = 0; i < 2; i++) { /* a question after another on the same connection, too */
-        ask_begin(&s, "/signs/3", DEADLINE_NS, SIGN_NS);
-        s.signs_wanted = 1;
-        assert_true(loop_run_until(s.loop, &s.has_signs));
-        assert_int_equal(s.signs, 1);
-        s.signs_wanted = 2;
-        s.has_signs = false;
-        assert_true(loop_run_until(s.loop, &s.has_signs));
-        assert_int_equal(s.signs, 3);
-        if (!s.is_done) /* it came with them, being short */
-            assert_true(loop_run_until(s.loop, &s.is_done));
-        assert_string_equal(s.body, "hello");
-    }
-    assert_int_equal(atomic_load(&s.peer.accepted), 1);
+    int listener = listener_make(&port);
+    http_held_free(TAKE(s.held));
+    assert_ok(http_held_new(s.loop, "127.0.0.1", port, on_done, &s, &s.held, &err), &err);
+    ask_begin(&s, "/", 5 * NS_PER_SEC, SIGN_NS);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    s.signs_wanted = 1;
+    send_str(fd, "HTTP/1.1 102 Processing\r\n\r\n");
+    assert_true(loop_run_until(s.loop, &s.has_signs));
+    s.signs_wanted = 3;
+    s.has_signs = false;
+    send_str(fd, "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    loop_timer_init(&pause, s.loop, on_pause_over, &is_over);
+    loop_timer_start(&pause, 100 * NS_PER_MS);
+    assert_true(loop_run_until(s.loop, &is_over));
+    assert_int_equal(s.signs, 1);
+    assert_true(loop_run_until(s.loop, &s.has_signs)); /* at the deadline, both in one go */
+    send_str(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_true(loop_run_until(s.loop, &s.is_done)); /* a short answer: at the next one */
+    assert_string_equal(s.body, "ok");
+    (void)close(fd);
+    (void)close(listener);
     scene_drop(&s);
 }
 
