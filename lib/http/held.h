@@ -7,7 +7,7 @@
  * An answer that waits for long can be preceded by signs of life: interim answers (1xx), such as
  * http_server_respond_sign() sends. They are not waited for: the kernel keeps the few bytes without
  * waking this process (SO_RCVLOWAT), and it looks once in the time in which one must have come,
- * many connections at the same moment. So a sign costs a third of what a question and its answer do
+ * many connections at the same moment. So a sign costs a seventh of what a question and its answer do
  * (docs/decisions/0030-signs-of-life.md).
  *
  * What cannot be had here: TLS, names (the server is an address in digits), proxies, bodies to send,
