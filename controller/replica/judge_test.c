@@ -134,6 +134,13 @@ static void credentials_are_wrong(struct scene *s)
     state_put(s, OBSERVED_BACKOFF, "LIST s3://b/app: 403 SignatureDoesNotMatch");
 }
 
+static void clock_is_off(struct scene *s)
+{
+    state_put(
+        s, OBSERVED_BACKOFF,
+        "LIST s3://b/app: 403 RequestTimeTooSkewed: the clock here is 20m ahead of the server's");
+}
+
 static void not_wal(struct scene *s)
 {
     state_put(s, OBSERVED_NOT_WAL, "journal mode is delete");
@@ -261,6 +268,8 @@ static const struct row rows[] = {
      "Unreachable", "Unreachable", "connection refused", false},
     {"wrong credentials", credentials_are_wrong, CONDITION_DESTINATION_AVAILABLE, CONDITION_FALSE,
      "AuthFailed", "AuthFailed", "403", true},
+    {"a clock that is off", clock_is_off, CONDITION_DESTINATION_AVAILABLE, CONDITION_FALSE,
+     "ClockSkew", "ClockSkew", "20m ahead", true},
     {"not in WAL mode", not_wal, CONDITION_REPLICATING, CONDITION_FALSE, "NotWALMode", "NotWALMode",
      "main of pod app-0", true},
     {"fenced", is_fenced, CONDITION_SINGLE_WRITER, CONDITION_FALSE, "Fenced", "Fenced",
