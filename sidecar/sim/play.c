@@ -426,39 +426,69 @@ static void disk_toggle(struct pod *pod)
               pod->disk.is_low ? "almost full" : "free again");
 }
 
+static void away_draw(struct pod *pod)
+{
+    if (sim_luck(&pod->play->sim, 4) == 0)
+        disk_toggle(pod);
+    else
+        store_toggle(pod->play);
+}
+
+static void order_draw(struct pod *pod)
+{
+    if (sim_luck(&pod->play->sim, 2))
+        pod_snapshot_start(pod);
+    else
+        pod_expire_start(pod);
+}
+
+/* It dies before one of its next operations; one that is down, while it comes up. */
+static void strike_walferry(struct pod *pod)
+{
+    struct sim *sim = &pod->play->sim;
+
+    if (pod->p)
+        pod->p->strike_in = 1 + sim_luck(sim, sim_luck(sim, 2) ? 20 : 300);
+    else
+        pod->strike_at_boot = 1 + sim_luck(sim, 100);
+}
+
+static void end_app(struct pod *pod)
+{
+    if (sim_luck(&pod->play->sim, 2))
+        application_kill(pod);
+    else
+        application_close(pod);
+}
+
+static void strike_app(struct pod *pod)
+{
+    if (pod->app.p)
+        pod->app.p->strike_in = 1 + sim_luck(&pod->play->sim, 50);
+}
+
 static void step_play(struct play *play, enum step step)
 {
-    struct sim *sim = &play->sim;
     struct pod *pod = play_pod_draw(play);
 
     switch (step) {
     case STEP_STORE_AWAY:
-        if (sim_luck(sim, 4) == 0)
-            disk_toggle(pod);
-        else
-            store_toggle(play);
+        away_draw(pod);
         return;
     case STEP_KILL_WALFERRY:
         pod_kill_walferry(pod);
         return;
     case STEP_STRIKE_WALFERRY:
-        if (pod->p)
-            pod->p->strike_in = 1 + sim_luck(sim, sim_luck(sim, 2) ? 20 : 300);
-        else
-            pod->strike_at_boot = 1 + sim_luck(sim, 100);
+        strike_walferry(pod);
         return;
     case STEP_STOP_WALFERRY:
         (void)pod_stop_walferry(pod); /* the store may be away */
         return;
     case STEP_KILL_APP:
-        if (sim_luck(sim, 2))
-            application_kill(pod);
-        else
-            application_close(pod);
+        end_app(pod);
         return;
     case STEP_STRIKE_APP:
-        if (pod->app.p)
-            pod->app.p->strike_in = 1 + sim_luck(sim, 50);
+        strike_app(pod);
         return;
     case STEP_CRASH_MACHINE:
         step_crash(pod);
@@ -473,10 +503,7 @@ static void step_play(struct play *play, enum step step)
         pod_sync_start(pod, NS_PER_MIN);
         return;
     case STEP_SNAPSHOT:
-        if (sim_luck(sim, 2))
-            pod_snapshot_start(pod);
-        else
-            pod_expire_start(pod);
+        order_draw(pod);
         return;
     case STEP_JUDGE:
         judge_draw(play);
@@ -491,7 +518,7 @@ static void step_play(struct play *play, enum step step)
         another_pod(play);
         return;
     case STEP_LONG_TIME:
-        play_run(play, sim_luck(sim, 5 * NS_PER_MIN));
+        play_run(play, sim_luck(&play->sim, 5 * NS_PER_MIN));
         return;
     case STEPS:
         break;
