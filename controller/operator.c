@@ -6,7 +6,8 @@
  *   3. synced: stand for election (or lead, without one)
  *   4. leading: resume the reconcilers
  *   5. SIGTERM, SIGINT: pause the reconcilers; when all are idle, give the lease back; go on
- *      answering admissions for a moment; then stop the loop. A second signal, or END_NS_MAX after the first: stop the loop as it is
+ *      answering admissions for a moment; then stop the loop. A second signal, or END_NS_MAX after
+ *      the first: stop the loop as it is
  *   6. lease lost: the process ends at once, as it stands; status 1
  *
  * A reconciler that is not idle when time runs out may still have a write under way: then the lease

@@ -2,7 +2,8 @@
  * AdmissionReview of admission.k8s.io/v1: what comes in, and the answer.
  *
  *     in   {"apiVersion","kind","request":{"uid","kind":{"kind"},
- *           "resource":{"group","version","resource"},"subResource","namespace","name","operation","dryRun","object","oldObject"}}
+ *           "resource":{"group","version","resource"},"subResource","namespace","name",
+ *           "operation","dryRun","object","oldObject"}}
  *     out  {"apiVersion","kind","response":{"uid","allowed","status":{"code","reason","message"},
  *           "patchType","patch" (base64),"warnings":[],"auditAnnotations":{}}}
  *

@@ -8,9 +8,10 @@
  *   1. The state is pinned (follow.h). No pin, no such store, a small database: the object is encoded
  *      as any other (encode.c).
  *   2. Steps of a task encode one part after the other, with the next map beside it. After the first
- *      step the header is known, and the upload is begun. The first part stays here: its header gets the database checksum, which is known last. The others go to the
- *      store, COPY_SLOTS at a time, each from its own memory, which the encoding then uses again.
- *      While all are on their way the encoding waits, and so does the log.
+ *      step the header is known, and the upload is begun. The first part stays here: its header gets
+ *      the database checksum, which is known last. The others go to the store, COPY_SLOTS at a time,
+ *      each from its own memory, which the encoding then uses again. While all are on their way the
+ *      encoding waits, and so does the log.
  *   3. The *way back*: when the log has grown by log_bytes_max meanwhile, or all the waiting by
  *      wait_ns_max, the rest is encoded without a pause into a temporary file, and sent from there.
  *   4. With the last page the pin goes. What is left is sent, the first part at the end. Until now
