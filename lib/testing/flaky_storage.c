@@ -343,6 +343,7 @@ static int flaky_put(struct storage *st, const struct storage_put *args, storage
 {
     struct flaky_op *op = op_new(st, STORAGE_OP_PUT, args->key, done, arg);
     op->put = *args;
+    op->st->flaky->put_deadline_ns = args->deadline_ns;
     return op_start(op, out_op, err);
 }
 

@@ -60,6 +60,7 @@ struct flaky {
     uint64_t started[STORAGE_OP_KINDS]; /* operations since the start, by kind */
     uint64_t started_total;
     uint64_t steps[FLAKY_UPLOAD_STEPS]; /* of the PUTs, by what they were */
+    uint64_t put_deadline_ns;           /* of the newest PUT of a whole object */
     uint64_t part_bytes;                /* objects can be sent in such parts; 0: they cannot */
     struct sim_uploads uploads;         /* not complete */
     uint64_t housekept;                 /* storage_housekeep_start(); these suffer nothing */

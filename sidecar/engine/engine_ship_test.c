@@ -528,6 +528,51 @@ static void test_sleeper_whose_own_answer_was_lost_goes_on(void **state UNUSED)
     scene_end(&s);
 }
 
+/*
+ * An answer that comes after the number was removed again would use it: a PUT has a quarter of the
+ * time for which it stays taken. Only what no link could send in that time gets more.
+ */
+static void test_put_has_a_quarter_of_the_time_for_which_its_number_stays_taken(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        uint64_t l0_retention_ns;
+        uint64_t snapshot_retention_ns;
+        unsigned row_count; /* of a MiB each; 0: one of 100 bytes */
+        uint64_t deadline_ns_min;
+        uint64_t deadline_ns_max;
+    } rows[] = {
+        {"for ever", 0, 0, 0, 4 * NS_PER_SEC, 4 * NS_PER_SEC},
+        {"long", 10 * NS_PER_MIN, NS_PER_DAY, 0, 4 * NS_PER_SEC, 4 * NS_PER_SEC},
+        {"short", 8 * NS_PER_SEC, NS_PER_DAY, 0, 2 * NS_PER_SEC, 2 * NS_PER_SEC},
+        {"with the window", 0, 8 * NS_PER_SEC, 0, 2 * NS_PER_SEC, 2 * NS_PER_SEC},
+        {"short, for 3 MiB", 8 * NS_PER_SEC, NS_PER_DAY, 3, 2 * NS_PER_SEC, 2 * NS_PER_SEC},
+        {"long, for 3 MiB", NS_PER_HOUR, NS_PER_DAY, 3, 52 * NS_PER_SEC, 60 * NS_PER_SEC},
+        {"short, for 9 MiB", 8 * NS_PER_SEC, NS_PER_DAY, 9, 148 * NS_PER_SEC, 170 * NS_PER_SEC},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct engine_scene s;
+
+        test_row(rows[i].name);
+        scene_init(&s);
+        scene_hold_time(&s);
+        s.dest[0].l0_retention_ns = rows[i].l0_retention_ns;
+        s.dest[0].snapshot_retention_ns = rows[i].snapshot_retention_ns;
+        scene_begin(&s);
+        uint64_t puts = s.flaky[0].steps[FLAKY_PUT];
+        if (rows[i].row_count > 0)
+            scene_insert(&s, 0, rows[i].row_count, 1 << 20);
+        else
+            scene_insert(&s, 0, 1, 100);
+        scene_sync(&s);
+        assert_int_equal(s.flaky[0].steps[FLAKY_PUT], puts + 1);
+        assert_in_range(s.flaky[0].put_deadline_ns, rows[i].deadline_ns_min,
+                        rows[i].deadline_ns_max);
+        scene_end(&s);
+    }
+}
+
 /* ---- several destinations ---- */
 
 static void test_held_destination_does_not_hold_up_another(void **state UNUSED)
@@ -735,6 +780,7 @@ int main(int argc, char **argv)
         TEST(test_sleeper_does_not_trust_an_answer_from_before_its_sleep),
         TEST(test_object_that_is_not_what_its_name_says_is_not_attached_to),
         TEST(test_sleeper_whose_own_answer_was_lost_goes_on),
+        TEST(test_put_has_a_quarter_of_the_time_for_which_its_number_stays_taken),
         TEST(test_held_destination_does_not_hold_up_another),
         TEST(test_any_operation_may_fail_once),
         TEST(test_any_answer_may_be_lost_once),
