@@ -628,6 +628,62 @@ static void test_locks_that_are_lost_are_counted_and_taken_again(void **state UN
     scene_end(&s);
 }
 
+/* A task that keeps the queue of the database until the test lets it go. */
+struct gate {
+    struct task task;
+    uv_sem_t is_open;
+};
+
+static void gate_work(struct task *task)
+{
+    struct gate *gate = CONTAINER_OF(task, struct gate, task);
+
+    uv_sem_wait(&gate->is_open);
+}
+
+static void gate_done(struct task *task UNUSED)
+{
+    /* What is queued behind it begins when this returns. */
+}
+
+/* What is queued already still needs to know it: the end comes by a task, behind all others. */
+static void test_what_the_store_lacks_is_known_until_the_database_is_closed(void **state UNUSED)
+{
+    struct engine_scene s;
+    struct error why = ERROR_INIT;
+    scene_init(&s);
+    scene_begin(&s);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync(&s);
+    struct database *db = scene_db(&s, 0);
+    struct chain *c = scene_chain(&s, 0, 0);
+    SCENE_UNTIL(&s, chain_is_quiet(c) && task_queue_is_idle(&db->queue));
+
+    struct gate gate = {.task = {.work = gate_work, .done = gate_done, .urgency = TASK_URGENT}};
+    assert_int_equal(uv_sem_init(&gate.is_open, 0), 0);
+    task_queue_push(&db->queue, &gate.task);
+    c->needs_all = true; /* as after a first copy that the store did not get */
+    task_queue_push(&db->queue, &c->encode_task);
+    (void)error_set(&why, ERR_IO, EIO, "a checkpoint met a disk with errors");
+    database_reopen(db, &why);
+    /* Asserted when the gate is open: the worker behind it would wait for ever. */
+    bool is_queued = task_is_pending(&c->encode_task);
+    bool is_known = c->needs_all && c->is_tracking;
+    uv_sem_post(&gate.is_open);
+    assert_true(is_queued);
+    assert_true(is_known);
+    SCENE_UNTIL(&s, !task_is_pending(&c->encode_task));
+    assert_int_equal(c->encode_result, ENCODE_OBJECT);
+    assert_true(c->out.has_every_page);
+
+    SCENE_UNTIL(&s, !db->follower);
+    assert_false(c->is_tracking);
+    scene_insert(&s, 0, 10, 100);
+    scene_sync_and_compare(&s);
+    uv_sem_destroy(&gate.is_open);
+    scene_end(&s);
+}
+
 static void test_status_tells_that_a_database_is_being_compared(void **state UNUSED)
 {
     struct engine_scene s;
@@ -673,6 +729,7 @@ int main(int argc, char **argv)
         TEST(test_engine_can_be_freed_while_databases_wait_for_their_turn),
         TEST(test_hundreds_of_idle_databases_cost_nothing),
         TEST(test_locks_that_are_lost_are_counted_and_taken_again),
+        TEST(test_what_the_store_lacks_is_known_until_the_database_is_closed),
         TEST(test_status_tells_that_a_database_is_being_compared),
     };
     return TEST_MAIN(tests);
