@@ -5,9 +5,11 @@
  * from index 1, each timer knowing its own place (heap_idx), so that stopping one needs no search.
  * One timerfd stands for the whole heap and is watched by a uv_poll handle:
  *
- *   1. start or stop changes the heap; if the first deadline changed, the timerfd is set to it
- *      (relative to now, at least 1 ns: zero would disarm it). An empty heap disarms the timerfd
- *      and takes the reference of the handle, so that loop_run() can end.
+ *   1. start or stop changes the heap; if the first deadline is earlier than what the timerfd is set
+ *      to, it is set anew (relative to now, at least 1 ns: zero would disarm it). If it is later, the
+ *      timerfd fires once for nothing: a deadline that is put off with each piece of a body would
+ *      be a system call each time. An empty heap takes the reference of the handle, so that
+ *      loop_run() can end.
  *   2. When the timerfd fires, timers that are due are taken off the heap one by one, and each is
  *      called after it was taken, so that it may start itself again, stop others or free itself.
  *      At most as many are called as were armed at the beginning: a timer that starts itself with
@@ -24,8 +26,8 @@
  * job_work_ns_max apart at most, drawn from the environment's randomness; starts keep the order of
  * submission.
  *
- * Invariants: heap[i].heap_idx == i; heap[i/2].deadline_ns <= heap[i].deadline_ns; the timerfd is
- * armed exactly if the heap is not empty (outside of step 2).
+ * Invariants: heap[i].heap_idx == i; heap[i/2].deadline_ns <= heap[i].deadline_ns; unless the heap is
+ * empty, the timerfd fires at the first deadline or before (outside of step 2).
  */
 #include "lib/io/loop.h"
 
@@ -53,6 +55,7 @@ struct loop {
     pthread_t owner;
     uv_poll_t poll; /* on timer_fd */
     int timer_fd;
+    uint64_t fires_ns;        /* when the timerfd does, by the real clock; UINT64_MAX: not */
     struct loop_timer **heap; /* [1..heap_count] */
     size_t heap_count;
     size_t heap_places; /* allocated, without place 0 */
@@ -133,25 +136,31 @@ static void heap_remove(struct loop *loop, struct loop_timer *t)
 
 /* ---- the timerfd that stands for the heap ---- */
 
-/* Steps 1 and 3: arms the timerfd for the first deadline, or disarms it. */
+/* Steps 1 and 3: the timerfd fires at the first deadline, or before. */
 static void timer_fd_set(struct loop *loop)
 {
-    struct itimerspec spec = {.it_value = {0}};
+    uint64_t fires_ns;
 
     if (loop->is_simulated)
         return;
-    if (loop->heap_count > 0) {
-        uint64_t now_ns = env_monotonic_ns(loop->env);
-        uint64_t deadline_ns = loop->heap[1]->deadline_ns;
-        uint64_t delay_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 1;
-        spec.it_value.tv_sec = (time_t)(delay_ns / NS_PER_SEC);
-        spec.it_value.tv_nsec = (long)(delay_ns % NS_PER_SEC);
-        uv_ref((uv_handle_t *)&loop->poll);
-    } else {
+    if (loop->heap_count == 0) {
         uv_unref((uv_handle_t *)&loop->poll);
+        return;
     }
+    uv_ref((uv_handle_t *)&loop->poll);
+    uint64_t now_ns = env_monotonic_ns(loop->env);
+    uint64_t deadline_ns = loop->heap[1]->deadline_ns;
+    uint64_t delay_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 1;
+    /* The kernel's own clock, since a test may set ours forward. */
+    if (!checked_add_u64(env_monotonic_ns(env_real()), delay_ns, &fires_ns))
+        fires_ns = UINT64_MAX - 1;
+    if (loop->fires_ns <= fires_ns)
+        return;
+    const struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(delay_ns / NS_PER_SEC),
+                                                 .tv_nsec = (long)(delay_ns % NS_PER_SEC)}};
     int rc = timerfd_settime(loop->timer_fd, 0, &spec, NULL);
     ASSERT(rc == 0);
+    loop->fires_ns = fires_ns;
 }
 
 /* Step 2: what the heap says. */
@@ -182,6 +191,7 @@ static void timers_on_due(uv_poll_t *poll, int status, int events UNUSED)
     /* Nothing to read when a start or stop in this turn set the timerfd anew: no harm, what is due
      * is told by the heap. */
     ASSERT(got > 0 || errno == EAGAIN);
+    loop->fires_ns = UINT64_MAX;
     timers_call_due(loop);
 }
 
@@ -362,6 +372,7 @@ static int timers_open(struct loop *loop, struct error *err)
         return error_set_errno(err, -rc, "watch the timerfd");
     }
     loop->timer_fd = fd;
+    loop->fires_ns = UINT64_MAX;
     loop->poll.data = loop;
     rc = uv_poll_start(&loop->poll, UV_READABLE, timers_on_due);
     ASSERT(rc == 0);
