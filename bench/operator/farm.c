@@ -204,7 +204,8 @@ static int run(unsigned port, struct error *err)
         {"GET", "/count", on_count},
     };
     struct farm farm = {.begin_ns = env_wall_ns(env_real()), .now_ns = env_wall_ns(env_real())};
-    struct http_server_config config = {.listener_count = 1, .connections_max = 8192};
+    /* Those of a leader that has ended are noticed at the second sign of life. */
+    struct http_server_config config = {.listener_count = 1, .connections_max = 16384};
     struct http_server *server = NULL;
 
     (void)descriptors_raise();
