@@ -74,22 +74,28 @@ static void test_retention_that_is_off_deletes_nothing(void **state UNUSED)
     scene_end(&s);
 }
 
+/* Six raw objects a minute old, in level 1 as well; they are kept for five. */
+static void scene_with_young_objects(struct engine_scene *s)
+{
+    scene_init(s);
+    scene_hold_time(s);
+    scene_with_levels(s);
+    s->dest[0].l0_retention_ns = 5 * NS_PER_MIN;
+    s->dest[0].snapshot_retention_ns = NS_PER_DAY;
+    s->dest[0].is_retention_enabled = true;
+    scene_begin(s);
+    for (unsigned i = 0; i < 5; i++) {
+        scene_insert(s, 0, 5, 100);
+        scene_sync(s);
+    }
+    scene_pass(s, NS_PER_MIN);
+    assert_int_equal(scene_newest(s, 1), 6);
+}
+
 static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNUSED)
 {
     struct engine_scene s;
-    scene_init(&s);
-    scene_hold_time(&s);
-    scene_with_levels(&s);
-    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    s.dest[0].is_retention_enabled = true;
-    scene_begin(&s);
-    for (unsigned i = 0; i < 5; i++) {
-        scene_insert(&s, 0, 5, 100);
-        scene_sync(&s);
-    }
-    scene_pass(&s, NS_PER_MIN);
-    assert_int_equal(scene_newest(&s, 1), 6);
+    scene_with_young_objects(&s);
     assert_int_equal(scene_count(&s, 0, 0, 0), 6);
     scene_pass(&s, 10 * NS_PER_MIN);
     assert_int_equal(scene_status(&s, 0, 0)->levels[0].object_count, 2); /* base and newest */
@@ -114,19 +120,7 @@ static void test_raw_objects_age_out_while_nothing_is_committed(void **state UNU
 static void test_a_wall_clock_that_jumps_makes_nothing_old_at_once(void **state UNUSED)
 {
     struct engine_scene s;
-    scene_init(&s);
-    scene_hold_time(&s);
-    scene_with_levels(&s);
-    s.dest[0].l0_retention_ns = 5 * NS_PER_MIN;
-    s.dest[0].snapshot_retention_ns = NS_PER_DAY;
-    s.dest[0].is_retention_enabled = true;
-    scene_begin(&s);
-    for (unsigned i = 0; i < 5; i++) {
-        scene_insert(&s, 0, 5, 100);
-        scene_sync(&s);
-    }
-    scene_pass(&s, NS_PER_MIN);
-    assert_int_equal(scene_newest(&s, 1), 6);
+    scene_with_young_objects(&s);
     atomic_store(&s.wall_skew_ns, 12 * NS_PER_HOUR);
     scene_wait(&s, engine_expire);
     scene_pass(&s, NS_PER_MIN);
